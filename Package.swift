@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+// One set of rules for every target of ours: Swift 6 mode, no warning is let through.
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+
+/// A target lists what it may import and nothing else: the layers of docs/architecture.md are enforced here.
+func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], path: String? = nil, resources: [Resource] = [],
+    exclude: [String] = []
+) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: path, exclude: exclude, resources: resources,
+        swiftSettings: settings)
+}
+
+let package = Package(
+    name: "streambus-metadata",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "RaftCore", targets: ["RaftCore"]),
+        .library(name: "MetadataClient", targets: ["MetadataClient", "MetadataModel"]),
+        .executable(name: "metad", targets: ["metad"]),
+        .executable(name: "metactl", targets: ["metactl"]),
+        .executable(name: "simulate", targets: ["simulate"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.30.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.5.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.1.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.15.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+    ],
+    targets: [
+        // Pure: the standard library and Collections. No clock, file, socket, thread, Foundation.
+        layer("RaftCore", [collections]),
+        layer("MetadataModel", [collections]),
+        layer("Coordination", ["MetadataModel", collections]),
+        layer("Replica", ["RaftCore", "MetadataModel", "MetadataSchema", "Coordination", collections]),
+        layer("Resilience"),
+
+        // Storage: blocking calls on threads of their own. No NIO, no Task.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        layer("RaftLog", ["RaftCore", "CZlib"]),
+        layer("MetadataSchema", ["RaftCore", "MetadataModel", protobuf]),
+        layer("MetadataStore", ["RaftCore", "MetadataModel", "MetadataSchema", "CZlib", grdb, grdbSQLite]),
+
+        // Runtime.
+        layer("Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, protobuf]),
+        layer("Telemetry", [logging, metrics]),
+        layer(
+            "MetadataServer",
+            [
+                "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataStore", "MetadataSchema", "Coordination", "Wire",
+                "Resilience", "Telemetry", nioCore, nioPosix, logging, metrics, lifecycle, configuration, hummingbird,
+                collections,
+            ]),
+        layer(
+            "MetadataClient",
+            ["MetadataModel", "MetadataSchema", "Wire", "Resilience", nioCore, nioPosix, logging, collections]),
+
+        // Entry.
+        program("metad", ["MetadataServer", "Telemetry", argumentParser, logging, lifecycle]),
+        program(
+            "metactl",
+            ["MetadataClient", "MetadataModel", "RaftCore", "RaftLog", "MetadataSchema", argumentParser, histogram, logging]),
+        program("simulate", ["Simulation", argumentParser]),
+
+        // Test side: no shipped target imports these.
+        layer("Simulation", ["RaftCore", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
+        tests("RaftCoreTests", ["RaftCore"], exclude: ["Scenarios"]),
+        tests("RaftLogTests", ["RaftLog", "RaftCore"]),
+        tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
+        tests("MetadataStoreTests", ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", grdb]),
+        tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
+        tests("MetadataClientTests", ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
+        tests("MetadataServerTests", ["MetadataServer", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
+        tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
+        tests("TidyTests", []),
+        tests("ChaosTests", ["MetadataClient", "MetadataModel"], path: "ChaosTests", exclude: ["README.md"]),
+    ]
+)

@@ -1,0 +1,63 @@
+/// One row that a command changes: the state before and after, whole. Applying it needs no other knowledge, and the
+/// digest moves by `after` minus `before`.
+public enum Change: Hashable, Sendable {
+    case broker(before: Broker?, after: Broker?)
+    case topic(before: Topic?, after: Topic?)
+    case partition(before: Partition?, after: Partition?)
+    case config(before: ConfigEntry?, after: ConfigEntry?)
+    case featureLevel(before: UInt32, after: UInt32)
+    case sessionOpened(Session)
+    case sessionClosed(SessionID)
+}
+
+/// What the state machine keeps of a client session, without its results.
+public struct Session: Hashable, Sendable {
+    public var id: SessionID
+    /// The session ends when its log time stands still for longer than this.
+    public var timeoutMilliseconds: UInt64
+    /// Log time of its last write, in milliseconds.
+    public var lastActiveMilliseconds: UInt64
+
+    public init(id: SessionID, timeoutMilliseconds: UInt64, lastActiveMilliseconds: UInt64) {
+        self.id = id
+        self.timeoutMilliseconds = timeoutMilliseconds
+        self.lastActiveMilliseconds = lastActiveMilliseconds
+    }
+}
+
+/// What watchers are told: a change as clients see it, with the version at which it happened.
+public struct ChangeEvent: Hashable, Sendable {
+    public var version: Version
+    /// Everything that changed at this version: delivered whole or not at all.
+    public var changes: [ObservedChange]
+
+    public init(version: Version, changes: [ObservedChange]) {
+        self.version = version
+        self.changes = changes
+    }
+}
+
+public enum ObservedChange: Hashable, Sendable {
+    case brokerChanged(Broker)
+    case brokerRemoved(BrokerID)
+    case topicChanged(Topic)
+    case topicRemoved(id: TopicID, name: String)
+    case partitionChanged(Partition, topicName: String)
+    case configChanged(ConfigEntry)
+    case configRemoved(resource: ConfigResource, name: String)
+}
+
+/// Which changes a watcher wants. An empty filter wants everything; otherwise a change passes when one condition holds.
+public struct WatchFilter: Hashable, Sendable {
+    /// Changes of brokers, and of partitions that have one of these among their replicas.
+    public var brokers: [BrokerID]
+    /// Changes of topics, partitions and topic configurations whose topic name starts with one of these.
+    public var topicPrefixes: [String]
+
+    public init(brokers: [BrokerID] = [], topicPrefixes: [String] = []) {
+        self.brokers = brokers
+        self.topicPrefixes = topicPrefixes
+    }
+
+    public var wantsEverything: Bool { brokers.isEmpty && topicPrefixes.isEmpty }
+}

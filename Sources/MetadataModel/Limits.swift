@@ -1,0 +1,31 @@
+/// Every bound of the model, in one place. Exceeding one is a refusal that names it.
+public enum Limits {
+    /// Kafka's bound on topic names (`Topic.MAX_NAME_LENGTH`).
+    public static let topicNameBytesMax = 249
+    public static let topicsMax = 1_000_000
+    public static let brokersMax = 10_000
+    /// Of one topic, and of one command.
+    public static let partitionsPerTopicMax: Int32 = 10_000
+    public static let partitionsMax = 2_000_000
+    public static let replicationFactorMax: Int16 = 16
+    public static let endpointsPerBrokerMax = 16
+    public static let hostBytesMax = 255
+    public static let rackBytesMax = 255
+    public static let endpointNameBytesMax = 64
+    public static let configNameBytesMax = 255
+    public static let configValueBytesMax = 65_536
+    public static let configsPerResourceMax = 256
+    public static let configChangesPerCommandMax = 256
+    public static let sessionsMax = 100_000
+    /// Writes of one session that may wait for their answer to be acknowledged.
+    public static let sessionWindow: UInt64 = 1_024
+    public static let sessionTimeoutMillisecondsMin: UInt64 = 1_000
+    public static let sessionTimeoutMillisecondsMax: UInt64 = 86_400_000
+    public static let sessionTimeoutMillisecondsDefault: UInt64 = 600_000
+    /// Items of one page.
+    public static let pageItemsMax = 1_000
+    /// The highest level of features that this build understands.
+    public static let featureLevelMax: UInt32 = 1
+    /// An encoded command, at most: it fits a frame with room to spare.
+    public static let commandBytesMax = 4 << 20
+}

@@ -1,0 +1,52 @@
+/// The state as `decide` sees it: everything that earlier commands did, also those of the same batch. Reading may fail
+/// with `Failure` (a disk, for instance), which is the world's failure and never becomes a refusal.
+package protocol MetadataView {
+    associatedtype Failure: Error
+
+    func broker(_ id: BrokerID) throws(Failure) -> Broker?
+    /// All brokers, by id.
+    func brokers() throws(Failure) -> [Broker]
+    /// How many replicas each broker that has any holds, and how many partitions it leads, by id.
+    func brokerLoads() throws(Failure) -> [BrokerLoad]
+    func topic(_ id: TopicID) throws(Failure) -> Topic?
+    func topic(named name: String) throws(Failure) -> Topic?
+    func partition(_ key: PartitionKey) throws(Failure) -> Partition?
+    /// All partitions of a topic, by index.
+    func partitions(of topic: TopicID) throws(Failure) -> [Partition]
+    /// The partitions that have the broker among their replicas, in key order, at most `limit`, after `key`.
+    func partitions(withReplica broker: BrokerID, after key: PartitionKey?, limit: Int) throws(Failure) -> [Partition]
+    func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry?
+    /// All keys of a resource, by name.
+    func configs(of resource: ConfigResource) throws(Failure) -> [ConfigEntry]
+    /// Sessions by id.
+    func sessions() throws(Failure) -> [Session]
+    func totals() throws(Failure) -> MetadataTotals
+    func featureLevel() throws(Failure) -> UInt32
+}
+
+package struct BrokerLoad: Hashable, Sendable {
+    package var id: BrokerID
+    package var replicas: Int
+    package var leaders: Int
+
+    package init(id: BrokerID, replicas: Int, leaders: Int) {
+        self.id = id
+        self.replicas = replicas
+        self.leaders = leaders
+    }
+}
+
+/// How many objects there are, kept up to date row by row (never counted by a scan).
+public struct MetadataTotals: Hashable, Sendable {
+    public var brokers: Int
+    public var topics: Int
+    public var partitions: Int
+    public var sessions: Int
+
+    public init(brokers: Int, topics: Int, partitions: Int, sessions: Int) {
+        self.brokers = brokers
+        self.topics = topics
+        self.partitions = partitions
+        self.sessions = sessions
+    }
+}

@@ -1,0 +1,61 @@
+/// The answer to a command. A refusal is an answer, not a failure: it is the same on every node and is remembered for
+/// retries like any other.
+public enum CommandOutcome: Hashable, Sendable {
+    case done(CommandResult)
+    case refused(Refusal)
+}
+
+/// What a command that was carried out returns.
+public enum CommandResult: Hashable, Sendable {
+    /// Nothing but the version at which it holds.
+    case changed(Version)
+    case registered(BrokerEpoch, Version)
+    case topic(Topic)
+    case partition(Partition)
+    case session(SessionID)
+}
+
+/// Why a command was not carried out.
+public struct Refusal: Hashable, Sendable {
+    public var reason: Reason
+    /// A sentence with the names and numbers of the case.
+    public var detail: String
+
+    public init(_ reason: Reason, _ detail: String) {
+        self.reason = reason
+        self.detail = detail
+    }
+
+    /// Stable: the raw value is what JSON and logs show. Docs: `docs/errors.md`.
+    public enum Reason: String, Sendable, Hashable, CaseIterable {
+        case unknownCommand = "unknown_command"
+        case unsupportedFeature = "unsupported_feature"
+        case invalidRequest = "invalid_request"
+        case invalidTopicName = "invalid_topic_name"
+        case invalidPartitionCount = "invalid_partition_count"
+        case invalidReplicationFactor = "invalid_replication_factor"
+        case invalidAssignment = "invalid_assignment"
+        case invalidConfig = "invalid_config"
+        case topicExists = "topic_exists"
+        case topicNotFound = "topic_not_found"
+        case partitionNotFound = "partition_not_found"
+        case brokerNotFound = "broker_not_found"
+        case notEnoughBrokers = "not_enough_brokers"
+        case brokerIDInUse = "broker_id_in_use"
+        case staleBrokerEpoch = "stale_broker_epoch"
+        case staleLeaderEpoch = "stale_leader_epoch"
+        case stalePartitionEpoch = "stale_partition_epoch"
+        case versionMismatch = "version_mismatch"
+        case notLeaderOfPartition = "not_leader_of_partition"
+        case notInReplicas = "not_in_replicas"
+        case notInISR = "not_in_isr"
+        case brokerFenced = "broker_fenced"
+        case brokerNotEmpty = "broker_not_empty"
+        case limitExceeded = "limit_exceeded"
+        /// The session is not known (expired, closed, or never opened): whether an earlier attempt was carried out cannot
+        /// be told, and this one was not.
+        case sessionExpired = "session_expired"
+        /// The sequence number is outside of the session's window.
+        case sequenceOutOfWindow = "sequence_out_of_window"
+    }
+}

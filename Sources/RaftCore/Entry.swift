@@ -1,0 +1,46 @@
+/// One entry of the replicated log.
+public struct Entry: Hashable, Sendable {
+    /// What an entry is for. The raw value is what log files and peer frames carry.
+    public enum Kind: UInt8, Sendable {
+        /// Written by a new leader so that it can commit the entries of earlier terms (Raft §5.4.2, §8). Empty payload.
+        case noop = 0
+        /// A command for the state machine. RaftCore does not look into its payload.
+        case command = 1
+        /// A `Configuration`, in effect from the moment it is in the log (Raft §6). Payload: `Configuration.encoded()`.
+        case configuration = 2
+    }
+
+    public var term: Term
+    public var index: LogIndex
+    public var kind: Kind
+    public var payload: [UInt8]
+
+    public init(term: Term, index: LogIndex, kind: Kind, payload: [UInt8]) {
+        self.term = term
+        self.index = index
+        self.kind = kind
+        self.payload = payload
+    }
+
+    public var position: LogPosition { LogPosition(index: index, term: term) }
+
+    /// The bytes that an entry is charged with against every byte limit: its payload and a fixed overhead.
+    public var cost: Int { payload.count + Entry.overheadBytes }
+
+    /// Charged for each entry on top of its payload.
+    public static let overheadBytes = 32
+}
+
+/// What a member must never forget: it rests on stable storage before anything that depends on it leaves (Raft §5.1).
+public struct HardState: Hashable, Sendable {
+    public var term: Term
+    /// The candidate that got this member's vote in `term`.
+    public var vote: NodeID?
+
+    public init(term: Term, vote: NodeID?) {
+        self.term = term
+        self.vote = vote
+    }
+
+    public static let initial = HardState(term: .zero, vote: nil)
+}

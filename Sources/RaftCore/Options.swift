@@ -1,0 +1,55 @@
+/// Timers and limits of a `RaftNode`. Times are in ticks; the caller decides how long a tick is.
+public struct Options: Hashable, Sendable {
+    /// A follower that has not heard from a leader for this many ticks, plus a random number of ticks below the same
+    /// number, asks for pre-votes (Raft §5.2).
+    public var electionTimeoutTicks: Int
+    /// A leader sends a heartbeat every so many ticks. Well below `electionTimeoutTicks`.
+    public var heartbeatTicks: Int
+    /// Appends under way to one follower, at most.
+    public var inflightMessagesMax: Int
+    /// Bytes under way to one follower, at most; one message may exceed it alone.
+    public var inflightBytesMax: Int
+    /// Bytes of entries in one append, at most; one entry may exceed it alone.
+    public var appendBytesMax: Int
+    /// Bytes of entries that a leader holds uncommitted before it refuses proposals as overloaded.
+    public var uncommittedBytesMax: Int
+    /// Reads waiting for confirmation before `read` refuses.
+    public var pendingReadsMax: Int
+
+    public init(
+        electionTimeoutTicks: Int = 10, heartbeatTicks: Int = 2, inflightMessagesMax: Int = 64,
+        inflightBytesMax: Int = 8 << 20, appendBytesMax: Int = 1 << 20, uncommittedBytesMax: Int = 64 << 20,
+        pendingReadsMax: Int = 65_536
+    ) {
+        self.electionTimeoutTicks = electionTimeoutTicks
+        self.heartbeatTicks = heartbeatTicks
+        self.inflightMessagesMax = inflightMessagesMax
+        self.inflightBytesMax = inflightBytesMax
+        self.appendBytesMax = appendBytesMax
+        self.uncommittedBytesMax = uncommittedBytesMax
+        self.pendingReadsMax = pendingReadsMax
+    }
+}
+
+/// What a member knows when it starts: its disk, read back.
+public struct RestoredState: Sendable {
+    public var hardState: HardState
+    /// The position before the first entry of `entries`: what compaction or a snapshot left.
+    public var base: LogPosition
+    /// All entries after `base`, without a gap, all synced.
+    public var entries: [Entry]
+    /// What the state machine has applied, durably; at least `base.index`, at most the last entry's index.
+    public var applied: LogIndex
+    /// The configuration in effect at `base`. Configuration entries after it are found in `entries`.
+    public var configuration: Configuration
+
+    public init(
+        hardState: HardState, base: LogPosition, entries: [Entry], applied: LogIndex, configuration: Configuration
+    ) {
+        self.hardState = hardState
+        self.base = base
+        self.entries = entries
+        self.applied = applied
+        self.configuration = configuration
+    }
+}

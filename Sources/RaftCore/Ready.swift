@@ -1,0 +1,117 @@
+/// What the caller has to do after an input, taken with `RaftNode.takeReady()`.
+///
+/// The order is the order of the fields. Nothing has to be waited for: `messages` leave now, `persist` goes to the disk in
+/// the background and is reported with `RaftNode.persisted(_:)`, and whatever rests on it is held back inside the core until
+/// then. Several persists may be under way; they are done in the order of their sequence numbers.
+public struct Ready: Sendable, Equatable {
+    /// Set when role, term or leader differ from what the last `Ready` said.
+    public var status: Status?
+    /// To be written to stable storage, in this order: reset or truncation, entries, hard state; then one sync.
+    public var persist: Persist?
+    /// To be sent now.
+    public var messages: [Message] = []
+    /// Entries newly known to be committed *and* synced locally, to be applied in order; empty or nil when there are none.
+    public var committed: Range<LogIndex>?
+    /// Reads whose index is known: serve each once the state machine has applied at least that far.
+    public var reads: [ConfirmedRead] = []
+    /// Reads that this member can no longer confirm (leadership lost, leader gone): ask again.
+    public var droppedReads: [UInt64] = []
+    /// Followers that need entries which this leader has compacted away: send each a snapshot, then report with
+    /// `snapshotFinished(to:succeeded:)`. A follower is named once until it is reported.
+    public var snapshotsWanted: [NodeID] = []
+
+    public init() {}
+
+    public var isEmpty: Bool { self == Ready() }
+}
+
+/// One write to stable storage.
+public struct Persist: Sendable, Equatable {
+    /// Grows by one with each; reported back with `RaftNode.persisted(_:)`.
+    public var sequence: UInt64
+    /// The log is emptied and starts after this position (a snapshot was installed and its state is already durable).
+    public var reset: LogPosition?
+    /// Entries from this index on are removed before `entries` are appended (Raft §5.3: conflict).
+    public var truncateFrom: LogIndex?
+    public var entries: [Entry]
+    public var hardState: HardState?
+
+    public init(
+        sequence: UInt64, reset: LogPosition? = nil, truncateFrom: LogIndex? = nil, entries: [Entry] = [],
+        hardState: HardState? = nil
+    ) {
+        self.sequence = sequence
+        self.reset = reset
+        self.truncateFrom = truncateFrom
+        self.entries = entries
+        self.hardState = hardState
+    }
+}
+
+public struct ConfirmedRead: Hashable, Sendable {
+    public var id: UInt64
+    public var index: LogIndex
+
+    public init(id: UInt64, index: LogIndex) {
+        self.id = id
+        self.index = index
+    }
+}
+
+/// What a member takes part as.
+public enum Role: String, Sendable, Hashable {
+    case follower
+    case preCandidate = "pre_candidate"
+    case candidate
+    case leader
+    case learner
+}
+
+public struct Status: Hashable, Sendable {
+    public var role: Role
+    public var term: Term
+    public var leader: NodeID?
+
+    public init(role: Role, term: Term, leader: NodeID?) {
+        self.role = role
+        self.term = term
+        self.leader = leader
+    }
+}
+
+/// What a leader knows of another member.
+public struct PeerProgress: Hashable, Sendable {
+    public var id: NodeID
+    public var match: LogIndex
+    public var next: LogIndex
+    public var state: State
+    /// Heard from within the last election timeout.
+    public var isActive: Bool
+
+    public enum State: String, Sendable, Hashable {
+        /// One append at a time until the common prefix is found.
+        case probe
+        /// Appends are sent ahead, within the inflight window.
+        case replicate
+        /// A snapshot is on its way; nothing else is sent.
+        case snapshot
+    }
+
+    public init(id: NodeID, match: LogIndex, next: LogIndex, state: State, isActive: Bool) {
+        self.id = id
+        self.match = match
+        self.next = next
+        self.state = state
+        self.isActive = isActive
+    }
+}
+
+/// What became of a proposal.
+public enum ProposeOutcome: Hashable, Sendable {
+    /// The entries stand in the leader's log from `first` on, in `term`. They are committed when `Ready.committed` covers
+    /// them while the entry at that index still has that term.
+    case accepted(first: LogIndex, term: Term)
+    case notLeader(leader: NodeID?)
+    /// The uncommitted part of the log has reached its limit; nothing was appended.
+    case overloaded
+}

@@ -1,0 +1,245 @@
+package import MetadataModel
+
+/// One request of a client. Requests on a connection are pipelined; answers carry the request's `id` and come in any order.
+package struct ClientRequestFrame: Hashable, Sendable {
+    /// Chosen by the client, unique among its requests that are open on this connection.
+    package var id: UInt64
+    package var request: ClientRequest
+
+    package init(id: UInt64, request: ClientRequest) {
+        self.id = id
+        self.request = request
+    }
+}
+
+package enum ClientRequest: Hashable, Sendable {
+    /// The first frame on a connection.
+    case hello(ClientHello)
+    case write(WriteRequest)
+    case read(ReadRequest)
+    /// Answered by `watchEvents`, `watchProgress` and `watchTooOld` with this request's id, until `cancel`.
+    case watch(after: Version, filter: WatchFilter)
+    /// Ends the watch with this request id; answered with nothing.
+    case cancelWatch(requestID: UInt64)
+    case heartbeat(BrokerHeartbeat)
+    /// How the answering node is; served without a quorum.
+    case nodeStatus
+}
+
+package struct ClientHello: Hashable, Sendable {
+    /// The cluster that the client means; empty accepts any.
+    package var clusterID: String
+    /// Names the client in logs.
+    package var clientName: String
+
+    package init(clusterID: String, clientName: String) {
+        self.clusterID = clusterID
+        self.clientName = clientName
+    }
+}
+
+package struct WriteRequest: Hashable, Sendable {
+    /// Nil: a write outside of any session, which must not be retried when its outcome is unknown.
+    package var session: SessionID?
+    package var sequence: UInt64
+    /// The client has the answers to all sequence numbers below this one.
+    package var acknowledgedBelow: UInt64
+    /// The encoded command (`MetadataSchema`): it goes into the log as it stands.
+    package var command: [UInt8]
+    /// How long the client still waits, in milliseconds.
+    package var timeoutMilliseconds: UInt32
+
+    package init(
+        session: SessionID?, sequence: UInt64, acknowledgedBelow: UInt64, command: [UInt8], timeoutMilliseconds: UInt32
+    ) {
+        self.session = session
+        self.sequence = sequence
+        self.acknowledgedBelow = acknowledgedBelow
+        self.command = command
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+}
+
+package struct ReadRequest: Hashable, Sendable {
+    package var query: Query
+    package var consistency: ReadConsistency
+    package var timeoutMilliseconds: UInt32
+
+    package init(query: Query, consistency: ReadConsistency, timeoutMilliseconds: UInt32) {
+        self.query = query
+        self.consistency = consistency
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+}
+
+package struct BrokerHeartbeat: Hashable, Sendable {
+    package var broker: BrokerID
+    package var epoch: BrokerEpoch
+    /// The version up to which the broker has followed the metadata.
+    package var caughtUpVersion: Version
+    /// The broker asks to stay fenced (it is not ready to lead).
+    package var wantsFence: Bool
+
+    package init(broker: BrokerID, epoch: BrokerEpoch, caughtUpVersion: Version, wantsFence: Bool) {
+        self.broker = broker
+        self.epoch = epoch
+        self.caughtUpVersion = caughtUpVersion
+        self.wantsFence = wantsFence
+    }
+}
+
+/// One answer of a node.
+package struct ClientResponseFrame: Hashable, Sendable {
+    package var id: UInt64
+    package var response: ClientResponse
+
+    package init(id: UInt64, response: ClientResponse) {
+        self.id = id
+        self.response = response
+    }
+}
+
+package enum ClientResponse: Hashable, Sendable {
+    case hello(ServerHello)
+    case write(CommandOutcome)
+    /// `appliedIndex` is what the answering node had applied, read in the same transaction as the result.
+    case read(QueryResult, appliedIndex: UInt64)
+    /// Events after the last that was sent, in order, each whole; `through` is where a resumed watch goes on.
+    case watchEvents([ChangeEvent], through: Version)
+    /// Nothing that the filter lets pass happened up to this version; also sent now and then on a quiet stream.
+    case watchProgress(through: Version)
+    /// The feed does not reach back to the version asked for. The watch has ended.
+    case watchTooOld(oldest: Version)
+    case heartbeat(HeartbeatAnswer)
+    case nodeStatus(NodeStatus)
+    case failure(ServiceFailure)
+}
+
+package struct ServerHello: Hashable, Sendable {
+    package var clusterID: String
+    package var nodeID: UInt64
+    /// The leader as this node knows it.
+    package var leader: LeaderHint?
+    /// Every member, so that a client which knew one endpoint learns all.
+    package var members: [MemberAddress]
+
+    package init(clusterID: String, nodeID: UInt64, leader: LeaderHint?, members: [MemberAddress]) {
+        self.clusterID = clusterID
+        self.nodeID = nodeID
+        self.leader = leader
+        self.members = members
+    }
+}
+
+package struct LeaderHint: Hashable, Sendable {
+    package var nodeID: UInt64
+    /// `host:port` for clients.
+    package var address: String
+    package var term: UInt64
+
+    package init(nodeID: UInt64, address: String, term: UInt64) {
+        self.nodeID = nodeID
+        self.address = address
+        self.term = term
+    }
+}
+
+package struct MemberAddress: Hashable, Sendable {
+    package var nodeID: UInt64
+    package var clientAddress: String
+    package var peerAddress: String
+    package var isVoter: Bool
+
+    package init(nodeID: UInt64, clientAddress: String, peerAddress: String, isVoter: Bool) {
+        self.nodeID = nodeID
+        self.clientAddress = clientAddress
+        self.peerAddress = peerAddress
+        self.isVoter = isVoter
+    }
+}
+
+package struct HeartbeatAnswer: Hashable, Sendable {
+    package var state: Broker.State
+    /// How long the broker's lease lasts from the sending of the heartbeat.
+    package var leaseMilliseconds: UInt32
+    package var version: Version
+
+    package init(state: Broker.State, leaseMilliseconds: UInt32, version: Version) {
+        self.state = state
+        self.leaseMilliseconds = leaseMilliseconds
+        self.version = version
+    }
+}
+
+package struct NodeStatus: Hashable, Sendable {
+    package var clusterID: String
+    package var nodeID: UInt64
+    /// `leader`, `follower`, `candidate`, `pre_candidate`, `learner`.
+    package var role: String
+    package var term: UInt64
+    package var leader: LeaderHint?
+    package var commitIndex: UInt64
+    package var appliedIndex: UInt64
+    package var version: Version
+    package var digest: UInt64
+    package var healthy: Bool
+    /// Why not, in a few words; empty when healthy.
+    package var detail: String
+    package var members: [MemberAddress]
+
+    package init(
+        clusterID: String, nodeID: UInt64, role: String, term: UInt64, leader: LeaderHint?, commitIndex: UInt64,
+        appliedIndex: UInt64, version: Version, digest: UInt64, healthy: Bool, detail: String, members: [MemberAddress]
+    ) {
+        self.clusterID = clusterID
+        self.nodeID = nodeID
+        self.role = role
+        self.term = term
+        self.leader = leader
+        self.commitIndex = commitIndex
+        self.appliedIndex = appliedIndex
+        self.version = version
+        self.digest = digest
+        self.healthy = healthy
+        self.detail = detail
+        self.members = members
+    }
+}
+
+/// Why a request got no answer of its kind.
+package struct ServiceFailure: Hashable, Sendable, Error {
+    package var code: Code
+    package var detail: String
+    /// False: the request may have been carried out, or may yet be. A session's retry finds out.
+    package var isDefinite: Bool
+    package var leader: LeaderHint?
+    /// When to try again, if the node can tell; zero: at once.
+    package var retryAfterMilliseconds: UInt32
+
+    package enum Code: String, Hashable, Sendable, CaseIterable {
+        case notLeader = "not_leader"
+        /// No leader is known.
+        case noLeader = "no_leader"
+        case overloaded
+        case deadlineExceeded = "deadline_exceeded"
+        case shuttingDown = "shutting_down"
+        case wrongCluster = "wrong_cluster"
+        case invalidRequest = "invalid_request"
+        /// Leadership was lost while the write was under way.
+        case leadershipLost = "leadership_lost"
+        case storageFailed = "storage_failed"
+        case unsupportedProtocol = "unsupported_protocol"
+        /// A heartbeat of a broker that is not registered, or under another epoch.
+        case unknownBroker = "unknown_broker"
+    }
+
+    package init(
+        code: Code, detail: String, isDefinite: Bool, leader: LeaderHint? = nil, retryAfterMilliseconds: UInt32 = 0
+    ) {
+        self.code = code
+        self.detail = detail
+        self.isDefinite = isDefinite
+        self.leader = leader
+        self.retryAfterMilliseconds = retryAfterMilliseconds
+    }
+}
