@@ -24,8 +24,8 @@ let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 
 /// A target lists what it may import and nothing else: the layers of docs/architecture.md are enforced here.
-func layer(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func layer(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -75,11 +75,11 @@ let package = Package(
         // Storage: blocking calls on threads of their own. No NIO, no Task.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         layer("RaftLog", ["RaftCore", "CZlib"]),
-        layer("MetadataSchema", ["RaftCore", "MetadataModel", protobuf]),
+        layer("MetadataSchema", ["RaftCore", "MetadataModel", protobuf], exclude: ["Protos", "generate"]),
         layer("MetadataStore", ["RaftCore", "MetadataModel", "MetadataSchema", "CZlib", grdb, grdbSQLite]),
 
         // Runtime.
-        layer("Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, protobuf]),
+        layer("Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, protobuf], exclude: ["Protos"]),
         layer("Telemetry", [logging, metrics]),
         layer(
             "MetadataServer",

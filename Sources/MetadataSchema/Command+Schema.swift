@@ -1,0 +1,105 @@
+package import MetadataModel
+
+extension Command: SchemaConvertible {
+    /// Written into every command. A command that means something else than before gets a higher one, and old builds
+    /// refuse it instead of misreading it.
+    package static let schemaVersion: UInt32 = 1
+
+    /// Refuses what this build does not fully understand, unknown fields included: a node that overlooks a part of a
+    /// command would decide differently from a node that sees it.
+    package init(schemaSpan: RawSpan) throws(SchemaError) {
+        guard schemaSpan.byteCount <= Limits.commandBytesMax else {
+            throw .tooLarge(bytes: schemaSpan.byteCount, bytesMax: Limits.commandBytesMax)
+        }
+        try self.init(schema: decodeMessage(schemaSpan, unknownFields: .kept))
+    }
+
+    package init(schema: ProtoCommand) throws(SchemaError) {
+        guard schema.version == Command.schemaVersion, let kind = schema.kind, !schema.hasUnknownFields else {
+            throw .unknownCommand(version: schema.version)
+        }
+        switch kind {
+        case .registerBroker(let command): self = .registerBroker(try RegisterBroker(schema: command))
+        case .unregisterBroker(let command):
+            try command.refuseUnknownFields()
+            self = .unregisterBroker(
+                id: BrokerID(command.id), epoch: command.hasEpoch ? BrokerEpoch(command.epoch) : nil)
+        case .fenceBroker(let command):
+            try command.refuseUnknownFields()
+            self = .fenceBroker(id: BrokerID(command.id), epoch: BrokerEpoch(command.epoch))
+        case .unfenceBroker(let command):
+            try command.refuseUnknownFields()
+            self = .unfenceBroker(id: BrokerID(command.id), epoch: BrokerEpoch(command.epoch))
+        case .createTopic(let command): self = .createTopic(try CreateTopic(schema: command))
+        case .deleteTopic(let command):
+            try command.refuseUnknownFields()
+            guard command.hasTopic else { throw .malformed("delete topic without topic") }
+            self = .deleteTopic(
+                topic: try TopicReference(schema: command.topic),
+                ifVersion: command.hasIfVersion ? Version(command.ifVersion) : nil)
+        case .createPartitions(let command): self = .createPartitions(try CreatePartitions(schema: command))
+        case .alterConfigs(let command): self = .alterConfigs(try AlterConfigs(schema: command))
+        case .changePartitionLeader(let command):
+            self = .changePartitionLeader(try ChangePartitionLeader(schema: command))
+        case .alterPartition(let command): self = .alterPartition(try AlterPartition(schema: command))
+        case .openSession(let timeout): self = .openSession(timeoutMilliseconds: timeout)
+        case .closeSession(let id): self = .closeSession(SessionID(id))
+        case .expireSessions(let nothing):
+            try nothing.refuseUnknownFields()
+            self = .expireSessions
+        case .setFeatureLevel(let level): self = .setFeatureLevel(level)
+        }
+    }
+
+    package var schema: ProtoCommand {
+        var schema = ProtoCommand()
+        schema.version = Command.schemaVersion
+        switch self {
+        case .registerBroker(let command): schema.kind = .registerBroker(command.schema)
+        case .unregisterBroker(let id, let epoch):
+            var command = ProtoCommand.UnregisterBroker()
+            command.id = id.rawValue
+            if let epoch { command.epoch = epoch.rawValue }
+            schema.kind = .unregisterBroker(command)
+        case .fenceBroker(let id, let epoch):
+            var command = ProtoCommand.FenceBroker()
+            command.id = id.rawValue
+            command.epoch = epoch.rawValue
+            schema.kind = .fenceBroker(command)
+        case .unfenceBroker(let id, let epoch):
+            var command = ProtoCommand.UnfenceBroker()
+            command.id = id.rawValue
+            command.epoch = epoch.rawValue
+            schema.kind = .unfenceBroker(command)
+        case .createTopic(let command): schema.kind = .createTopic(command.schema)
+        case .deleteTopic(let topic, let ifVersion):
+            var command = ProtoCommand.DeleteTopic()
+            command.topic = topic.schema
+            if let ifVersion { command.ifVersion = ifVersion.rawValue }
+            schema.kind = .deleteTopic(command)
+        case .createPartitions(let command): schema.kind = .createPartitions(command.schema)
+        case .alterConfigs(let command): schema.kind = .alterConfigs(command.schema)
+        case .changePartitionLeader(let command): schema.kind = .changePartitionLeader(command.schema)
+        case .alterPartition(let command): schema.kind = .alterPartition(command.schema)
+        case .openSession(let timeoutMilliseconds): schema.kind = .openSession(timeoutMilliseconds)
+        case .closeSession(let id): schema.kind = .closeSession(id.rawValue)
+        case .expireSessions: schema.kind = .expireSessions(ProtoNothing())
+        case .setFeatureLevel(let level): schema.kind = .setFeatureLevel(level)
+        }
+        return schema
+    }
+}
+
+extension ConfigChange: SchemaConvertible {
+    package init(schema: ProtoConfigChange) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        self.init(name: schema.name, value: schema.hasValue ? schema.value : nil)
+    }
+
+    package var schema: ProtoConfigChange {
+        var schema = ProtoConfigChange()
+        schema.name = name
+        if let value { schema.value = value }
+        return schema
+    }
+}

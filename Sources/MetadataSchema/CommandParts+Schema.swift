@@ -1,0 +1,146 @@
+internal import MetadataModel
+
+extension Command.RegisterBroker {
+    init(schema: ProtoCommand.RegisterBroker) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasIncarnation else { throw .malformed("register broker without incarnation") }
+        self.init(
+            id: BrokerID(schema.id), incarnation: try IncarnationID(schema: schema.incarnation),
+            endpoints: try converted(schema.endpoints), rack: schema.rack)
+    }
+
+    var schema: ProtoCommand.RegisterBroker {
+        var schema = ProtoCommand.RegisterBroker()
+        schema.id = id.rawValue
+        schema.incarnation = incarnation.schema
+        schema.endpoints = endpoints.map(\.schema)
+        schema.rack = rack
+        return schema
+    }
+}
+
+extension Command.CreateTopic {
+    init(schema: ProtoCommand.CreateTopic) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasID else { throw .malformed("create topic without id") }
+        self.init(
+            name: schema.name, id: try TopicID(schema: schema.id), partitionCount: schema.partitionCount,
+            replicationFactor: try narrowed(schema.replicationFactor, "replication factor"),
+            assignment: try brokerLists(schema: schema.assignment), configs: try converted(schema.configs),
+            validateOnly: schema.validateOnly)
+    }
+
+    var schema: ProtoCommand.CreateTopic {
+        var schema = ProtoCommand.CreateTopic()
+        schema.name = name
+        schema.id = id.schema
+        schema.partitionCount = partitionCount
+        schema.replicationFactor = Int32(replicationFactor)
+        schema.assignment = assignment.map(ProtoBrokerList.init(brokerIDs:))
+        schema.configs = configs.map(\.schema)
+        schema.validateOnly = validateOnly
+        return schema
+    }
+}
+
+extension Command.CreatePartitions {
+    init(schema: ProtoCommand.CreatePartitions) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasTopic else { throw .malformed("create partitions without topic") }
+        self.init(
+            topic: try TopicReference(schema: schema.topic), totalCount: schema.totalCount,
+            assignment: try brokerLists(schema: schema.assignment),
+            ifVersion: schema.hasIfVersion ? Version(schema.ifVersion) : nil, validateOnly: schema.validateOnly)
+    }
+
+    var schema: ProtoCommand.CreatePartitions {
+        var schema = ProtoCommand.CreatePartitions()
+        schema.topic = topic.schema
+        schema.totalCount = totalCount
+        schema.assignment = assignment.map(ProtoBrokerList.init(brokerIDs:))
+        if let ifVersion { schema.ifVersion = ifVersion.rawValue }
+        schema.validateOnly = validateOnly
+        return schema
+    }
+}
+
+extension Command.AlterConfigs {
+    init(schema: ProtoCommand.AlterConfigs) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasResource else { throw .malformed("alter configs without resource") }
+        self.init(
+            resource: try ResourceReference(schema: schema.resource), changes: try converted(schema.changes),
+            ifVersion: schema.hasIfVersion ? Version(schema.ifVersion) : nil, validateOnly: schema.validateOnly)
+    }
+
+    var schema: ProtoCommand.AlterConfigs {
+        var schema = ProtoCommand.AlterConfigs()
+        schema.resource = resource.schema
+        schema.changes = changes.map(\.schema)
+        if let ifVersion { schema.ifVersion = ifVersion.rawValue }
+        schema.validateOnly = validateOnly
+        return schema
+    }
+}
+
+extension Command.ChangePartitionLeader {
+    init(schema: ProtoCommand.ChangePartitionLeader) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasTopic else { throw .malformed("change partition leader without topic") }
+        self.init(
+            topic: try TopicReference(schema: schema.topic), partition: PartitionIndex(schema.partition),
+            leader: BrokerID(schema.leader),
+            ifPartitionEpoch: schema.hasIfPartitionEpoch ? schema.ifPartitionEpoch : nil)
+    }
+
+    var schema: ProtoCommand.ChangePartitionLeader {
+        var schema = ProtoCommand.ChangePartitionLeader()
+        schema.topic = topic.schema
+        schema.partition = partition.rawValue
+        schema.leader = leader.rawValue
+        if let ifPartitionEpoch { schema.ifPartitionEpoch = ifPartitionEpoch }
+        return schema
+    }
+}
+
+extension Command.AlterPartition {
+    init(schema: ProtoCommand.AlterPartition) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasTopic else { throw .malformed("alter partition without topic") }
+        self.init(
+            broker: BrokerID(schema.broker), brokerEpoch: BrokerEpoch(schema.brokerEpoch),
+            partition: PartitionKey(topic: try TopicID(schema: schema.topic), index: PartitionIndex(schema.index)),
+            leaderEpoch: schema.leaderEpoch, partitionEpoch: schema.partitionEpoch,
+            isr: schema.isr.map { BrokerID($0) })
+    }
+
+    var schema: ProtoCommand.AlterPartition {
+        var schema = ProtoCommand.AlterPartition()
+        schema.broker = broker.rawValue
+        schema.brokerEpoch = brokerEpoch.rawValue
+        schema.topic = partition.topic.schema
+        schema.index = partition.index.rawValue
+        schema.leaderEpoch = leaderEpoch
+        schema.partitionEpoch = partitionEpoch
+        schema.isr = isr.map(\.rawValue)
+        return schema
+    }
+}
+
+extension ProtoBrokerList {
+    init(brokerIDs: [BrokerID]) {
+        self.init()
+        brokers = brokerIDs.map(\.rawValue)
+    }
+}
+
+/// The replicas of each partition.
+private func brokerLists(schema: [ProtoBrokerList]) throws(SchemaError) -> [[BrokerID]] {
+    var assignment: [[BrokerID]] = []
+    assignment.reserveCapacity(schema.count)
+    for list in schema {
+        try list.refuseUnknownFields()
+        assignment.append(list.brokers.map { BrokerID($0) })
+    }
+    return assignment
+}
