@@ -24,8 +24,16 @@ public enum Limits {
     public static let sessionTimeoutMillisecondsDefault: UInt64 = 600_000
     /// Items of one page.
     public static let pageItemsMax = 1_000
+    /// The level of features of an empty state.
+    public static let featureLevelInitial: UInt32 = 0
     /// The highest level of features that this build understands.
     public static let featureLevelMax: UInt32 = 1
     /// An encoded command, at most: it fits a frame with room to spare.
     public static let commandBytesMax = 4 << 20
+    /// Commands that would take a leader or partition epoch beyond this are refused; the rest of the range is kept for
+    /// fencing, which must not be refused.
+    public static let partitionEpochMax: Int32 = Int32.max - (1 << 20)
+
+    /// How many items a page that was asked for with `limit` holds at most.
+    public static func pageItems(_ limit: Int) -> Int { min(max(limit, 1), pageItemsMax) }
 }

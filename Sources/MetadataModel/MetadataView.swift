@@ -10,6 +10,9 @@ package protocol MetadataView {
     func brokerLoads() throws(Failure) -> [BrokerLoad]
     func topic(_ id: TopicID) throws(Failure) -> Topic?
     func topic(named name: String) throws(Failure) -> Topic?
+    /// The topic whose name has the same `TopicName.collisionKey`. There is at most one, since a second is refused, so an
+    /// index on that key serves `topic(named:)` as well.
+    func topic(collidingWith name: String) throws(Failure) -> Topic?
     func partition(_ key: PartitionKey) throws(Failure) -> Partition?
     /// All partitions of a topic, by index.
     func partitions(of topic: TopicID) throws(Failure) -> [Partition]
@@ -18,10 +21,17 @@ package protocol MetadataView {
     func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry?
     /// All keys of a resource, by name.
     func configs(of resource: ConfigResource) throws(Failure) -> [ConfigEntry]
+    func session(_ id: SessionID) throws(Failure) -> Session?
     /// Sessions by id.
     func sessions() throws(Failure) -> [Session]
     func totals() throws(Failure) -> MetadataTotals
     func featureLevel() throws(Failure) -> UInt32
+}
+
+extension MetadataView {
+    package func session(_ id: SessionID) throws(Failure) -> Session? {
+        try sessions().first { $0.id == id }
+    }
 }
 
 package struct BrokerLoad: Hashable, Sendable {
