@@ -1,0 +1,48 @@
+import MetadataModel
+
+/// Why a call failed, as the pure part of the client knows it: `MetadataError` without the name of the call and the time.
+struct CallFailure: Error, Hashable, Sendable {
+    var code: MetadataError.Code
+    var outcome: MetadataError.Outcome
+    var detail: String
+    var refusal: Refusal?
+    var retryAfter: Duration?
+
+    init(
+        _ code: MetadataError.Code, _ outcome: MetadataError.Outcome, _ detail: String, refusal: Refusal? = nil,
+        retryAfter: Duration? = nil
+    ) {
+        self.code = code
+        self.outcome = outcome
+        self.detail = detail
+        self.refusal = refusal
+        self.retryAfter = retryAfter
+    }
+
+    static func refused(_ refusal: Refusal) -> CallFailure {
+        CallFailure(.refused, .definite, refusal.detail, refusal: refusal)
+    }
+
+    var category: MetadataError.Category {
+        switch code {
+        case .refused: refusal.map { CallFailure.category(of: $0.reason) } ?? .invalidInput
+        case .unavailable, .timedOut, .overloaded, .clientOverloaded, .storageFailed: .transient
+        case .sessionLost, .unknownBroker: .retriable
+        case .wrongCluster, .unsupportedProtocol, .protocolViolation, .clientClosed, .cancelled: .fatal
+        case .invalidRequest: .invalidInput
+        }
+    }
+
+    private static func category(of reason: Refusal.Reason) -> MetadataError.Category {
+        switch reason {
+        case .notEnoughBrokers, .brokerFenced: .transient
+        case .sessionExpired: .retriable
+        case .unknownCommand, .unsupportedFeature, .sequenceOutOfWindow: .fatal
+        case .invalidRequest, .invalidTopicName, .invalidPartitionCount, .invalidReplicationFactor, .invalidAssignment,
+            .invalidConfig, .topicExists, .topicNotFound, .partitionNotFound, .brokerNotFound, .brokerIDInUse,
+            .staleBrokerEpoch, .staleLeaderEpoch, .stalePartitionEpoch, .versionMismatch, .notLeaderOfPartition,
+            .notInReplicas, .notInISR, .brokerNotEmpty, .limitExceeded:
+            .invalidInput
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import MetadataModel
+
+/// What registering a broker returns.
+public struct BrokerRegistration: Sendable, Hashable {
+    /// To be carried by everything that the broker says from now on: it outdates all earlier registrations.
+    public var epoch: BrokerEpoch
+    /// The version at which the registration holds.
+    public var version: Version
+}
+
+/// Each of these submits one `Command`; see there for the rules, and `Refusal.Reason` for the refusals. `timeout` is how long
+/// to wait, retries included; nil takes `Options.timeout`.
+extension MetadataClient {
+    /// Registers a broker, fenced; an earlier registration under the same id is outdated (KIP-631 BrokerRegistration).
+    ///
+    /// `BrokerSession` does this and what follows from it by itself.
+    public func registerBroker(
+        _ id: BrokerID, incarnation: IncarnationID, endpoints: [MetadataModel.Endpoint], rack: String = "",
+        timeout: Duration? = nil
+    ) async throws(MetadataError) -> BrokerRegistration {
+        let command = Command.registerBroker(
+            .init(id: id, incarnation: incarnation, endpoints: endpoints, rack: rack))
+        guard case .registered(let epoch, let version) = try await submit(command, timeout: timeout) else {
+            throw unexpectedResult(of: command)
+        }
+        return BrokerRegistration(epoch: epoch, version: version)
+    }
+
+    /// Removes a broker that holds no replicas any more (KIP-500 UnregisterBroker). With an epoch: only that registration.
+    @discardableResult
+    public func unregisterBroker(
+        _ id: BrokerID, epoch: BrokerEpoch? = nil, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.unregisterBroker(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Takes leadership from a broker and its replicas out of the in-sync replicas (KIP-631 fencing).
+    @discardableResult
+    public func fenceBroker(
+        _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.fenceBroker(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Lets a broker lead again.
+    @discardableResult
+    public func unfenceBroker(
+        _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.unfenceBroker(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Creates a topic under a new random id.
+    ///
+    /// - Parameters:
+    ///   - name: 1 to `Limits.topicNameBytesMax` of `[a-zA-Z0-9._-]`.
+    ///   - partitions: 1 to `Limits.partitionsPerTopicMax`.
+    ///   - replicationFactor: 1 to `Limits.replicationFactorMax`.
+    ///   - assignment: The replicas of each partition, the preferred leader first; empty lets the cluster place them.
+    ///   - validateOnly: Decide and answer as if, and change nothing.
+    public func createTopic(
+        name: String, partitions: Int32, replicationFactor: Int16, configs: [ConfigChange] = [],
+        assignment: [[BrokerID]] = [], validateOnly: Bool = false, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Topic {
+        let command = Command.createTopic(
+            .init(
+                name: name, id: .random(), partitionCount: partitions, replicationFactor: replicationFactor,
+                assignment: assignment, configs: configs, validateOnly: validateOnly))
+        guard case .topic(let topic) = try await submit(command, timeout: timeout) else {
+            throw unexpectedResult(of: command)
+        }
+        return topic
+    }
+
+    /// Deletes a topic with its partitions and configuration. With a version: only if the topic still has it.
+    @discardableResult
+    public func deleteTopic(
+        _ topic: TopicReference, ifVersion: Version? = nil, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.deleteTopic(topic: topic, ifVersion: ifVersion), timeout: timeout)
+    }
+
+    /// Gives a topic more partitions.
+    ///
+    /// - Parameters:
+    ///   - totalCount: The new total, more than there are.
+    ///   - assignment: The replicas of each new partition; empty lets the cluster place them.
+    @discardableResult
+    public func createPartitions(
+        _ topic: TopicReference, totalCount: Int32, assignment: [[BrokerID]] = [], ifVersion: Version? = nil,
+        validateOnly: Bool = false, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(
+            .createPartitions(
+                .init(
+                    topic: topic, totalCount: totalCount, assignment: assignment, ifVersion: ifVersion,
+                    validateOnly: validateOnly)),
+            timeout: timeout)
+    }
+
+    /// Sets and removes configuration keys of a topic, a broker or the cluster, all or none.
+    @discardableResult
+    public func alterConfigs(
+        _ resource: ResourceReference, changes: [ConfigChange], ifVersion: Version? = nil, validateOnly: Bool = false,
+        timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(
+            .alterConfigs(
+                .init(resource: resource, changes: changes, ifVersion: ifVersion, validateOnly: validateOnly)),
+            timeout: timeout)
+    }
+
+    /// Makes a member of the in-sync replicas the leader of a partition. With an epoch: only if the partition still has it.
+    @discardableResult
+    public func changePartitionLeader(
+        _ topic: TopicReference, partition: PartitionIndex, leader: BrokerID, ifPartitionEpoch: Int32? = nil,
+        timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(
+            .changePartitionLeader(
+                .init(topic: topic, partition: partition, leader: leader, ifPartitionEpoch: ifPartitionEpoch)),
+            timeout: timeout)
+    }
+
+    /// Reports new in-sync replicas, as the leader of a partition does (KIP-497 AlterPartition).
+    @discardableResult
+    public func alterPartition(
+        _ change: Command.AlterPartition, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await self.change(.alterPartition(change), timeout: timeout)
+    }
+
+    // MARK: Helpers
+
+    /// Submits a command of which only the version matters.
+    private func change(_ command: Command, timeout: Duration?) async throws(MetadataError) -> Version {
+        switch try await submit(command, timeout: timeout) {
+        case .changed(let version), .registered(_, let version): return version
+        case .topic(let topic): return topic.version
+        case .partition(let partition): return partition.version
+        case .session: throw unexpectedResult(of: command)
+        }
+    }
+
+    private func unexpectedResult(of command: Command) -> MetadataError {
+        MetadataError(
+            CallFailure(.protocolViolation, .indefinite, "the cluster answered with a result of another command"),
+            operation: command.operationName)
+    }
+}
+
+extension TopicID {
+    /// A new id; never all zero.
+    static func random() -> TopicID {
+        var generator = SystemRandomNumberGenerator()
+        return TopicID(high: .random(in: 1 ... .max, using: &generator), low: generator.next())
+    }
+}
