@@ -1,0 +1,178 @@
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+import RaftCore
+
+/// The keys, their kinds, ranges and defaults.
+extension NodeConfiguration {
+    private static let anyDuration: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)
+
+    static func read(_ fields: inout ConfigurationFields, currentDirectory: String?) -> NodeConfiguration {
+        let configuration = NodeConfiguration(
+            node: readNode(&fields, currentDirectory: currentDirectory),
+            cluster: Cluster(
+                id: fields.required("cluster.id", .clusterID, placeholder: "missing"),
+                initialMembers: fields.list("cluster.initial_members", .member)),
+            raft: readRaft(&fields),
+            resilience: readResilience(&fields),
+            health: Health(
+                checkInterval: fields.value("health.check_interval", .duration(anyDuration), default: "5s"),
+                http: Health.HTTP(
+                    isEnabled: fields.value("health.http.enabled", .truth, default: "true"),
+                    address: address(&fields, port: "health.http.port", "8080", host: "health.http.bind_address"))),
+            metrics: Metrics(
+                isEnabled: fields.value("metrics.enabled", .truth, default: "true"),
+                address: address(&fields, port: "metrics.port", "9090", host: "metrics.bind_address"),
+                path: fields.value("metrics.path", .path, default: "/metrics")),
+            logging: Logging(
+                level: fields.value("logging.level", .logLevel, default: "info"),
+                format: fields.value("logging.format", .logFormat, default: "json"),
+                output: fields.value("logging.output", .logOutput, default: "stdout")),
+            limits: Limits(
+                clientConnectionsMax: fields.value(
+                    "limits.client_connections_max", .integer(1...1_000_000), default: "10000"),
+                inflightRequestsMax: fields.value(
+                    "limits.inflight_requests_max", .integer(1...10_000_000), default: "65536"),
+                frameBytesMax: fields.value(
+                    "limits.frame_bytes_max", .bytes((5 << 20)...(256 << 20)), default: "8MiB")))
+        configuration.checkTogether(&fields)
+        return configuration
+    }
+
+    private static func readNode(_ fields: inout ConfigurationFields, currentDirectory: String?) -> Node {
+        let id = fields.required("node.id", .nodeID, placeholder: NodeID(1))
+        let directory = fields.required("node.data_dir", .text, placeholder: "missing")
+        let start = currentDirectory ?? FileManager.default.currentDirectoryPath
+        return Node(
+            id: id, dataDirectory: directory.hasPrefix("/") ? directory : start + "/" + directory,
+            clientAddress: fields.value("node.client_address", .listenAddress, default: "127.0.0.1:7400"),
+            peerAddress: fields.value("node.peer_address", .listenAddress, default: "127.0.0.1:7500"))
+    }
+
+    private static func readRaft(_ fields: inout ConfigurationFields) -> Raft {
+        let anyBytes = (64 << 10)...(1 << 30)
+        return Raft(
+            tick: fields.value("raft.tick", .duration(.milliseconds(1) ... .seconds(1)), default: "20ms"),
+            electionTimeout: fields.value(
+                "raft.election_timeout", .duration(.milliseconds(10) ... .seconds(60)), default: "300ms"),
+            heartbeatInterval: fields.value(
+                "raft.heartbeat_interval", .duration(.milliseconds(1) ... .seconds(20)), default: "60ms"),
+            inflightMessagesMax: fields.value("raft.inflight_messages_max", .integer(1...65_536), default: "64"),
+            inflightBytesMax: fields.value("raft.inflight_bytes_max", .bytes(anyBytes), default: "8MiB"),
+            appendBytesMax: fields.value("raft.append_bytes_max", .bytes((4 << 10)...(4 << 20)), default: "1MiB"),
+            uncommittedBytesMax: fields.value("raft.uncommitted_bytes_max", .bytes(anyBytes), default: "64MiB"),
+            pendingReadsMax: fields.value("raft.pending_reads_max", .integer(1...10_000_000), default: "65536"),
+            segmentBytes: fields.value("raft.segment_bytes", .bytes((1 << 20)...(1 << 30)), default: "16MiB"),
+            logKeepBytes: fields.value("raft.log_keep_bytes", .bytes(0...(64 << 30)), default: "16MiB"),
+            logKeepEntries: fields.value("raft.log_keep_entries", .integer(0...100_000_000), default: "50000"))
+    }
+
+    private static func readResilience(_ fields: inout ConfigurationFields) -> Resilience {
+        func timeout(_ name: String, _ fields: inout ConfigurationFields, _ text: String) -> Duration {
+            fields.value("resilience.timeouts.\(name)", .duration(anyDuration), default: text)
+        }
+        let breaker = "resilience.circuit_breaker."
+        return Resilience(
+            circuitBreaker: Resilience.CircuitBreaker(
+                failureThreshold: fields.value(breaker + "failure_threshold", .integer(1...10_000), default: "5"),
+                successThreshold: fields.value(breaker + "success_threshold", .integer(1...10_000), default: "2"),
+                timeout: fields.value(breaker + "timeout", .duration(anyDuration), default: "30s"),
+                requestsHalfOpenMax: fields.value(
+                    breaker + "max_requests_half_open", .integer(1...10_000), default: "3")),
+            timeouts: Resilience.Timeouts(
+                proposal: timeout("proposal", &fields, "5s"), healthCheck: timeout("health_check", &fields, "2s"),
+                rebalance: timeout("rebalance", &fields, "30s"),
+                heartbeatInterval: timeout("heartbeat_interval", &fields, "10s"),
+                heartbeatTimeout: timeout("heartbeat_timeout", &fields, "30s"),
+                leaderElection: timeout("leader_election", &fields, "10s"),
+                snapshot: timeout("snapshot", &fields, "60s"), shutdown: timeout("shutdown", &fields, "15s")))
+    }
+
+    private static func address(
+        _ fields: inout ConfigurationFields, port: String, _ portText: String, host: String
+    ) -> NetworkAddress {
+        let number = fields.value(port, .integer(0...65_535), default: portText)
+        let bind = ConfigurationValue.text.checked("must be an address of this machine, without a port") {
+            NetworkAddress(parsing: ($0.contains(":") ? "[\($0)]" : $0) + ":0") != nil
+        }
+        return NetworkAddress(host: fields.value(host, bind, default: "127.0.0.1"), port: number)
+    }
+
+    /// What shows only when settings are seen together.
+    private func checkTogether(_ fields: inout ConfigurationFields) {
+        if raft.heartbeatInterval < raft.tick {
+            fields.report(
+                "raft.heartbeat_interval", DurationText.text(raft.heartbeatInterval),
+                "must be at least raft.tick (\(DurationText.text(raft.tick)))")
+        }
+        // A follower must miss several heartbeats in a row before it doubts its leader (Raft §5.6).
+        if raft.electionTimeout < raft.heartbeatInterval * 3 {
+            fields.report(
+                "raft.election_timeout", DurationText.text(raft.electionTimeout),
+                "must be at least three times raft.heartbeat_interval "
+                    + "(\(DurationText.text(raft.heartbeatInterval)))")
+        }
+        if raft.inflightBytesMax < raft.appendBytesMax {
+            fields.report(
+                "raft.inflight_bytes_max", ByteCount.text(raft.inflightBytesMax),
+                "must be at least raft.append_bytes_max (\(ByteCount.text(raft.appendBytesMax)))")
+        }
+        let timeouts = resilience.timeouts
+        // A broker that loses one heartbeat to the network is not dead.
+        if timeouts.heartbeatTimeout < timeouts.heartbeatInterval * 2 {
+            fields.report(
+                "resilience.timeouts.heartbeat_timeout", DurationText.text(timeouts.heartbeatTimeout),
+                "must be at least twice resilience.timeouts.heartbeat_interval "
+                    + "(\(DurationText.text(timeouts.heartbeatInterval)))")
+        }
+        checkMembers(&fields)
+        checkPorts(&fields)
+    }
+
+    private func checkMembers(_ fields: inout ConfigurationFields) {
+        let key = "cluster.initial_members"
+        let members = cluster.initialMembers
+        var seenIDs: Set<NodeID> = []
+        var seenAddresses: Set<NetworkAddress> = []
+        for member in members {
+            if !seenIDs.insert(member.id).inserted {
+                fields.report(key, member.description, "names node \(member.id) twice")
+            }
+            for address in [member.peerAddress, member.clientAddress] where !seenAddresses.insert(address).inserted {
+                fields.report(key, member.description, "uses \(address) twice")
+            }
+        }
+        if members.count > Self.initialMembersMax {
+            fields.report(key, "\(members.count) members", "must be at most \(Self.initialMembersMax)")
+        }
+        if !members.isEmpty, !seenIDs.contains(node.id) {
+            fields.report(
+                key, nil,
+                "does not name this node (node.id \(node.id)); leave the list empty on a node that joins later")
+        }
+    }
+
+    /// More voters make every write slower and lose no less: seven survive three failures.
+    static let initialMembersMax = 9
+
+    /// Two listeners on one port would fail later and less clearly.
+    private func checkPorts(_ fields: inout ConfigurationFields) {
+        var listeners = [("node.client_address", node.clientAddress), ("node.peer_address", node.peerAddress)]
+        if health.http.isEnabled { listeners.append(("health.http.port", health.http.address)) }
+        if metrics.isEnabled { listeners.append(("metrics.port", metrics.address)) }
+        for (position, (key, address)) in listeners.enumerated() where address.port != 0 {
+            for (otherKey, other) in listeners[..<position] where other.port == address.port {
+                guard other.host == address.host || other.isEverywhere || address.isEverywhere else { continue }
+                fields.report(key, "\(address)", "is taken by \(otherKey) (\(other))")
+            }
+        }
+    }
+}
+
+extension NetworkAddress {
+    /// Whether listening here means listening on every address of the machine.
+    var isEverywhere: Bool { host == "0.0.0.0" || host == "::" }
+}

@@ -1,0 +1,184 @@
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A listener could not be opened. The message names the setting to change.
+package struct HTTPBindError: Error, Equatable, CustomStringConvertible {
+    package var key: String
+    package var address: NetworkAddress
+    package var cause: String
+
+    package var description: String {
+        "cannot listen on \(address): \(cause); change \(key), or stop the program that uses the port"
+    }
+}
+
+/// The HTTP side of a node: health for people and probes on one port, metrics on another.
+///
+/// They run on NIO's shared event loops, apart from the node loop, and read only values that others keep up to date: a
+/// slow or hostile caller costs the quorum nothing.
+package struct HTTPServers: Sendable {
+    package enum Listener: String, CaseIterable, Sendable {
+        case health
+        case metrics
+
+        /// The setting that moves it.
+        var key: String {
+            switch self {
+            case .health: "health.http.port"
+            case .metrics: "metrics.port"
+            }
+        }
+    }
+
+    /// Connections of one listener at a time; more wait in the backlog of the system.
+    static let connectionsMax = 256
+    /// Connections on which nothing happens are closed after this.
+    static let idleTimeout: TimeAmount = .seconds(60)
+
+    /// To be run by a service group; one for each enabled listener.
+    package let services: [any Service]
+
+    /// - Parameter onListening: Called when a listener is open, with the address that it got; port 0 shows here what the
+    ///   system chose.
+    package init(
+        configuration: NodeConfiguration, health: any HealthSource, registry: MetricsRegistry, logger: Logger,
+        onListening: @escaping @Sendable (Listener, NetworkAddress) -> Void = { _, _ in }
+    ) {
+        var services: [any Service] = []
+        if configuration.health.http.isEnabled {
+            services.append(
+                ListenerService(
+                    listener: .health, address: configuration.health.http.address,
+                    responder: Self.healthRouter(health).buildResponder(), logger: logger, onListening: onListening))
+        }
+        if configuration.metrics.isEnabled {
+            services.append(
+                ListenerService(
+                    listener: .metrics, address: configuration.metrics.address,
+                    responder: Self.metricsRouter(registry, path: configuration.metrics.path).buildResponder(),
+                    logger: logger,
+                    onListening: onListening))
+        }
+        self.services = services
+    }
+
+    /// 200 or 503 tells a load balancer enough; the body tells a person the rest.
+    private static func healthRouter(_ health: any HealthSource) -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get("/health") { _, _ in
+            let snapshot = health.snapshot()
+            return try answer(HealthReport.whole(snapshot), isGood: snapshot.isReady)
+        }
+        router.get("/health/live") { _, _ in
+            let snapshot = health.snapshot()
+            return try answer(HealthReport.live(snapshot), isGood: snapshot.isLive)
+        }
+        router.get("/health/ready") { _, _ in
+            let snapshot = health.snapshot()
+            return try answer(HealthReport.ready(snapshot), isGood: snapshot.isReady)
+        }
+        router.get("/health/raft") { _, _ in
+            let snapshot = health.snapshot()
+            return try answer(
+                HealthReport.raft(snapshot), isGood: snapshot.raft.leader != nil, mediaType: "application/json")
+        }
+        return router
+    }
+
+    private static func metricsRouter(_ registry: MetricsRegistry, path: String) -> Router<BasicRequestContext> {
+        let router = Router()
+        router.get(RouterPath(path)) { _, _ in
+            Response(
+                status: .ok, headers: headers(MetricsRegistry.contentType),
+                body: ResponseBody(byteBuffer: ByteBuffer(string: registry.exposition())))
+        }
+        return router
+    }
+
+    private static func answer(
+        _ report: some Encodable, isGood: Bool, mediaType: String = HealthReport.mediaType
+    ) throws -> Response {
+        Response(
+            status: isGood ? .ok : .serviceUnavailable, headers: headers(mediaType),
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: try HealthReport.encode(report))))
+    }
+
+    /// Both change with every request; a cache on the way must not answer for the node.
+    private static func headers(_ contentType: String) -> HTTPFields {
+        [.contentType: contentType, .cacheControl: "no-store"]
+    }
+}
+
+/// One listener with its routes, as a service whose failure to open says which setting to change.
+private struct ListenerService: Service {
+    let listener: HTTPServers.Listener
+    let address: NetworkAddress
+    let responder: RouterResponder<BasicRequestContext>
+    let logger: Logger
+    let onListening: @Sendable (HTTPServers.Listener, NetworkAddress) -> Void
+
+    func run() async throws {
+        let opened = Opened()
+        let reach = address.isLoopback ? "this machine only" : "every host that can route to it"
+        let application = Application(
+            responder: responder,
+            server: .http1(configuration: .init(idleTimeout: HTTPServers.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(address.host, port: address.port),
+                availableConnectionsDelegate: .maximum(HTTPServers.connectionsMax, logger: logger)),
+            onServerRunning: { channel in
+                opened.set()
+                let bound = NetworkAddress(
+                    host: address.host, port: channel.localAddress?.port ?? address.port)
+                logger.info(
+                    "listening",
+                    metadata: [
+                        "listener": "\(listener.rawValue)", "address": "\(bound)", "reachable_from": "\(reach)",
+                    ])
+                onListening(listener, bound)
+            },
+            logger: quiet)
+        do {
+            try await application.run()
+        } catch  where !opened.isSet && !(error is CancellationError) {
+            throw HTTPBindError(key: listener.key, address: address, cause: cause(of: error))
+        }
+    }
+
+    /// The framework's own line about the port would repeat ours.
+    private var quiet: Logger {
+        var logger = logger
+        logger.logLevel = max(logger.logLevel, .warning)
+        return logger
+    }
+
+    private func cause(of error: any Error) -> String {
+        guard let failure = error as? IOError else { return "\(error)" }
+        return switch failure.errnoCode {
+        case EADDRINUSE: "the address is in use"
+        case EADDRNOTAVAIL: "no interface of this machine has the address"
+        case EACCES: "ports below 1024 need a privilege that this process does not have"
+        default: "\(failure)"
+        }
+    }
+
+    private final class Opened: Sendable {
+        private let state = Mutex(false)
+
+        func set() { state.withLock { $0 = true } }
+
+        var isSet: Bool { state.withLock { $0 } }
+    }
+}
