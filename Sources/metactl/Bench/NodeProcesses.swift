@@ -1,0 +1,80 @@
+import Foundation
+import MetadataClient
+
+/// Kills and starts the nodes of a cluster on this machine: by the process ids that their scripts record, or by commands
+/// that the operator gives.
+struct NodeProcesses: Sendable {
+    /// Holds `node<id>.pid` for each node.
+    var pidDirectory: String
+    /// Shell commands in which `{node}` stands for the node's id; nil: by process id, and by the script of the cluster.
+    var killCommand: String?
+    var startCommand: String?
+
+    /// The script that starts and stops single nodes of the local cluster.
+    static let nodeScript = "cluster/node"
+
+    /// Ends the node's process without a chance to say goodbye.
+    func kill(_ node: UInt64) async throws {
+        if let killCommand { return try await shell(killCommand, node) }
+        let pid = try pid(of: node)
+        guard Foundation.kill(pid, SIGKILL) == 0 else {
+            throw failure("cannot kill process \(pid) of node \(node): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Has the node started again, or leaves that to whoever supervises it.
+    func start(_ node: UInt64) async throws {
+        if let startCommand { return try await shell(startCommand, node) }
+        guard FileManager.default.isExecutableFile(atPath: NodeProcesses.nodeScript) else { return }
+        try await shell("\(NodeProcesses.nodeScript) {node} start", node)
+    }
+
+    /// The process that leads a node by its own record. Ids are used again by the system, so the process has to look like
+    /// a node before it is killed.
+    private func pid(of node: UInt64) throws -> pid_t {
+        let path = "\(pidDirectory)/node\(node).pid"
+        let text: String
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw failure("cannot read \(path): give --pid-dir or --kill-command")
+        }
+        guard let pid = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1 else {
+            throw failure("\(path) holds no process id")
+        }
+        if FileManager.default.fileExists(atPath: "/proc/self/cmdline") {
+            // Files of /proc have no size, so they are read as a stream.
+            guard let command = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else {
+                throw failure("\(path) names process \(pid), which does not run")
+            }
+            guard String(decoding: command, as: UTF8.self).contains("metad") else {
+                throw failure("\(path) names process \(pid), which is not a metad")
+            }
+        }
+        return pid
+    }
+
+    private func shell(_ command: String, _ node: UInt64) async throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", command.replacing("{node}", with: "\(node)")]
+        // A node that the command leaves behind must not hold our own output open.
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+            do {
+                try process.run()
+            } catch {
+                process.terminationHandler = nil
+                continuation.resume(throwing: error)
+            }
+        }
+        guard status == 0 else { throw failure("\"\(command)\" for node \(node) ended with status \(status)") }
+    }
+
+    private func failure(_ detail: String) -> CommandFailure {
+        .unavailable(code: "node_control_failed", detail)
+    }
+}

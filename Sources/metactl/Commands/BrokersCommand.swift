@@ -1,0 +1,146 @@
+import ArgumentParser
+import MetadataClient
+import MetadataModel
+
+struct BrokersCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "brokers", abstract: "Lists, describes and changes brokers.",
+        subcommands: [List.self, Describe.self, Register.self, Fence.self, Unfence.self, Unregister.self])
+
+    struct List: PrintingCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists all brokers.")
+
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let brokers = try await global.withClient { client in try await client.brokers() }
+            try global.console.print(BrokerListReport(brokers))
+        }
+    }
+
+    struct Describe: PrintingCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows one broker with its configuration.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let report = try await global.withClient { client in
+                let broker = try await client.existingBroker(id)
+                return BrokerDetailReport(broker, configs: try await client.configs(of: .broker(id)))
+            }
+            try global.console.print(report)
+        }
+    }
+
+    struct Register: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Registers a broker; it is fenced until its heartbeats begin or it is unfenced.")
+
+        @Option(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var address: BrokerAddressOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let report = try await global.withClient { client in
+                let registration = try await client.registerBroker(
+                    id, incarnation: .random(), endpoints: [address.endpoint], rack: address.rack)
+                return RegistrationReport(
+                    broker: id.rawValue, epoch: registration.epoch.rawValue, version: registration.version.rawValue)
+            }
+            try global.console.print(report)
+        }
+    }
+
+    struct Fence: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Fences a broker: it leads nothing and leaves the ISRs (the last member stays).")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.fenceBroker(id, epoch: try await guarding.epoch(of: id, client))
+            }
+            try global.console.print(ChangedReport(message: "fenced broker \(id)", version: version.rawValue))
+        }
+    }
+
+    struct Unfence: PrintingCommand {
+        static let configuration = CommandConfiguration(abstract: "Unfences a broker: it may lead partitions again.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.unfenceBroker(id, epoch: try await guarding.epoch(of: id, client))
+            }
+            try global.console.print(ChangedReport(message: "unfenced broker \(id)", version: version.rawValue))
+        }
+    }
+
+    struct Unregister: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Removes a broker that holds no replica.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.unregisterBroker(id, epoch: guarding.epoch)
+            }
+            try global.console.print(ChangedReport(message: "unregistered broker \(id)", version: version.rawValue))
+        }
+    }
+}
+
+/// Which registration of a broker is meant (KIP-631 `BrokerEpoch`).
+struct EpochOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Refuse unless the broker still has this epoch. Default: whatever it has now.", valueName: "epoch"))
+    var epoch: BrokerEpoch?
+
+    func epoch(of id: BrokerID, _ client: MetadataClient) async throws -> BrokerEpoch {
+        if let epoch { return epoch }
+        return try await client.existingBroker(id).epoch
+    }
+}
+
+/// Where clients reach a broker.
+struct BrokerAddressOptions: ParsableArguments {
+    @Option(help: "The host that clients of the broker connect to.") var host: String
+    @Option(help: "The port that clients of the broker connect to.") var port: UInt16
+    @Option(help: "The rack: replicas of a partition are spread over racks.") var rack: String = ""
+    @Option(help: "The listener's name.") var listener: String = "PLAINTEXT"
+
+    var endpoint: Endpoint { Endpoint(name: listener, host: host, port: port) }
+
+    func validate() throws {
+        guard port > 0 else { throw ValidationError("--port must be 1 to 65535") }
+    }
+}
+
+extension MetadataClient {
+    /// The broker, or a failure that says it is not there.
+    func existingBroker(_ id: BrokerID) async throws -> Broker {
+        guard let broker = try await broker(id) else {
+            throw CommandFailure.notFound(
+                code: Refusal.Reason.brokerNotFound.rawValue, "broker \(id) is not registered")
+        }
+        return broker
+    }
+}
+
+extension IncarnationID {
+    /// 128 random bits, never all zero.
+    static func random() -> IncarnationID {
+        IncarnationID(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max))
+    }
+}

@@ -1,0 +1,63 @@
+import Foundation
+import Logging
+import MetadataClient
+import MetadataModel
+
+extension GlobalOptions {
+    /// A client as the options describe it.
+    ///
+    /// - Parameter inFlightMax: Requests under way at a time; nil takes the library's default.
+    func makeClient(inFlightMax: Int? = nil) throws(CommandFailure) -> MetadataClient {
+        var options = MetadataClient.Options(endpoints: try resolvedEndpoints().items)
+        options.clusterID = clusterID
+        options.clientName = "metactl-\(ProcessInfo.processInfo.processIdentifier)"
+        options.timeout = timeout.duration
+        options.leaderWait = timeout.duration
+        if let inFlightMax { options.inFlightMax = max(inFlightMax, options.inFlightMax) }
+        return MetadataClient(options, logger: logger)
+    }
+
+    /// Runs `body` with a client and closes it, however `body` ends.
+    func withClient<Value>(_ body: (MetadataClient) async throws -> Value) async throws -> Value {
+        let client = try makeClient()
+        do {
+            let value = try await body(client)
+            await client.close()
+            return value
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+
+    /// Silent unless asked for: what an operator has to know is in the answer or in the failure.
+    var logger: Logger {
+        var logger = Logger(label: "metactl", factory: { StreamLogHandler.standardError(label: $0) })
+        logger.logLevel = verbose ? .debug : .critical
+        return logger
+    }
+}
+
+extension CommandFailure {
+    /// What the client library reports, as exit status and text. The outcome decides first: whoever retries a change that
+    /// may have happened has to know it.
+    init(_ error: MetadataError) {
+        let status: ExitStatus
+        switch error.outcome {
+        case .indefinite:
+            status = .unknownOutcome
+        case .definite:
+            switch error.code {
+            case .refused, .invalidRequest, .unknownBroker: status = .refused
+            case .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .wrongCluster,
+                .unsupportedProtocol,
+                .storageFailed, .protocolViolation, .cancelled, .clientClosed:
+                status = .unavailable
+            }
+        }
+        self.init(
+            status: status, code: error.refusal?.reason.rawValue ?? error.code.rawValue,
+            category: error.category.rawValue, detail: error.detail,
+            outcome: error.outcome == .indefinite ? .indefinite : .definite)
+    }
+}
