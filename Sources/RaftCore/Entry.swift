@@ -10,11 +10,16 @@ public struct Entry: Hashable, Sendable {
         case configuration = 2
     }
 
+    /// The term of the leader that made the entry.
     public var term: Term
+    /// Its place in the log.
     public var index: LogIndex
+    /// What it is for.
     public var kind: Kind
+    /// Its content, by kind.
     public var payload: [UInt8]
 
+    /// Makes an entry.
     public init(term: Term, index: LogIndex, kind: Kind, payload: [UInt8]) {
         self.term = term
         self.index = index
@@ -22,6 +27,7 @@ public struct Entry: Hashable, Sendable {
         self.payload = payload
     }
 
+    /// Index and term: enough to name the entry.
     public var position: LogPosition { LogPosition(index: index, term: term) }
 
     /// The bytes that an entry is charged with against every byte limit: its payload and a fixed overhead.
@@ -33,14 +39,17 @@ public struct Entry: Hashable, Sendable {
 
 /// What a member must never forget: it rests on stable storage before anything that depends on it leaves (Raft §5.1).
 public struct HardState: Hashable, Sendable {
+    /// The latest term that this member has seen.
     public var term: Term
     /// The candidate that got this member's vote in `term`.
     public var vote: NodeID?
 
+    /// Makes a hard state.
     public init(term: Term, vote: NodeID?) {
         self.term = term
         self.vote = vote
     }
 
+    /// That of a member that has never taken part.
     public static let initial = HardState(term: .zero, vote: nil)
 }

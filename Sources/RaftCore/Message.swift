@@ -1,10 +1,15 @@
 /// What one member says to another. Every message carries the sender's term, except where its kind says otherwise.
 public struct Message: Hashable, Sendable {
+    /// The sender.
     public var from: NodeID
+    /// The receiver; every other member ignores the message.
     public var to: NodeID
+    /// The sender's term, except where the kind says otherwise.
     public var term: Term
+    /// What is said.
     public var kind: Kind
 
+    /// Makes a message.
     public init(from: NodeID, to: NodeID, term: Term, kind: Kind) {
         self.from = from
         self.to = to
@@ -12,6 +17,7 @@ public struct Message: Hashable, Sendable {
         self.kind = kind
     }
 
+    /// What one member can say to another.
     public enum Kind: Hashable, Sendable {
         /// "Would you vote for me in `Message.term`?" (Diss. §9.6). The message carries the term that the candidate would
         /// ask for; neither side changes its own.

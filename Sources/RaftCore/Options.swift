@@ -16,6 +16,7 @@ public struct Options: Hashable, Sendable {
     /// Reads waiting for confirmation before `read` refuses.
     public var pendingReadsMax: Int
 
+    /// Makes options; the defaults suit ticks of 50 to 100 ms.
     public init(
         electionTimeoutTicks: Int = 10, heartbeatTicks: Int = 2, inflightMessagesMax: Int = 64,
         inflightBytesMax: Int = 8 << 20, appendBytesMax: Int = 1 << 20, uncommittedBytesMax: Int = 64 << 20,
@@ -33,6 +34,7 @@ public struct Options: Hashable, Sendable {
 
 /// What a member knows when it starts: its disk, read back.
 public struct RestoredState: Sendable {
+    /// Term and vote.
     public var hardState: HardState
     /// The position before the first entry of `entries`: what compaction or a snapshot left.
     public var base: LogPosition
@@ -43,6 +45,7 @@ public struct RestoredState: Sendable {
     /// The configuration in effect at `base`. Configuration entries after it are found in `entries`.
     public var configuration: Configuration
 
+    /// Describes a disk that was read back. Check it with `problem()` before a member starts with it.
     public init(
         hardState: HardState, base: LogPosition, entries: [Entry], applied: LogIndex, configuration: Configuration
     ) {

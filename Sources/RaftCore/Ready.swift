@@ -20,8 +20,10 @@ public struct Ready: Sendable, Equatable {
     /// `snapshotFinished(to:succeeded:)`. A follower is named once until it is reported.
     public var snapshotsWanted: [NodeID] = []
 
+    /// Makes a `Ready` that asks for nothing.
     public init() {}
 
+    /// True when there is nothing to do.
     public var isEmpty: Bool { self == Ready() }
 }
 
@@ -33,9 +35,12 @@ public struct Persist: Sendable, Equatable {
     public var reset: LogPosition?
     /// Entries from this index on are removed before `entries` are appended (Raft §5.3: conflict).
     public var truncateFrom: LogIndex?
+    /// To be appended after the truncation or reset, in order, without a gap.
     public var entries: [Entry]
+    /// To be written when set; unchanged when nil.
     public var hardState: HardState?
 
+    /// Makes a write.
     public init(
         sequence: UInt64, reset: LogPosition? = nil, truncateFrom: LogIndex? = nil, entries: [Entry] = [],
         hardState: HardState? = nil
@@ -48,10 +53,14 @@ public struct Persist: Sendable, Equatable {
     }
 }
 
+/// A read that may be served.
 public struct ConfirmedRead: Hashable, Sendable {
+    /// The id that was given to `RaftNode.read(id:)`.
     public var id: UInt64
+    /// The state machine has to have applied this index before the read is served.
     public var index: LogIndex
 
+    /// Makes a confirmed read.
     public init(id: UInt64, index: LogIndex) {
         self.id = id
         self.index = index
@@ -67,11 +76,16 @@ public enum Role: String, Sendable, Hashable {
     case learner
 }
 
+/// Role, term and leader of a member.
 public struct Status: Hashable, Sendable {
+    /// What the member takes part as.
     public var role: Role
+    /// Its term.
     public var term: Term
+    /// The leader that it knows of, itself included; nil when it knows none.
     public var leader: NodeID?
 
+    /// Makes a status.
     public init(role: Role, term: Term, leader: NodeID?) {
         self.role = role
         self.term = term
@@ -81,13 +95,18 @@ public struct Status: Hashable, Sendable {
 
 /// What a leader knows of another member.
 public struct PeerProgress: Hashable, Sendable {
+    /// The name of the member.
     public var id: NodeID
+    /// Its log equals the leader's up to here, and is synced.
     public var match: LogIndex
+    /// The first entry that will be sent next.
     public var next: LogIndex
+    /// How entries are sent to it.
     public var state: State
     /// Heard from within the last election timeout.
     public var isActive: Bool
 
+    /// How entries are sent to a member.
     public enum State: String, Sendable, Hashable {
         /// One append at a time until the common prefix is found.
         case probe
@@ -97,6 +116,7 @@ public struct PeerProgress: Hashable, Sendable {
         case snapshot
     }
 
+    /// Makes a progress.
     public init(id: NodeID, match: LogIndex, next: LogIndex, state: State, isActive: Bool) {
         self.id = id
         self.match = match
@@ -114,4 +134,6 @@ public enum ProposeOutcome: Hashable, Sendable {
     case notLeader(leader: NodeID?)
     /// The uncommitted part of the log has reached its limit; nothing was appended.
     case overloaded
+    /// A configuration that must not be appended now, with the reason (Raft §6, Diss. §4.1); nothing was appended.
+    case configurationChangeRefused(String)
 }

@@ -1,0 +1,44 @@
+/// The configurations of the log: the one at its base and those of the entries after it. The last one is in effect, from
+/// the moment its entry is in the log, committed or not (Raft §6).
+struct ConfigurationHistory: Sendable {
+    struct Item: Sendable {
+        var index: LogIndex
+        var configuration: Configuration
+    }
+
+    /// Never empty; indexes grow strictly; the first is the one in effect at the base.
+    private var items: [Item]
+
+    init(base: LogIndex, configuration: Configuration) {
+        items = [Item(index: base, configuration: configuration)]
+    }
+
+    var current: Configuration { items[items.count - 1].configuration }
+
+    /// The index of the entry that holds `current`, or of the base.
+    var currentIndex: LogIndex { items[items.count - 1].index }
+
+    mutating func append(_ configuration: Configuration, at index: LogIndex) {
+        precondition(index > currentIndex, "configuration at \(index) follows the one at \(currentIndex)")
+        items.append(Item(index: index, configuration: configuration))
+    }
+
+    /// Entries from `index` on left the log; what is in effect is the last one that remains.
+    ///
+    /// - Returns: true when that changed the configuration in effect.
+    mutating func truncate(from index: LogIndex) -> Bool {
+        precondition(index > items[0].index, "truncation from \(index) reaches the base \(items[0].index)")
+        let before = items.count
+        while currentIndex >= index { items.removeLast() }
+        return items.count != before
+    }
+
+    /// The base moves to `index`.
+    mutating func compact(to index: LogIndex) {
+        while items.count > 1 && items[1].index <= index { items.removeFirst() }
+        items[0].index = index
+        precondition(items.count == 1 || items[1].index > index, "configurations out of order after \(index)")
+    }
+
+    func at(_ index: LogIndex) -> Configuration? { items.last { $0.index <= index }?.configuration }
+}
