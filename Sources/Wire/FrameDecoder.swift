@@ -1,0 +1,91 @@
+package import NIOCore
+
+/// Cuts the bytes of one connection into frames. Pure: bytes in, frames out, so that a channel handler can take all
+/// frames of a read in one loop.
+///
+/// A length is compared with its limit before anything is allocated for it, and memory grows with what has arrived,
+/// never with what was announced. Complete frames are slices of the buffer that was read: nothing is copied unless a
+/// frame arrives in pieces.
+package struct FrameDecoder: Sendable {
+    private enum State {
+        /// Nothing but the preamble may come. Exits: `hello`, `failed`.
+        case preamble
+        /// The first frame, held to `WireLimits.helloBytesMax`. Exits: `frames`, `failed`.
+        case hello
+        /// Exit: `failed`.
+        case frames
+        /// The stream is lost: where the next frame begins cannot be known. Final.
+        case failed(WireError)
+    }
+
+    package let kind: ConnectionKind
+    private var state: State
+    /// Bytes that arrived and belong to no frame yet.
+    private var pending: ByteBuffer
+
+    package init(kind: ConnectionKind) {
+        self.kind = kind
+        state = .preamble
+        pending = ByteBuffer()
+    }
+
+    /// Takes what was read from the connection; `buffer` is left empty.
+    package mutating func append(_ buffer: inout ByteBuffer) {
+        if pending.readableBytes == 0 {
+            pending = buffer
+        } else {
+            // The front of `pending` holds frames that were handed out: drop it, so that it is not carried along.
+            pending.discardReadBytes()
+            pending.writeImmutableBuffer(buffer)
+        }
+        buffer = ByteBuffer()
+    }
+
+    /// The body of the next frame, or nil until more bytes arrive. After an error every call repeats it.
+    package mutating func next() throws(WireError) -> ByteBuffer? {
+        while true {
+            switch state {
+            case .failed(let error): throw error
+            case .preamble:
+                guard try takePreamble() else { return nil }
+                state = .hello
+            case .hello:
+                guard let frame = try takeFrame(bytesMax: WireLimits.helloBytesMax) else { return nil }
+                state = .frames
+                return frame
+            case .frames: return try takeFrame(bytesMax: kind.frameBytesMax)
+            }
+        }
+    }
+
+    /// Bytes that wait for the rest of their frame.
+    package var pendingBytes: Int { pending.readableBytes }
+
+    private mutating func takePreamble() throws(WireError) -> Bool {
+        switch ConnectionPreamble.parse(pending.readableBytesView, kind: kind) {
+        case .ok:
+            pending.moveReaderIndex(forwardBy: ConnectionPreamble.byteCount)
+            return true
+        case .needMore: return false
+        case .garbage(let reason): throw fail(.notOurProtocol(reason))
+        case .unsupportedVersion(let theirs):
+            throw fail(.unsupportedVersion(theirs: theirs, ours: ConnectionPreamble.version))
+        }
+    }
+
+    private mutating func takeFrame(bytesMax: Int) throws(WireError) -> ByteBuffer? {
+        guard let announced = pending.getInteger(at: pending.readerIndex, as: UInt32.self) else { return nil }
+        let length = Int(announced)
+        guard length <= bytesMax else { throw fail(.frameTooLarge(bytes: length, bytesMax: bytesMax)) }
+        guard length > 0 else { throw fail(.malformed("empty")) }
+        guard pending.readableBytes >= WireLimits.lengthPrefixBytes + length else { return nil }
+        pending.moveReaderIndex(forwardBy: WireLimits.lengthPrefixBytes)
+        return pending.readSlice(length: length)
+    }
+
+    private mutating func fail(_ error: WireError) -> WireError {
+        state = .failed(error)
+        pending = ByteBuffer()
+        return error
+    }
+}

@@ -1,0 +1,149 @@
+internal import Foundation
+internal import MetadataSchema
+package import NIOCore
+package import RaftCore
+
+extension PeerFrame {
+    /// Appends the frame with its length. It has to fit: whoever batches messages keeps the sum of
+    /// `approximateBytes(of:)` within `WireLimits.peerFrameBytesMax`, and chunks within `snapshotChunkBytesMax`.
+    package func encode(into buffer: inout ByteBuffer) {
+        let body = encodeMessage(wire)
+        precondition(
+            body.count <= WireLimits.peerFrameBytesMax,
+            "peer frame of \(body.count) bytes exceeds \(WireLimits.peerFrameBytesMax)")
+        buffer.writeFrame(body: body)
+    }
+
+    /// Reads the body of a frame, as `FrameDecoder` hands it out.
+    package init(decoding body: ByteBuffer) throws(WireError) {
+        let wire = try body.message(of: WirePeerFrame.self)
+        switch wire.frame {
+        case .hello(let hello): self = .hello(PeerHello(wire: hello))
+        case .messages(let batch):
+            guard batch.messages.count <= WireLimits.messagesPerFrameMax else {
+                throw .malformed("\(batch.messages.count) messages exceed \(WireLimits.messagesPerFrameMax)")
+            }
+            var entriesLeft = WireLimits.entriesPerFrameMax
+            var messages: [Message] = []
+            messages.reserveCapacity(batch.messages.count)
+            for message in batch.messages {
+                messages.append(try Message(wire: message, entriesLeft: &entriesLeft))
+            }
+            self = .messages(messages)
+        case .snapshotChunk(let chunk): self = .snapshotChunk(try SnapshotChunk(wire: chunk))
+        case .snapshotProgress(let progress): self = .snapshotProgress(try SnapshotProgress(wire: progress))
+        case nil: throw .unknownValue("peer frame")
+        }
+    }
+
+    /// What a message takes in a frame, at most. Cheap: it looks at sizes only.
+    package static func approximateBytes(of message: Message) -> Int {
+        switch message.kind {
+        case .append(_, let entries, _):
+            entries.reduce(WireLimits.messageOverheadBytes) { $0 + $1.cost }
+        case .installSnapshot(_, let configuration):
+            configuration.members.reduce(WireLimits.messageOverheadBytes) { bytes, member in
+                bytes + memberBytesMax + member.peerAddress.utf8.count + member.clientAddress.utf8.count
+            }
+        case .preVoteRequest, .preVoteResponse, .voteRequest, .voteResponse, .appendAccepted, .appendRejected,
+            .heartbeat, .heartbeatResponse, .readIndexRequest, .readIndexResponse, .timeoutNow:
+            WireLimits.messageOverheadBytes
+        }
+    }
+
+    /// A member without its addresses, and its id in the three lists.
+    private static let memberBytesMax = 96
+
+    private var wire: WirePeerFrame {
+        var wire = WirePeerFrame()
+        switch self {
+        case .hello(let hello): wire.frame = .hello(hello.wire)
+        case .messages(let messages):
+            var batch = WireRaftMessages()
+            batch.messages = messages.map(\.wire)
+            wire.frame = .messages(batch)
+        case .snapshotChunk(let chunk): wire.frame = .snapshotChunk(chunk.wire)
+        case .snapshotProgress(let progress): wire.frame = .snapshotProgress(progress.wire)
+        }
+        return wire
+    }
+}
+
+extension PeerHello {
+    fileprivate init(wire: WirePeerHello) {
+        self.init(
+            clusterID: wire.clusterID, node: NodeID(wire.node), disk: DiskID(high: wire.diskHigh, low: wire.diskLow),
+            target: NodeID(wire.target))
+    }
+
+    fileprivate var wire: WirePeerHello {
+        var wire = WirePeerHello()
+        wire.clusterID = clusterID
+        wire.node = node.rawValue
+        wire.diskHigh = disk.high
+        wire.diskLow = disk.low
+        wire.target = target.rawValue
+        return wire
+    }
+}
+
+extension SnapshotChunk {
+    fileprivate init(wire: WireSnapshotChunk) throws(WireError) {
+        guard wire.hasPosition, wire.hasConfiguration else {
+            throw .malformed("chunk without position or configuration")
+        }
+        guard wire.bytes.count <= WireLimits.snapshotChunkBytesMax else {
+            throw .frameTooLarge(bytes: wire.bytes.count, bytesMax: WireLimits.snapshotChunkBytesMax)
+        }
+        guard wire.offset <= wire.totalBytes, UInt64(wire.bytes.count) <= wire.totalBytes - wire.offset else {
+            throw .malformed("chunk of \(wire.bytes.count) bytes at \(wire.offset) of \(wire.totalBytes)")
+        }
+        self.init(
+            snapshotID: wire.snapshotID, term: Term(wire.term), position: LogPosition(wire: wire.position),
+            configuration: try Configuration(wire: wire.configuration), offset: wire.offset,
+            totalBytes: wire.totalBytes, checksum: wire.checksum, bytes: [UInt8](wire.bytes))
+    }
+
+    fileprivate var wire: WireSnapshotChunk {
+        precondition(
+            bytes.count <= WireLimits.snapshotChunkBytesMax,
+            "chunk of \(bytes.count) bytes exceeds \(WireLimits.snapshotChunkBytesMax)")
+        precondition(
+            offset <= totalBytes && UInt64(bytes.count) <= totalBytes - offset,
+            "chunk of \(bytes.count) bytes at \(offset) of \(totalBytes)")
+        var wire = WireSnapshotChunk()
+        wire.snapshotID = snapshotID
+        wire.term = term.rawValue
+        wire.position = position.wire
+        wire.configuration = configuration.wire
+        wire.offset = offset
+        wire.totalBytes = totalBytes
+        wire.checksum = checksum
+        wire.bytes = Data(bytes)
+        return wire
+    }
+}
+
+extension SnapshotProgress {
+    fileprivate init(wire: WireSnapshotProgress) throws(WireError) {
+        let state: State
+        switch wire.state {
+        case .received(let offset): state = .received(offset: offset)
+        case .installed: state = .installed
+        case .failed(let reason): state = .failed(reason)
+        case nil: throw .unknownValue("snapshot progress")
+        }
+        self.init(snapshotID: wire.snapshotID, state: state)
+    }
+
+    fileprivate var wire: WireSnapshotProgress {
+        var wire = WireSnapshotProgress()
+        wire.snapshotID = snapshotID
+        switch state {
+        case .received(let offset): wire.state = .received(offset)
+        case .installed: wire.state = .installed(ProtoNothing())
+        case .failed(let reason): wire.state = .failed(reason)
+        }
+        return wire
+    }
+}
