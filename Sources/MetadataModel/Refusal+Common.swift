@@ -13,7 +13,7 @@ extension Refusal {
 
     package static func topicNotFound(_ reference: TopicReference) -> Refusal {
         switch reference {
-        case .name(let name): Refusal(.topicNotFound, "there is no topic named '\(name)'")
+        case .name(let name): Refusal(.topicNotFound, "there is no topic named '\(name.excerpt)'")
         case .id(let id): Refusal(.topicNotFound, "there is no topic with id \(id)")
         }
     }

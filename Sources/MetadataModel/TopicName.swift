@@ -11,7 +11,7 @@ package enum TopicName {
             return "a topic cannot be named '\(name)'"
         }
         guard bytes.allSatisfy(isLegal) else {
-            return "the topic name '\(name)' contains a character other than a-z, A-Z, 0-9, '.', '_' and '-'"
+            return "the topic name '\(name.excerpt)' contains a character other than a-z, A-Z, 0-9, '.', '_' and '-'"
         }
         return nil
     }
@@ -38,5 +38,11 @@ extension String {
     /// database would not.
     package func hasSameBytes(as other: String) -> Bool {
         utf8.elementsEqual(other.utf8)
+    }
+
+    /// Enough of what somebody sent to recognise it: a refusal is replicated, kept and logged.
+    package var excerpt: String {
+        let shown = unicodeScalars.prefix(64)
+        return shown.endIndex == unicodeScalars.endIndex ? self : String(String.UnicodeScalarView(shown)) + "…"
     }
 }
