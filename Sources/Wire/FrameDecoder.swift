@@ -23,9 +23,20 @@ package struct FrameDecoder: Sendable {
     /// Bytes that arrived and belong to no frame yet.
     private var pending: ByteBuffer
 
-    package init(kind: ConnectionKind) {
+    /// Which end of the connection reads.
+    package enum Side: Hashable, Sendable {
+        /// Reads what the dialling side sends: the preamble first.
+        case listener
+        /// Reads the answers, which begin with a frame.
+        case dialler
+    }
+
+    package init(kind: ConnectionKind, side: Side = .listener) {
         self.kind = kind
-        state = .preamble
+        switch side {
+        case .listener: state = .preamble
+        case .dialler: state = .hello
+        }
         pending = ByteBuffer()
     }
 
