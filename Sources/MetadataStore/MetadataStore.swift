@@ -1,1 +1,230 @@
-// placeholder
+import GRDB
+package import MetadataModel
+import MetadataSchema
+package import RaftCore
+import Synchronization
+
+/// The state machine in SQLite: applies committed entries, answers questions, makes and installs snapshots.
+///
+/// The Raft log is the source of truth and this database its checkpoint: a batch is one transaction in which rows,
+/// sessions, change feed and the applied index move together, committed without an fsync (`synchronous=NORMAL`). After a
+/// power loss the database may have gone back by some batches, always to a border of a batch, and the log replays them.
+/// `checkpoint` says up to where it can no longer go back; the log is cut only up to there.
+///
+/// One thread calls `apply` and `installSnapshot`. Everything else may be called from any thread and holds up neither.
+package final class MetadataStore: Sendable {
+    let path: String
+    let options: StoreOptions
+    let pool: DatabasePool
+    private let writer: WriterConfined
+    private let published: Mutex<Published>
+    let checkpointer: Checkpointer
+
+    /// What others may know of the state: as of the last transaction that was committed.
+    private struct Published {
+        var state: StateRow
+        var configuration: RaftCore.Configuration?
+    }
+
+    /// Opens the database at `path`, or creates it; brings its schema up to date; sets and checks the settings.
+    package init(path: String, options: StoreOptions = StoreOptions()) throws(StoreError) {
+        self.path = path
+        self.options = options
+        pool = try DatabaseOpening.pool(path: path, options: options)
+        let writer = WriterConfined()
+        let options = options
+        let state = try Self.onWriter(of: pool, "open") { (connection) throws(StoreError) in
+            try writer.load(connection, options)
+        }
+        self.writer = writer
+        published = Mutex(Published(state: state, configuration: try Self.decode(state.configuration)))
+        checkpointer = try Checkpointer(path: path, options: options)
+    }
+
+    // MARK: State
+
+    /// Index and term of the last entry that was applied in a committed transaction.
+    package var applied: LogPosition { published.withLock { $0.state.applied } }
+    /// The last configuration entry that was applied; nil before the first.
+    package var configuration: RaftCore.Configuration? { published.withLock { $0.configuration } }
+    package var digest: UInt64 { published.withLock { $0.state.digest } }
+    package var version: Version { published.withLock { $0.state.version } }
+    package var logTimeMilliseconds: UInt64 { published.withLock { $0.state.logTimeMilliseconds } }
+
+    package var summary: MetadataSummary {
+        let state = published.withLock { $0.state }
+        return state.summary
+    }
+
+    // MARK: Apply
+
+    /// Applies committed entries, which go on where `applied` ends, in one transaction.
+    ///
+    /// A refusal is an outcome like any other. After an error nothing of the batch remains, in the database or in memory;
+    /// when the error `isRetriable` the same batch may be tried again later, every other one is fatal for the node
+    /// (KAFKA-14275: an apply that fails must not be skipped).
+    package func apply(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
+        let configuration = try Self.lastConfiguration(of: entries)
+        let batch = try onWriterState("apply") { (connection, apply) throws(StoreError) in
+            let batch = try connection.transaction("apply") { () throws(StoreError) in try apply.apply(entries) }
+            return (batch, apply.state)
+        }
+        published.withLock { published in
+            published.state = batch.1
+            if let configuration { published.configuration = configuration }
+        }
+        return batch.0
+    }
+
+    /// Decoded before anything is written: an unreadable configuration must stop the node, not be half applied.
+    private static func lastConfiguration(of entries: [Entry]) throws(StoreError) -> RaftCore.Configuration? {
+        guard let entry = entries.last(where: { $0.kind == .configuration }) else { return nil }
+        return try decode(entry.payload)
+    }
+
+    static func decode(_ configuration: [UInt8]?) throws(StoreError) -> RaftCore.Configuration? {
+        guard let configuration else { return nil }
+        do {
+            return try RaftCore.Configuration(decoding: configuration)
+        } catch {
+            throw .corrupt(what: "configuration: \(error)")
+        }
+    }
+
+    /// Takes over what an installed snapshot left in the database.
+    func publish(_ state: StateRow, configuration: RaftCore.Configuration?) {
+        published.withLock { $0 = Published(state: state, configuration: configuration) }
+    }
+
+    // MARK: Readers
+
+    /// A reader for one thread, on a connection of its own.
+    package func makeReader() throws(StoreError) -> MetadataReader {
+        try MetadataReader(path: path, options: options)
+    }
+
+    /// The digest as the rows give it, by reading all of them: a scrub compares it with `digest` at the same index, which
+    /// finds pages that changed by themselves. Runs in a read transaction of its own; returns both, of that transaction.
+    package func recomputeDigest() throws(StoreError) -> UInt64 {
+        try onReader("recompute the digest") { (connection) throws(StoreError) in
+            try DigestScan.digest(connection)
+        }
+    }
+
+    /// The most pages that the database may grow to, from now on: the bound that a full disk would be.
+    package func limitPages(to pageCountMax: Int) throws(StoreError) {
+        try Self.onWriter(of: pool, "limit pages") { (connection) throws(StoreError) in
+            try connection.execute("PRAGMA max_page_count = \(pageCountMax)", "set max_page_count")
+        }
+    }
+
+    /// Ends all connections. Everything that is called later throws `closed`; what is under way is waited for.
+    package func close() throws(StoreError) {
+        try checkpointer.close()
+        pool.writeWithoutTransaction { database in
+            // Statements go before the connection that they belong to.
+            _ = writer.take(in: database)
+        }
+        do {
+            try pool.close()
+        } catch {
+            throw StoreError.ofGRDB(error, "close")
+        }
+    }
+
+    // MARK: Confinement
+
+    /// Runs `body` on the writer's connection and its state. When it fails, the state in memory may be ahead of the
+    /// database, so it is loaded anew before its next use.
+    private func onWriterState<Value>(
+        _ operation: String, _ body: (Connection, ApplyState) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let result = pool.writeWithoutTransaction { database in
+            Result { () throws(StoreError) in
+                let connection = try Connection(database, operation)
+                let state = try writer.takeOrLoad(in: database, connection, options)
+                let value = try body(connection, state)
+                writer.keep(state, in: database)
+                return value
+            }
+        }
+        return try result.get()
+    }
+
+    /// Runs `body` on the writer's connection, with the state in memory dropped: it is loaded anew before its next use.
+    func onWriterDroppingState<Value>(
+        _ operation: String, _ body: (Connection) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let result = pool.writeWithoutTransaction { database in
+            Result { () throws(StoreError) in
+                let connection = try Connection(database, operation)
+                _ = writer.take(in: database)
+                return try body(connection)
+            }
+        }
+        return try result.get()
+    }
+
+    static func onWriter<Value>(
+        of pool: DatabasePool, _ operation: String, _ body: (Connection) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let result = pool.writeWithoutTransaction { database in
+            Result { () throws(StoreError) in try body(try Connection(database, operation)) }
+        }
+        return try result.get()
+    }
+
+    /// Runs `body` in a read transaction on a connection of the pool.
+    func onReader<Value>(
+        _ operation: String, _ body: (Connection) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        do {
+            return try pool.read { database in try body(try Connection(database, operation)) }
+        } catch {
+            throw StoreError.ofGRDB(error, operation)
+        }
+    }
+}
+
+/// What `apply` did, for those who wait for it.
+package struct AppliedBatch: Sendable {
+    package var applied: LogPosition
+    package var version: Version
+    package var digest: UInt64
+    package var logTimeMilliseconds: UInt64
+    /// One for every command entry of the batch, in order.
+    package var outcomes: [(index: LogIndex, outcome: CommandOutcome)]
+    /// What watchers are told, in order.
+    package var events: [ChangeEvent]
+}
+
+/// Holds what only the writer's connection may touch.
+///
+/// `@unchecked Sendable`: every access happens inside `DatabasePool.writeWithoutTransaction`, that is on GRDB's serial
+/// queue of the one connection that writes. The methods ask for the `Database` as a witness of it, which GRDB hands out
+/// there only.
+private final class WriterConfined: @unchecked Sendable {
+    private var current: ApplyState?
+
+    /// Loads the state from the database of the writer's connection.
+    func load(_ connection: Connection, _ options: StoreOptions) throws(StoreError) -> StateRow {
+        let state = try ApplyState(connection, options: options)
+        current = state
+        return state.state
+    }
+
+    /// Hands the state out, to be kept again only by a use that went well.
+    func take(in _: Database) -> ApplyState? {
+        defer { current = nil }
+        return current
+    }
+
+    func takeOrLoad(
+        in database: Database, _ connection: Connection, _ options: StoreOptions
+    ) throws(StoreError) -> ApplyState {
+        if let state = take(in: database) { return state }
+        return try ApplyState(connection, options: options)
+    }
+
+    func keep(_ state: ApplyState, in _: Database) { current = state }
+}

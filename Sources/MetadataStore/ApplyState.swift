@@ -1,0 +1,70 @@
+internal import MetadataModel
+import MetadataSchema
+internal import RaftCore
+
+/// What the apply thread keeps between batches: the state machine with its prepared statements, and the `state` row as it
+/// was last written. Loaded from the database; thrown away after a failure.
+final class ApplyState {
+    private(set) var state: StateRow
+    private var machine: StateMachine<DatabaseStorage>
+    private let stateStatements: StateStatements
+    private let feed: ChangeFeed
+
+    init(_ connection: Connection, options: StoreOptions) throws(StoreError) {
+        let stateStatements = try StateStatements(connection)
+        let state = try stateStatements.read()
+        let storage = try DatabaseStorage(connection, state: state)
+        let sessions = try storage.storedSessions()
+        guard sessions.count == state.totals.sessions else {
+            throw .corrupt(what: "\(sessions.count) sessions where \(state.totals.sessions) were counted")
+        }
+        self.stateStatements = stateStatements
+        self.state = state
+        feed = try ChangeFeed(connection, options: options)
+        machine = StateMachine(
+            storage: storage, sessions: SessionTable(restoring: sessions), version: state.version,
+            digest: state.digest, logTimeMilliseconds: state.logTimeMilliseconds)
+    }
+
+    /// Applies entries inside the open transaction. After a failure this object is spent.
+    func apply(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
+        var applied = state.applied
+        var configuration = state.configuration
+        var outcomes: [(index: LogIndex, outcome: CommandOutcome)] = []
+        var events: [ChangeEvent] = []
+        outcomes.reserveCapacity(entries.count)
+        events.reserveCapacity(entries.count)
+        for entry in entries {
+            precondition(
+                entry.index == applied.index.next, "entry \(entry.index) was applied after entry \(applied.index)")
+            precondition(
+                entry.term >= applied.term, "entry \(entry.index) of term \(entry.term) follows term \(applied.term)")
+            switch entry.kind {
+            case .noop:
+                break
+            case .configuration:
+                configuration = entry.payload
+            case .command:
+                let done = try machine.apply(index: entry.index.rawValue, LogCommand(decoding: entry.payload))
+                outcomes.append((index: entry.index, outcome: done.outcome))
+                if let event = done.event { events.append(event) }
+            }
+            applied = entry.position
+        }
+        let sessions = machine.takeSessionChanges()
+        try machine.storage.finishBatch(touched: sessions.touched, removed: sessions.removed)
+        state.feedFloor = try feed.append(events, floor: state.feedFloor)
+        state.applied = applied
+        state.configuration = configuration
+        state.version = machine.version
+        state.digest = machine.digest
+        state.logTimeMilliseconds = machine.logTimeMilliseconds
+        state.featureLevel = try machine.featureLevel()
+        state.totals = try machine.totals()
+        state.configCount = machine.storage.configCount
+        try stateStatements.write(state)
+        return AppliedBatch(
+            applied: applied, version: state.version, digest: state.digest,
+            logTimeMilliseconds: state.logTimeMilliseconds, outcomes: outcomes, events: events)
+    }
+}

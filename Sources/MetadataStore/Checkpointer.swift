@@ -1,0 +1,114 @@
+import GRDB
+import GRDBSQLite
+package import RaftCore
+import Synchronization
+
+/// How far a checkpoint goes.
+package enum CheckpointMode: Hashable, Sendable {
+    /// Copies what it can and waits for nobody. When the WAL has grown long it then also has the writer start again at
+    /// the WAL's beginning, waiting for readers within `StoreOptions.restartTimeoutMilliseconds`.
+    case automatic
+    /// Copies what it can and waits for nobody.
+    case passive
+    /// Holds the writer up until everything is copied.
+    case full
+    /// Like `full`, and leaves an empty WAL. For shutdown and after an install.
+    case truncate
+}
+
+/// Moves the WAL into the database file, on a connection of its own, and knows what can no longer be lost.
+///
+/// `Sendable`: the queue is, and the rest is behind a `Mutex`.
+final class Checkpointer: Sendable {
+    private let queue: DatabaseQueue
+    private let options: StoreOptions
+    /// The applied position at which a power loss cannot take the database back any more. Only grows, except by an
+    /// installed snapshot.
+    private let durable = Mutex(LogPosition.zero)
+
+    init(path: String, options: StoreOptions) throws(StoreError) {
+        queue = try DatabaseOpening.checkpointer(path: path, options: options)
+        self.options = options
+    }
+
+    var durablePosition: LogPosition { durable.withLock { $0 } }
+
+    /// An install that synced by itself.
+    func noteDurable(_ position: LogPosition) { durable.withLock { $0 = position } }
+
+    /// `applied` has to have been committed before this call: a checkpoint that completes covers every frame that was in
+    /// the WAL when it began, so it covers `applied`, and nothing can be said of what came later.
+    func checkpoint(_ mode: CheckpointMode, applied: LogPosition) throws(StoreError) -> LogPosition {
+        let isComplete = try DatabaseOpening.onQueue(queue, "checkpoint") { (connection) throws(StoreError) in
+            try run(mode, connection)
+        }
+        return durable.withLock { durable in
+            // Two checkpoints may end in the other order than they began.
+            if isComplete, applied.index > durable.index { durable = applied }
+            return durable
+        }
+    }
+
+    private func run(_ mode: CheckpointMode, _ connection: Connection) throws(StoreError) -> Bool {
+        switch mode {
+        case .passive:
+            return try run(SQLITE_CHECKPOINT_PASSIVE, connection).isComplete
+        case .automatic:
+            let passive = try run(SQLITE_CHECKPOINT_PASSIVE, connection)
+            guard passive.frames > options.walFramesRestart else { return passive.isComplete }
+            // The bulk is copied: what is left to do under the writer's lock is little.
+            try connection.set("busy_timeout", to: options.restartTimeoutMilliseconds)
+            let restart = try run(SQLITE_CHECKPOINT_RESTART, connection)
+            try connection.set("busy_timeout", to: options.busyTimeoutMilliseconds)
+            return passive.isComplete || restart.isComplete
+        case .full:
+            return try run(SQLITE_CHECKPOINT_FULL, connection).isComplete
+        case .truncate:
+            return try run(SQLITE_CHECKPOINT_TRUNCATE, connection).isComplete
+        }
+    }
+
+    private func run(
+        _ mode: Int32, _ connection: Connection
+    ) throws(StoreError) -> (isComplete: Bool, frames: Int) {
+        var frames: Int32 = 0
+        var copied: Int32 = 0
+        let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, &frames, &copied)
+        switch code & 0xff {
+        case SQLITE_OK:
+            // Both are -1 when there is no WAL, which a store of ours always has.
+            guard frames >= 0 else { throw .pragma(name: "journal_mode", wanted: "wal", found: "none") }
+            return (copied == frames, Int(frames))
+        case SQLITE_BUSY, SQLITE_LOCKED:
+            // Somebody else checkpoints, or a reader needs old frames: done in part, which is not an error.
+            return (false, Int(max(frames, 0)))
+        default:
+            throw StoreError.ofSQLite(code, connection.handle, "checkpoint")
+        }
+    }
+
+    func close() throws(StoreError) {
+        do {
+            try queue.close()
+        } catch {
+            throw StoreError.ofGRDB(error, "close the checkpoints")
+        }
+    }
+}
+
+extension MetadataStore {
+    /// Moves the WAL into the database file and returns the position up to which the Raft log is no longer needed: what
+    /// was applied before the checkpoint began, if it completed; else where an earlier one got to (`zero` after opening,
+    /// until the first completes).
+    ///
+    /// Nothing else makes the WAL shorter, so the owner calls this regularly; the WAL grows with what is written between
+    /// two calls. Thread-safe. Readers and the writer go on (see `CheckpointMode` for how far).
+    package func checkpoint(_ mode: CheckpointMode = .automatic) throws(StoreError) -> LogPosition {
+        // Read first: the transaction of this position is committed, so its frames are in the WAL.
+        let applied = applied
+        return try checkpointer.checkpoint(mode, applied: applied)
+    }
+
+    /// Where the last complete checkpoint got to.
+    package var durablePosition: LogPosition { checkpointer.durablePosition }
+}

@@ -1,0 +1,179 @@
+internal import MetadataModel
+import MetadataSchema
+
+/// The rows of the state machine in SQLite: what `decide` sees and what its changes are written to.
+///
+/// It lives on the one connection that writes. Inside an open transaction it reads what earlier commands of the batch
+/// wrote. A few small and often asked things are held in memory beside the rows: brokers, loads, totals. After a
+/// transaction that was rolled back they are stale, so this object is thrown away and loaded anew.
+final class DatabaseStorage: MetadataStorage {
+    typealias Failure = StoreError
+
+    private let reader: RowReader
+    private let writer: RowWriter
+    private var brokersByID: [BrokerID: Broker]
+    /// The brokers by id; nil after a change, until somebody asks.
+    private var brokersSorted: [Broker]?
+    private var loads: [BrokerID: BrokerLoad]
+    /// Whose loads differ from their rows; written once per batch.
+    private var touchedLoads: Set<BrokerID> = []
+    private var level: UInt32
+    private var counts: MetadataTotals
+    private(set) var configCount: Int
+
+    /// Loads what is held in memory.
+    init(_ connection: Connection, state: StateRow) throws(StoreError) {
+        reader = try RowReader(connection)
+        writer = try RowWriter(connection)
+        level = state.featureLevel
+        counts = state.totals
+        configCount = state.configCount
+        var brokers: [BrokerID: Broker] = [:]
+        try reader.forEachBroker(after: nil) { (broker) throws(StoreError) in
+            brokers[broker.id] = broker
+            return true
+        }
+        guard brokers.count == state.totals.brokers else {
+            throw .corrupt(what: "\(brokers.count) brokers where \(state.totals.brokers) were counted")
+        }
+        brokersByID = brokers
+        loads = [:]
+        for load in try reader.brokerLoads() { loads[load.id] = load }
+    }
+
+    // MARK: Writing
+
+    func apply(_ change: Change) throws(StoreError) {
+        switch change {
+        case .broker(let before, let after):
+            try writer.writeBroker(before: before, after: after)
+            counts.brokers += step(before, after)
+            if let after {
+                brokersByID[after.id] = after
+            } else if let before {
+                brokersByID[before.id] = nil
+            }
+            brokersSorted = nil
+        case .topic(let before, let after):
+            try writer.writeTopic(before: before, after: after)
+            counts.topics += step(before, after)
+        case .partition(let before, let after):
+            try writer.writePartition(before: before, after: after)
+            counts.partitions += step(before, after)
+            moveLoads(before: before, after: after)
+        case .config(let before, let after):
+            try writer.writeConfig(before: before, after: after)
+            configCount += step(before, after)
+        case .featureLevel(let before, let after):
+            precondition(before == level, "the feature level is \(level), not \(before)")
+            level = after
+        case .sessionOpened(let session):
+            preconditionFailure("session \(session.id) belongs to the session table")
+        case .sessionClosed(let id):
+            preconditionFailure("session \(id) belongs to the session table")
+        }
+    }
+
+    /// Writes what a batch writes once: the sessions that it touched and the loads.
+    func finishBatch(touched: [SessionState], removed: [SessionID]) throws(StoreError) {
+        // The rows of ended sessions go first: none of them is among the touched.
+        for id in removed { try writer.removeSession(id) }
+        for state in touched { try writer.writeSession(state.session.id, body: state.schemaBytes()) }
+        for id in touchedLoads.sorted() {
+            try writer.write(loads[id] ?? BrokerLoad(id: id, replicas: 0, leaders: 0))
+            if let load = loads[id], load.replicas == 0, load.leaders == 0 { loads[id] = nil }
+        }
+        touchedLoads.removeAll(keepingCapacity: true)
+    }
+
+    /// A session's row as a snapshot carries it.
+    func writeSession(_ id: SessionID, body: [UInt8]) throws(StoreError) {
+        try writer.writeSession(id, body: body)
+    }
+
+    private func step<Row>(_ before: Row?, _ after: Row?) -> Int {
+        (after == nil ? 0 : 1) - (before == nil ? 0 : 1)
+    }
+
+    private func moveLoads(before: Partition?, after: Partition?) {
+        if before?.leader != after?.leader {
+            if let leader = before?.leader { addLoad(leader, replicas: 0, leaders: -1) }
+            if let leader = after?.leader { addLoad(leader, replicas: 0, leaders: 1) }
+        }
+        let old = before?.replicas ?? []
+        let new = after?.replicas ?? []
+        guard old != new else { return }
+        for broker in old { addLoad(broker, replicas: -1, leaders: 0) }
+        for broker in new { addLoad(broker, replicas: 1, leaders: 0) }
+    }
+
+    private func addLoad(_ id: BrokerID, replicas: Int, leaders: Int) {
+        loads[id, default: BrokerLoad(id: id, replicas: 0, leaders: 0)].replicas += replicas
+        loads[id, default: BrokerLoad(id: id, replicas: 0, leaders: 0)].leaders += leaders
+        touchedLoads.insert(id)
+    }
+
+    // MARK: MetadataView
+
+    func broker(_ id: BrokerID) throws(StoreError) -> Broker? { brokersByID[id] }
+
+    func brokers() throws(StoreError) -> [Broker] {
+        if let brokersSorted { return brokersSorted }
+        let sorted = brokersByID.values.sorted { $0.id < $1.id }
+        brokersSorted = sorted
+        return sorted
+    }
+
+    func brokerLoads() throws(StoreError) -> [BrokerLoad] {
+        loads.values.filter { $0.replicas > 0 || $0.leaders > 0 }.sorted { $0.id < $1.id }
+    }
+
+    func topic(_ id: TopicID) throws(StoreError) -> Topic? { try reader.topic(id) }
+    func topic(named name: String) throws(StoreError) -> Topic? { try reader.topic(named: name) }
+    func topic(collidingWith name: String) throws(StoreError) -> Topic? { try reader.topic(collidingWith: name) }
+    func partition(_ key: PartitionKey) throws(StoreError) -> Partition? { try reader.partition(key) }
+
+    func partitions(of topic: TopicID) throws(StoreError) -> [Partition] {
+        var found: [Partition] = []
+        try reader.forEachPartition(of: topic, after: nil) { (partition) throws(StoreError) in
+            found.append(partition)
+            return true
+        }
+        return found
+    }
+
+    func partitions(
+        withReplica broker: BrokerID, after key: PartitionKey?, limit: Int
+    ) throws(StoreError) -> [Partition] {
+        try reader.partitions(withReplica: broker, after: key, limit: limit)
+    }
+
+    func config(_ resource: ConfigResource, name: String) throws(StoreError) -> ConfigEntry? {
+        try reader.config(resource, name: name)
+    }
+
+    func configs(of resource: ConfigResource) throws(StoreError) -> [ConfigEntry] {
+        var found: [ConfigEntry] = []
+        try reader.forEachConfig(of: resource, after: nil) { (config) throws(StoreError) in
+            found.append(config)
+            return true
+        }
+        return found
+    }
+
+    /// Not consulted by the state machine, which has its own table; the rows as of the last batch.
+    func sessions() throws(StoreError) -> [Session] { try storedSessions().map(\.session) }
+
+    /// The sessions with their results, to begin with.
+    func storedSessions() throws(StoreError) -> [SessionState] {
+        var found: [SessionState] = []
+        try reader.forEachSession { (id, body) throws(StoreError) in
+            found.append(try RowCoding.session(id, body))
+            return true
+        }
+        return found
+    }
+
+    func totals() throws(StoreError) -> MetadataTotals { counts }
+    func featureLevel() throws(StoreError) -> UInt32 { level }
+}

@@ -1,0 +1,130 @@
+#if canImport(Darwin)
+    import Darwin
+#else
+    import Glibc
+#endif
+
+/// The few file operations of snapshots, each with its error.
+enum FileAccess {
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Makes names that were created in, or moved into, the directory of `path` survive a power loss.
+    static func syncDirectory(of path: String) throws(StoreError) {
+        let directory = self.directory(of: path)
+        let file = try File(open: directory, flags: File.readFlags)
+        try file.sync()
+        try file.close()
+    }
+
+    static func rename(_ from: String, to: String) throws(StoreError) {
+        #if canImport(Darwin)
+            let code = Darwin.rename(from, to)
+        #else
+            let code = Glibc.rename(from, to)
+        #endif
+        guard code == 0 else { throw .file(operation: "rename to \(to)", path: from, errno: errno) }
+    }
+
+    static func removeIfExists(_ path: String) throws(StoreError) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw .file(operation: "remove", path: path, errno: errno) }
+    }
+
+    private static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+/// An open file. `close` reports what closing found; without it the file is closed silently, after a failure.
+final class File {
+    static let readFlags = O_RDONLY | O_CLOEXEC
+    static let createFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+
+    private let path: String
+    private var descriptor: Int32
+
+    init(open path: String, flags: Int32, mode: mode_t = 0o600) throws(StoreError) {
+        var descriptor: Int32
+        repeat { descriptor = openDescriptor(path, flags, mode) } while descriptor < 0 && errno == EINTR
+        guard descriptor >= 0 else { throw .file(operation: "open", path: path, errno: errno) }
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        if descriptor >= 0 { closeDescriptor(descriptor) }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        var offset = 0
+        while offset < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            let count = writeBytes(descriptor, rest)
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno == ENOSPC || errno == EDQUOT { throw .diskFull(operation: "write \(path)") }
+                throw .file(operation: "write", path: path, errno: errno)
+            }
+            offset += count
+        }
+    }
+
+    /// The next `count` bytes; fewer only at the end of the file.
+    func read(_ count: Int) throws(StoreError) -> [UInt8] {
+        var failure: Int32?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let rest = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[filled..<count])
+                let step = readBytes(descriptor, rest)
+                if step > 0 {
+                    filled += step
+                } else if step == 0 {
+                    break
+                } else if errno != EINTR {
+                    failure = errno
+                    break
+                }
+            }
+        }
+        if let failure { throw .file(operation: "read", path: path, errno: failure) }
+        return bytes
+    }
+
+    func size() throws(StoreError) -> Int {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .file(operation: "fstat", path: path, errno: errno) }
+        return Int(status.st_size)
+    }
+
+    /// A failed sync is never retried: the pages may be marked clean without being on the disk.
+    func sync() throws(StoreError) {
+        guard fsync(descriptor) == 0 else {
+            if errno == ENOSPC || errno == EDQUOT { throw .diskFull(operation: "fsync \(path)") }
+            throw .file(operation: "fsync", path: path, errno: errno)
+        }
+    }
+
+    func close() throws(StoreError) {
+        let closing = descriptor
+        descriptor = -1
+        // On Linux the descriptor is gone also after EINTR.
+        guard closeDescriptor(closing) == 0 || errno == EINTR else {
+            throw .file(operation: "close", path: path, errno: errno)
+        }
+    }
+}
+
+// Free functions, since the methods of `File` hide the system's names.
+private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+    write(descriptor, bytes.baseAddress, bytes.count)
+}
+
+private func readBytes(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+    read(descriptor, buffer.baseAddress, buffer.count)
+}
+
+@discardableResult
+private func closeDescriptor(_ descriptor: Int32) -> Int32 { close(descriptor) }
+
+private func openDescriptor(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 { open(path, flags, mode) }
