@@ -1,12 +1,12 @@
 /// SplitMix64: a small generator that gives the same numbers on every machine for the same seed.
 ///
 /// It spreads election timeouts and starts the numbering of read attempts. It is not for secrets.
-struct SeededGenerator: RandomNumberGenerator, Sendable {
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -15,7 +15,7 @@ struct SeededGenerator: RandomNumberGenerator, Sendable {
     }
 
     /// A number in `0..<bound`. The bias of the remainder is below 2^-50 for the tick counts this is used with.
-    mutating func below(_ bound: Int) -> Int {
+    package mutating func below(_ bound: Int) -> Int {
         precondition(bound > 0, "the bound of a random number must be positive, not \(bound)")
         return Int(next() % UInt64(bound))
     }

@@ -1,1 +1,418 @@
-// placeholder
+internal import Coordination
+package import MetadataModel
+internal import MetadataSchema
+package import RaftCore
+
+/// One member of the metadata quorum: the Raft core with everything around it that decides something. Events go in as
+/// calls, effects come out as values; the same code runs in `metad` and in the simulator.
+///
+/// Inputs only take note. `takeEffects()` ends a turn: what was gathered is proposed together, so the more comes in at once
+/// the larger the batches.
+package struct Replica {
+    package let id: NodeID
+    private let options: ReplicaOptions
+
+    package private(set) var core: RaftNode
+    package private(set) var version: Version
+
+    /// What the apply thread is doing.
+    private var applying = Applying.idle
+    /// Committed entries end before this index; those from `core.appliedIndex.next` on are not applied yet.
+    private var committedEnd: LogIndex
+    /// A snapshot that arrived while the apply thread was busy; the newest counts.
+    private var waitingSnapshot: IncomingSnapshot?
+
+    private var proposals = ProposalQueue()
+    private var reads = ReadQueue()
+    private var compaction: CompactionPolicy
+    private var durable: LogPosition
+    private var logClock: LogClock
+    /// Every registered broker, as of the last apply. A copy of what the state machine holds, kept so that a new leader
+    /// need not read it.
+    private var brokers: [BrokerID: Broker] = [:]
+    private var liveness: BrokerLiveness
+
+    /// Milliseconds on a clock that only goes forward; its origin means nothing.
+    private var now: UInt64
+    private var lastLeaderContact: UInt64?
+    private var lastSessionSweep: UInt64
+    private var reportedStatus: Status
+    private var effects: [Effect] = []
+
+    private enum Applying: Hashable {
+        /// Exits: `applying` when committed entries wait, `installing` when a snapshot waits.
+        case idle
+        /// Exits: `idle` by `applied`.
+        case applying(through: LogIndex)
+        /// Exits: `idle` by `snapshotInstalled` or `snapshotInstallFailed`.
+        case installing(IncomingSnapshot)
+    }
+
+    /// - Parameters:
+    ///   - restored: the log and hard state read back, `restored.applied` equal to `image.applied.index`.
+    ///   - now: milliseconds of the caller's monotonic clock.
+    ///   - seed: decides this member's election timeouts and compaction points.
+    package init(
+        id: NodeID, options: ReplicaOptions, restored: RestoredState, image: StateMachineImage, now: UInt64, seed: UInt64
+    ) {
+        precondition(
+            restored.applied == image.applied.index,
+            "log restored with applied \(restored.applied), state machine is at \(image.applied.index)")
+        self.id = id
+        self.options = options
+        self.core = RaftNode(id: id, options: options.raft, restored: restored, seed: seed)
+        self.version = image.version
+        self.committedEnd = image.applied.index.next
+        self.compaction = CompactionPolicy(
+            entriesMax: options.logEntriesMax, bytesMax: options.logBytesMax, checkpointBytes: options.checkpointBytes,
+            jitter: seed)
+        self.compaction.restored(logBytes: restored.entries.reduce(0) { $0 + $1.cost })
+        self.durable = image.applied
+        self.logClock = LogClock(seen: image.logTimeMilliseconds, now: now)
+        self.liveness = BrokerLiveness(
+            heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
+            graceMilliseconds: options.brokerGraceMilliseconds)
+        self.now = now
+        self.lastSessionSweep = now
+        self.reportedStatus = core.status
+        for broker in image.brokers { brokers[broker.id] = broker }
+    }
+
+    // MARK: Queries
+
+    package var status: Status { core.status }
+    package var appliedIndex: LogIndex { core.appliedIndex }
+    package var isLeader: Bool { core.status.role == .leader }
+    package var openWrites: Int { proposals.inFlightCount }
+    package var openReads: Int { reads.count }
+    package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
+
+    /// Milliseconds since this member last heard from a leader; zero on the leader; nil when it never did.
+    package var millisecondsSinceLeaderContact: UInt64? {
+        if isLeader { return 0 }
+        return lastLeaderContact.map { now - $0 }
+    }
+
+    package func checkInvariants() {
+        core.checkInvariants()
+        proposals.checkInvariants()
+        precondition(committedEnd > core.appliedIndex, "applied \(core.appliedIndex) beyond committed \(committedEnd)")
+        precondition(isLeader || proposals.inFlightCount == 0 || proposals.hasGathered, "a follower holds proposals")
+    }
+
+    // MARK: Time
+
+    /// One tick of the Raft timers, at `now` on the caller's monotonic clock.
+    package mutating func tick(now time: UInt64) {
+        advanceClock(to: time)
+        core.tick()
+        if now > options.readWaitMilliseconds {
+            refuse(reads.expired(before: now - options.readWaitMilliseconds), .unconfirmed)
+        }
+        guard isLeader else { return }
+        for (broker, epoch) in liveness.expired(now: now) {
+            proposeOwn(.fenceBroker(id: broker, epoch: epoch))
+        }
+        if now - lastSessionSweep >= options.sessionSweepMilliseconds {
+            lastSessionSweep = now
+            proposeOwn(.expireSessions)
+        }
+    }
+
+    private mutating func advanceClock(to time: UInt64) { now = max(now, time) }
+
+    // MARK: Peers
+
+    package mutating func receive(_ messages: [Message], now time: UInt64) {
+        advanceClock(to: time)
+        for message in messages where message.to == id {
+            // A snapshot comes as a file, and only this member itself says that it is there.
+            if case .installSnapshot = message.kind { continue }
+            core.step(message)
+            if core.status.leader == message.from { lastLeaderContact = now }
+        }
+    }
+
+    /// A connection to a peer broke; `refused` when dialling it again was refused at once. A hint, not a proof.
+    package mutating func connectionClosed(to peer: NodeID, refused: Bool) {
+        core.connectionClosed(to: peer, refused: refused)
+    }
+
+    package mutating func snapshotSent(to peer: NodeID, succeeded: Bool) {
+        core.snapshotFinished(to: peer, succeeded: succeeded)
+    }
+
+    // MARK: Clients
+
+    package mutating func write(_ intent: WriteIntent, token: RequestToken) {
+        guard isLeader else {
+            effects.append(.replyWrite(token, .notLeader(core.status.leader)))
+            return
+        }
+        proposals.gather(intent, token: token)
+    }
+
+    package mutating func read(_ consistency: ReadConsistency, token: RequestToken) {
+        switch consistency {
+        case .linearizable:
+            guard reads.count < options.raft.pendingReadsMax else { return refuse([token], .overloaded) }
+            reads.gather(token)
+        case .atLeast(let version):
+            // A version is a log index, so having applied that index is having that version.
+            let index = LogIndex(version.rawValue)
+            if index <= core.appliedIndex {
+                effects.append(.serveReads([token]))
+            } else {
+                guard reads.count < options.raft.pendingReadsMax else { return refuse([token], .overloaded) }
+                reads.wait(token, for: index, now: now)
+            }
+        case .stale(let maxLag):
+            let lag = millisecondsSinceLeaderContact ?? .max
+            if lag <= maxLag {
+                effects.append(.serveReads([token]))
+            } else {
+                refuse([token], .tooStale(milliseconds: lag))
+            }
+        }
+    }
+
+    /// A broker says that it lives. Only the leader counts, so only the leader answers (pitfall: heartbeats recorded where
+    /// they arrive).
+    package mutating func heartbeat(broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, token: RequestToken) {
+        guard isLeader else {
+            effects.append(.replyHeartbeat(token, .notLeader(core.status.leader)))
+            return
+        }
+        switch liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence) {
+        case .lease(let milliseconds, let shouldUnfence):
+            guard let known = brokers[broker] else {
+                preconditionFailure("broker \(broker) has a lease and is not registered")
+            }
+            if shouldUnfence { proposeOwn(.unfenceBroker(id: broker, epoch: epoch)) }
+            if wantsFence, known.state != .fenced { proposeOwn(.fenceBroker(id: broker, epoch: epoch)) }
+            effects.append(
+                .replyHeartbeat(
+                    token, .accepted(state: known.state, leaseMilliseconds: milliseconds, version: version)))
+        case .unknownBroker, .staleEpoch:
+            effects.append(.replyHeartbeat(token, .unknownBroker))
+        }
+    }
+
+    /// Hands leadership to the member that is furthest, so that a graceful stop costs no election timeout (Diss. §3.10).
+    package mutating func resign() {
+        guard isLeader else { return }
+        let candidates = core.progress.filter { $0.isActive && core.configuration.voters.contains($0.id) }
+        guard let best = candidates.max(by: { $0.match < $1.match }) else { return }
+        _ = core.transferLeadership(to: best.id)
+    }
+
+    // MARK: Disk and state machine
+
+    package mutating func persisted(_ sequence: UInt64) { core.persisted(sequence) }
+
+    package mutating func applied(_ report: AppliedReport) {
+        guard case .applying(let through) = applying else {
+            preconditionFailure("applied \(report.applied) while \(applying)")
+        }
+        precondition(report.applied.index == through, "asked to apply through \(through), got \(report.applied)")
+        applying = .idle
+        core.applied(to: through)
+        version = max(version, report.version)
+        logClock.saw(report.logTimeMilliseconds)
+        for outcome in report.outcomes {
+            if let token = proposals.answered(outcome.index) {
+                effects.append(.replyWrite(token, .outcome(outcome.outcome)))
+            }
+        }
+        for broker in report.brokers {
+            brokers[broker.id] = broker
+            liveness.brokerChanged(broker)
+        }
+        for id in report.removedBrokers {
+            brokers[id] = nil
+            liveness.brokerRemoved(id)
+        }
+    }
+
+    /// A checkpoint ended; everything up to `durable` is in the database and stays there.
+    package mutating func checkpointed(_ position: LogPosition) {
+        compaction.checkpointFinished()
+        if position.index > durable.index { durable = position }
+    }
+
+    /// A whole, verified snapshot lies on this member's disk.
+    package mutating func snapshotReceived(_ snapshot: IncomingSnapshot) {
+        if let waiting = waitingSnapshot { effects.append(.discardSnapshot(waiting)) }
+        waitingSnapshot = snapshot
+    }
+
+    /// The state machine is the snapshot now, durably.
+    package mutating func snapshotInstalled(_ image: StateMachineImage) {
+        guard case .installing(let snapshot) = applying else {
+            preconditionFailure("a snapshot at \(image.applied) was installed while \(applying)")
+        }
+        precondition(snapshot.position == image.applied, "installed \(image.applied), asked for \(snapshot.position)")
+        applying = .idle
+        version = image.version
+        durable = image.applied
+        committedEnd = max(committedEnd, image.applied.index.next)
+        logClock.saw(image.logTimeMilliseconds)
+        brokers = [:]
+        for broker in image.brokers { brokers[broker.id] = broker }
+        compaction.restored(logBytes: 0)
+        core.step(
+            Message(
+                from: snapshot.from, to: id, term: snapshot.term,
+                kind: .installSnapshot(position: snapshot.position, configuration: snapshot.configuration)))
+    }
+
+    package mutating func snapshotInstallFailed() {
+        guard case .installing = applying else { preconditionFailure("no snapshot was being installed: \(applying)") }
+        applying = .idle
+    }
+
+    // MARK: The end of a turn
+
+    /// Ends a turn: proposes and asks what was gathered, and returns all there is to do, in order.
+    package mutating func takeEffects() -> [Effect] {
+        proposeGathered()
+        startReads()
+        while true {
+            let ready = core.takeReady()
+            if ready.isEmpty { break }
+            interpret(ready)
+        }
+        startApplying()
+        let servable = reads.served(at: core.appliedIndex)
+        if !servable.isEmpty { effects.append(.serveReads(servable)) }
+        compact()
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    private mutating func interpret(_ ready: Ready) {
+        if let status = ready.status { statusChanged(to: status) }
+        // Before the disk: the leader's own sync is not on the followers' path (Diss. §10.2.1).
+        if !ready.messages.isEmpty { effects.append(.send(ready.messages)) }
+        if let persist = ready.persist { effects.append(.persist(persist)) }
+        if let committed = ready.committed {
+            precondition(
+                committed.lowerBound <= committedEnd, "committed \(committed) leaves a gap after \(committedEnd)")
+            committedEnd = max(committedEnd, committed.upperBound)
+        }
+        for read in ready.reads { reads.confirmed(read.id, index: read.index) }
+        for id in ready.droppedReads { refuse(reads.dropped(id), .unconfirmed) }
+        for peer in ready.snapshotsWanted { effects.append(.sendSnapshot(peer)) }
+    }
+
+    private mutating func statusChanged(to status: Status) {
+        let led = reportedStatus.role == .leader
+        let leads = status.role == .leader
+        if led, !leads || status.term != reportedStatus.term {
+            for token in proposals.abandon() {
+                effects.append(.replyWrite(token, .leadershipLost(status.leader)))
+            }
+            liveness.resigned()
+        }
+        if leads, !led || status.term != reportedStatus.term { becameLeader() }
+        reportedStatus = status
+        effects.append(.statusChanged(status))
+    }
+
+    private mutating func becameLeader() {
+        let unapplied = core.entries(in: core.appliedIndex.next..<core.lastIndex.next)
+        for entry in unapplied where entry.kind == .command {
+            do {
+                logClock.saw(try LogEnvelope(decoding: entry.payload).timeMilliseconds)
+            } catch {
+                // An entry that cannot be read is refused when it is applied; it has no say in the time.
+                continue
+            }
+        }
+        logClock.resume(now: now)
+        lastSessionSweep = now
+        let states = registeredBrokers.map { ($0.id, $0.epoch, $0.state) }
+        liveness.becameLeader(now: now, brokers: states)
+    }
+
+    private mutating func proposeGathered() {
+        guard proposals.hasGathered else { return }
+        let batch = proposals.takeGathered()
+        let time = logClock.time(now: now)
+        let payloads = batch.map { item in
+            LogEnvelope(
+                timeMilliseconds: time, session: item.intent.session, sequence: item.intent.sequence,
+                acknowledgedBelow: item.intent.acknowledgedBelow, commandBytes: item.intent.command
+            ).encoded()
+        }
+        let reply: WriteReply
+        switch core.propose(payloads) {
+        case .accepted(let first, _):
+            proposals.proposed(batch, first: first)
+            return
+        case .notLeader(let leader):
+            reply = .notLeader(leader)
+        case .overloaded, .configurationChangeRefused:
+            reply = .overloaded
+        }
+        for item in batch {
+            if let token = item.token { effects.append(.replyWrite(token, reply)) }
+        }
+    }
+
+    private mutating func startReads() {
+        guard let id = reads.startBatch(now: now) else { return }
+        if !core.read(id: id) { refuse(reads.dropped(id), core.status.leader == nil ? .noLeader : .overloaded) }
+    }
+
+    private mutating func startApplying() {
+        guard case .idle = applying else { return }
+        if let snapshot = waitingSnapshot {
+            waitingSnapshot = nil
+            if snapshot.position.index > core.appliedIndex {
+                applying = .installing(snapshot)
+                effects.append(.installSnapshot(snapshot))
+                return
+            }
+            effects.append(.discardSnapshot(snapshot))
+        }
+        let first = core.appliedIndex.next
+        guard first < committedEnd else { return }
+        let end = min(committedEnd, first.advanced(by: options.applyEntriesMax))
+        var batch: [Entry] = []
+        var bytes = 0
+        for entry in core.entries(in: first..<end) {
+            if !batch.isEmpty, bytes + entry.cost > options.applyBytesMax { break }
+            bytes += entry.cost
+            batch.append(entry)
+        }
+        guard let last = batch.last else { preconditionFailure("committed entries from \(first) are not in the log") }
+        compaction.handedToApply(bytes: bytes)
+        applying = .applying(through: last.index)
+        effects.append(.apply(batch))
+    }
+
+    private mutating func compact() {
+        let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
+        if compaction.shouldCheckpoint(entriesInLog: held) { effects.append(.checkpoint) }
+        let isSnapshotUnderWay = core.progress.contains { $0.state == .snapshot }
+        guard
+            let target = compaction.cut(core: core, durable: durable, isSnapshotUnderWay: isSnapshotUnderWay),
+            let term = core.term(at: target)
+        else { return }
+        let gone = core.entries(in: core.base.index.next..<target.next).reduce(0) { $0 + $1.cost }
+        core.compact(to: target)
+        compaction.cutDone(bytes: gone)
+        effects.append(.compactLog(LogPosition(index: target, term: term)))
+    }
+
+    private mutating func refuse(_ tokens: [RequestToken], _ reason: ReadRefusal) {
+        if !tokens.isEmpty { effects.append(.refuseReads(tokens, reason)) }
+    }
+
+    /// A command of the replica's own: outside of any session, checked again when it is applied.
+    private mutating func proposeOwn(_ command: Command) {
+        proposals.gather(
+            WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes()), token: nil)
+    }
+}

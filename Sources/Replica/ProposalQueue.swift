@@ -1,0 +1,65 @@
+internal import DequeModule
+internal import MetadataModel
+internal import RaftCore
+
+/// Writes on their way through the log of a leader: gathered, proposed together, answered when applied.
+struct ProposalQueue {
+    struct Gathered {
+        /// Nil: proposed by the replica itself; nobody waits for the answer.
+        var token: RequestToken?
+        var intent: WriteIntent
+    }
+
+    private struct InFlight {
+        var index: LogIndex
+        var token: RequestToken
+    }
+
+    /// Not in the log yet. Proposed in one batch when the inputs of this turn are all in.
+    private var gathered: [Gathered] = []
+    /// In the log of this leader's term and not applied yet, by rising index. Empty on a member that does not lead.
+    private var inFlight: Deque<InFlight> = []
+
+    var inFlightCount: Int { inFlight.count + gathered.count }
+    var hasGathered: Bool { !gathered.isEmpty }
+
+    mutating func gather(_ intent: WriteIntent, token: RequestToken?) {
+        gathered.append(Gathered(token: token, intent: intent))
+    }
+
+    mutating func takeGathered() -> [Gathered] {
+        defer { gathered.removeAll(keepingCapacity: true) }
+        return gathered
+    }
+
+    /// The entries stand in the log from `first` on, one for each of `batch`.
+    mutating func proposed(_ batch: [Gathered], first: LogIndex) {
+        if let last = inFlight.last {
+            precondition(last.index < first, "proposed at \(first), behind \(last.index) which is still open")
+        }
+        for (offset, item) in batch.enumerated() {
+            guard let token = item.token else { continue }
+            inFlight.append(InFlight(index: first.advanced(by: offset), token: token))
+        }
+    }
+
+    /// Takes out whoever waits for `index`. Indexes are asked for in rising order.
+    mutating func answered(_ index: LogIndex) -> RequestToken? {
+        guard let first = inFlight.first, first.index <= index else { return nil }
+        precondition(first.index == index, "entry \(first.index) was skipped: asked for \(index)")
+        inFlight.removeFirst()
+        return first.token
+    }
+
+    /// Leadership was lost: whoever waits gets no answer from here.
+    mutating func abandon() -> [RequestToken] {
+        defer { inFlight.removeAll() }
+        return inFlight.map(\.token)
+    }
+
+    func checkInvariants() {
+        for (earlier, later) in zip(inFlight, inFlight.dropFirst()) {
+            precondition(earlier.index < later.index, "proposals out of order: \(earlier.index), \(later.index)")
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package import RaftCore
+
+/// Timers and limits of a `Replica`.
+package struct ReplicaOptions: Hashable, Sendable {
+    package var raft: Options
+    /// The log is cut when it holds more entries than this after its base...
+    package var logEntriesMax: Int
+    /// ...or more bytes than this. What is cut is half, so that a follower that was away for a moment catches up by entries.
+    package var logBytesMax: Int
+    /// A checkpoint is asked for when this many bytes of entries were applied since the last.
+    package var checkpointBytes: Int
+    /// Entries of one apply, at most.
+    package var applyEntriesMax: Int
+    /// Bytes of entries of one apply, at most; one entry may exceed it alone.
+    package var applyBytesMax: Int
+    /// A broker that was not heard from for this long is fenced.
+    package var brokerTimeoutMilliseconds: UInt64
+    /// A new leader fences nobody before this long, so that brokers can find it.
+    package var brokerGraceMilliseconds: UInt64
+    /// How often a leader proposes to expire sessions.
+    package var sessionSweepMilliseconds: UInt64
+    /// Linearizable and `atLeast` reads that could not be served for this long are refused.
+    package var readWaitMilliseconds: UInt64
+
+    package init(
+        raft: Options = Options(), logEntriesMax: Int = 50_000, logBytesMax: Int = 16 << 20,
+        checkpointBytes: Int = 4 << 20, applyEntriesMax: Int = 1_024, applyBytesMax: Int = 1 << 20,
+        brokerTimeoutMilliseconds: UInt64 = 30_000, brokerGraceMilliseconds: UInt64 = 30_000,
+        sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000
+    ) {
+        self.raft = raft
+        self.logEntriesMax = logEntriesMax
+        self.logBytesMax = logBytesMax
+        self.checkpointBytes = checkpointBytes
+        self.applyEntriesMax = applyEntriesMax
+        self.applyBytesMax = applyBytesMax
+        self.brokerTimeoutMilliseconds = brokerTimeoutMilliseconds
+        self.brokerGraceMilliseconds = brokerGraceMilliseconds
+        self.sessionSweepMilliseconds = sessionSweepMilliseconds
+        self.readWaitMilliseconds = readWaitMilliseconds
+    }
+}
