@@ -8,7 +8,7 @@ final class ApplyState {
     private(set) var state: StateRow
     private var machine: StateMachine<DatabaseStorage>
     private let stateStatements: StateStatements
-    private let feed: ChangeFeed
+    private let feed: FeedWriter
 
     init(_ connection: Connection, options: StoreOptions) throws(StoreError) {
         let stateStatements = try StateStatements(connection)
@@ -20,7 +20,7 @@ final class ApplyState {
         }
         self.stateStatements = stateStatements
         self.state = state
-        feed = try ChangeFeed(connection, options: options)
+        feed = try FeedWriter(connection, options: options)
         machine = StateMachine(
             storage: storage, sessions: SessionTable(restoring: sessions), version: state.version,
             digest: state.digest, logTimeMilliseconds: state.logTimeMilliseconds)

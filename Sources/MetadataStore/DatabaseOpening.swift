@@ -91,6 +91,8 @@ enum DatabaseOpening {
         try connection.set("synchronous", to: synchronousNormal)
         // Checkpoints are made elsewhere: the writer would stall.
         try connection.set("wal_autocheckpoint", to: 0)
+        // A WAL that grew long is cut to this when the writer starts again at its beginning.
+        try connection.set("journal_size_limit", to: options.walFileBytesKept)
         try connection.set("secure_delete", to: 0)
         try connection.set("foreign_keys", to: 0)
         try connection.set("cache_size", to: -(options.writerCacheBytes / 1_024))

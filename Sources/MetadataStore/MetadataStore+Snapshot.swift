@@ -9,9 +9,11 @@ extension MetadataStore {
     package func writeSnapshot(to path: String) throws(StoreError) -> SnapshotFile {
         let temporary = path + ".tmp"
         do throws(StoreError) {
-            let file = try onReader("write a snapshot") { (connection) throws(StoreError) in
-                try SnapshotDump.write(connection, to: temporary)
+            var dump = try onReader("write a snapshot") { (connection) throws(StoreError) in
+                try SnapshotDump(connection, to: temporary)
             }
+            // The read transaction has ended: a slow disk pins no WAL.
+            let file = try dump.finish()
             try FileAccess.rename(temporary, to: path)
             try FileAccess.syncDirectory(of: path)
             return file
@@ -39,7 +41,7 @@ extension MetadataStore {
         publish(installed.state, configuration: installed.configuration)
         checkpointer.noteDurable(installed.state.applied)
         // The transaction is synced already. This makes the WAL short again, as far as readers let it.
-        _ = try checkpoint(.truncate)
+        _ = try checkpoint(.automatic)
         return installed.state.applied
     }
 
@@ -64,9 +66,13 @@ extension MetadataStore {
     }
 }
 
-/// Streams rows out of a read transaction.
-enum SnapshotDump {
-    static func write(_ connection: Connection, to path: String) throws(StoreError) -> SnapshotFile {
+/// The rows of one read transaction, streamed into a file.
+private struct SnapshotDump {
+    private let state: StateRow
+    private var writer: SnapshotWriter
+
+    /// Writes everything; nothing is durable before `finish`.
+    init(_ connection: Connection, to path: String) throws(StoreError) {
         let state = try StateStatements(connection).read()
         let rows = try RowReader(connection)
         var writer = try SnapshotWriter(path: path, state: state)
@@ -93,6 +99,11 @@ enum SnapshotDump {
             }
             return true
         }
+        self.state = state
+        self.writer = writer
+    }
+
+    mutating func finish() throws(StoreError) -> SnapshotFile {
         let bytes = try writer.finish()
         return SnapshotFile(
             position: state.applied, configuration: try MetadataStore.decode(state.configuration),
@@ -101,7 +112,7 @@ enum SnapshotDump {
 }
 
 /// Replaces all rows inside the open transaction.
-enum SnapshotInstall {
+private enum SnapshotInstall {
     static func replaceAll(
         _ connection: Connection, from path: String, options: StoreOptions
     ) throws(StoreError) -> (state: StateRow, configuration: RaftCore.Configuration?) {

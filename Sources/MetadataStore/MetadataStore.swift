@@ -103,13 +103,18 @@ package final class MetadataStore: Sendable {
         try MetadataReader(path: path, options: options)
     }
 
-    /// The digest as the rows give it, by reading all of them: a scrub compares it with `digest` at the same index, which
-    /// finds pages that changed by themselves. Runs in a read transaction of its own; returns both, of that transaction.
-    package func recomputeDigest() throws(StoreError) -> UInt64 {
-        try onReader("recompute the digest") { (connection) throws(StoreError) in
-            try DigestScan.digest(connection)
+    /// Reads all rows and compares their digest with the one that is kept beside them, both of one moment: what finds
+    /// pages that changed by themselves. Thread-safe; holds a read transaction while it reads.
+    package func scrub() throws(StoreError) -> ScrubResult {
+        try onReader("scrub") { (connection) throws(StoreError) in
+            let state = try StateStatements(connection).read()
+            return ScrubResult(
+                applied: state.applied, digest: state.digest, recomputed: try DigestScan.digest(connection))
         }
     }
+
+    /// The digest as the rows give it, by reading all of them.
+    package func recomputeDigest() throws(StoreError) -> UInt64 { try scrub().recomputed }
 
     /// The most pages that the database may grow to, from now on: the bound that a full disk would be.
     package func limitPages(to pageCountMax: Int) throws(StoreError) {
@@ -196,6 +201,18 @@ package struct AppliedBatch: Sendable {
     package var outcomes: [(index: LogIndex, outcome: CommandOutcome)]
     /// What watchers are told, in order.
     package var events: [ChangeEvent]
+}
+
+/// What a scrub found.
+package struct ScrubResult: Hashable, Sendable {
+    package var applied: LogPosition
+    /// As it is kept from batch to batch.
+    package var digest: UInt64
+    /// As the rows give it.
+    package var recomputed: UInt64
+
+    /// False: a row is not what was written.
+    package var isSound: Bool { digest == recomputed }
 }
 
 /// Holds what only the writer's connection may touch.

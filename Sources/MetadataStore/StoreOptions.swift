@@ -10,6 +10,8 @@ package struct StoreOptions: Hashable, Sendable {
     package var restartTimeoutMilliseconds = 100
     /// Beyond this many frames, a checkpoint that completed also makes the writer start again at the WAL's beginning.
     package var walFramesRestart = 16_384
+    /// What is kept of a WAL file that grew long, to be written over.
+    package var walFileBytesKept = 256 << 20
     /// What is kept of the change feed: the youngest blobs up to this many bytes ...
     package var feedBytesMax = 64 << 20
     /// ... and up to this many rows (one row a batch, or more for a large batch).
