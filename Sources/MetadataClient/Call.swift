@@ -1,0 +1,82 @@
+import MetadataModel
+import NIOCore
+import Wire
+
+/// A request that somebody waits for, from its submission until it is answered or given up.
+struct Call: Sendable {
+    enum Kind: Sendable {
+        case write(command: [UInt8], Handler<CommandResult>)
+        case read(Query, ReadConsistency, Handler<QueryResult>)
+        case heartbeat(BrokerHeartbeat, Handler<HeartbeatAnswer>)
+        case status(NodeKey, Handler<NodeStatus>)
+        /// The client's own, for the first write.
+        case openSession
+        /// The client's own, when it is closed.
+        case closeSession(SessionID)
+    }
+
+    /// Exits of each: answered or given up, besides those named.
+    enum Place: Sendable {
+        /// In one of the queues. Exits: `sent`, `delayed` never.
+        case queued
+        /// Waits before it is tried again. Exits: `queued`.
+        case delayed(until: NIODeadline)
+        /// Exits: `queued` when the attempt came to nothing, `delayed` when the node asked to wait.
+        case sent(ConnectionID, at: NIODeadline)
+    }
+
+    /// The identity of a write for the cluster. Kept by all attempts of the write.
+    struct Ticket: Hashable, Sendable {
+        let session: SessionID
+        let sequence: UInt64
+    }
+
+    let kind: Kind
+    let deadline: NIODeadline
+    var place: Place = .queued
+    /// Writes only: set with the first attempt.
+    var ticket: Ticket?
+    /// An attempt left whose fate is not known. Only ever set; the current attempt is not counted while it is `sent`.
+    var mayHaveHappened = false
+    /// Reads only: a node that did not do well.
+    var avoids: NodeKey?
+    /// How often the call was delayed because a node asked for it.
+    var delays = 0
+
+    /// Which of the connection's counters the call is counted in.
+    enum Counter { case writes, reads, others }
+
+    var counter: Counter {
+        switch kind {
+        case .write: .writes
+        case .read: .reads
+        case .heartbeat, .status, .openSession, .closeSession: .others
+        }
+    }
+
+    /// Whether to give up on the call now leaves its effect unknown.
+    var isUnresolved: Bool {
+        switch kind {
+        case .write, .heartbeat, .openSession, .closeSession:
+            if case .sent = place { return true }
+            return mayHaveHappened
+        case .read, .status:
+            return false
+        }
+    }
+
+    var wasSent: Bool {
+        if case .sent = place { return true }
+        return mayHaveHappened
+    }
+}
+
+/// A call in the order of deadlines.
+struct DeadlineEntry: Comparable, Sendable {
+    let deadline: NIODeadline
+    let id: CallID
+
+    static func < (lhs: DeadlineEntry, rhs: DeadlineEntry) -> Bool {
+        lhs.deadline != rhs.deadline ? lhs.deadline < rhs.deadline : lhs.id < rhs.id
+    }
+}

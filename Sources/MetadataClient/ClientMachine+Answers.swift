@@ -1,0 +1,163 @@
+import MetadataModel
+import NIOCore
+import Resilience
+import Wire
+
+/// What nodes say.
+extension ClientMachine {
+    /// A frame arrived. `dispatch` follows at the end of the batch.
+    mutating func received(_ connection: ConnectionID, _ frame: ClientResponseFrame, now: NIODeadline) {
+        let node = nodes[connection.node.index]
+        guard node.connection == connection else { return }
+        if case .greeting = node.link { return greeted(connection, frame.response, now: now) }
+        guard let link = node.ready else { return violated(connection, "an answer before hello was sent", now: now) }
+
+        nodes[connection.node.index].updateReady { $0.quietSince = now }
+        if let probe = link.probe, probe.id == frame.id {
+            nodes[connection.node.index].updateReady { $0.probe = nil }
+            guard case .nodeStatus(let status) = frame.response else {
+                if case .failure = frame.response { return }
+                return violated(connection, "a status request was answered with something else", now: now)
+            }
+            return probed(connection, status, now: now)
+        }
+        if let watch = watchRequests[frame.id] {
+            if !watchAnswered(watch, frame.response) {
+                violated(connection, "a watch was answered out of order or with something else", now: now)
+            }
+            return
+        }
+        // A late answer to a call that was answered or given up in the meantime.
+        guard let call = calls[frame.id] else { return }
+        answered(frame.id, call, connection, frame.response, now: now)
+    }
+
+    private mutating func answered(
+        _ id: CallID, _ call: Call, _ connection: ConnectionID, _ response: ClientResponse, now: NIODeadline
+    ) {
+        if case .failure(let failure) = response { return failed(id, call, connection, failure, now: now) }
+        // A result counts, whichever attempt it answers.
+        proven(connection)
+        switch (call.kind, response) {
+        case (.write(_, let handler), .write(let outcome)):
+            switch outcome {
+            case .done(let result):
+                _ = remove(id)
+                actions.append(.answerWrite(handler, .success(result)))
+            case .refused(let refusal) where refusal.reason == .sessionExpired:
+                sessionExpired(id)
+            case .refused(let refusal) where refusal.reason == .sequenceOutOfWindow && call.mayHaveHappened:
+                // The cluster no longer knows the answer: only an earlier attempt of this write can have used it up.
+                fail(id, CallFailure(.sessionLost, .indefinite, refusal.detail))
+            case .refused(let refusal):
+                fail(id, .refused(refusal))
+            }
+        case (.read(_, _, let handler), .read(let result, _)):
+            _ = remove(id)
+            actions.append(.answerRead(handler, .success(result)))
+        case (.heartbeat(_, let handler), .heartbeat(let answer)):
+            _ = remove(id)
+            actions.append(.answerHeartbeat(handler, .success(answer)))
+        case (.status(_, let handler), .nodeStatus(let status)):
+            _ = remove(id)
+            actions.append(.answerStatus(handler, .success(status)))
+            learn(status.members)
+        case (.openSession, .write(let outcome)):
+            _ = remove(id)
+            switch outcome {
+            case .done(.session(let session)): sessionOpened(session)
+            case .done: violated(connection, "openSession was answered without a session", now: now)
+            case .refused(let refusal): sessionRefused(.refused(refusal))
+            }
+        case (.closeSession, .write):
+            _ = remove(id)
+            finishClose()
+        default:
+            violated(connection, "a request was answered with something else", now: now)
+        }
+    }
+
+    /// The node does real work: when its connection breaks, it is tried again soon.
+    private mutating func proven(_ connection: ConnectionID) {
+        guard nodes[connection.node.index].ready?.hasProven == false else { return }
+        nodes[connection.node.index].updateReady { $0.hasProven = true }
+        nodes[connection.node.index].backoff.reset()
+    }
+
+    // MARK: Failures
+
+    private mutating func failed(
+        _ id: CallID, _ call: Call, _ connection: ConnectionID, _ failure: ServiceFailure, now: NIODeadline
+    ) {
+        heed(failure, from: connection, now: now)
+        // What an earlier attempt failed of does not matter to the current one.
+        guard let call = calls[id], case .sent(connection, _) = call.place else { return }
+        switch failure.code {
+        case .notLeader, .shuttingDown, .leadershipLost:
+            requeue(id, isResolved: failure.isDefinite)
+        case .noLeader:
+            // The leader itself cannot say this, and a follower that says it will not know better at once.
+            calls[id]?.avoids = connection.node
+            delay(id, isResolved: failure.isDefinite, pause: jittered(ClientMachine.delayBase), now: now)
+        case .deadlineExceeded:
+            calls[id]?.avoids = connection.node
+            delay(id, isResolved: failure.isDefinite, pause: jittered(ClientMachine.delayBase), now: now)
+        case .overloaded:
+            retry(id, connection, failure, code: .overloaded, now: now)
+        case .storageFailed:
+            retry(id, connection, failure, code: .storageFailed, now: now)
+        case .wrongCluster: giveUp(id, .wrongCluster, failure)
+        case .unsupportedProtocol: giveUp(id, .unsupportedProtocol, failure)
+        case .invalidRequest: giveUp(id, .invalidRequest, failure)
+        case .unknownBroker: giveUp(id, .unknownBroker, failure)
+        }
+    }
+
+    /// What a failure says about who leads, whatever it means for the call.
+    private mutating func heed(_ failure: ServiceFailure, from connection: ConnectionID, now: NIODeadline) {
+        switch failure.code {
+        case .notLeader, .noLeader, .leadershipLost, .shuttingDown:
+            let denied = leader.denied(by: connection.node)
+            if let hint = failure.leader, hint.nodeID != nodes[connection.node.index].nodeID {
+                heed(hint, from: connection.node, now: now)
+            }
+            if denied, leader.node == nil { searchAtOnce(now: now) }
+        case .overloaded, .deadlineExceeded, .wrongCluster, .invalidRequest, .storageFailed, .unsupportedProtocol,
+            .unknownBroker:
+            break
+        }
+    }
+
+    /// The node could not do it now; perhaps later, if the budget allows.
+    private mutating func retry(
+        _ id: CallID, _ connection: ConnectionID, _ failure: ServiceFailure, code: MetadataError.Code, now: NIODeadline
+    ) {
+        guard let call = calls[id] else { return }
+        guard budget.withdraw() else { return giveUp(id, code, failure) }
+        calls[id]?.avoids = connection.node
+        var pause = ClientMachine.delayBase
+        for _ in 0..<min(call.delays, ClientMachine.delayDoublingsMax) { pause *= 2 }
+        let asked = Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
+        delay(id, isResolved: failure.isDefinite, pause: asked + jittered(pause), now: now)
+    }
+
+    /// The failure is the answer.
+    private mutating func giveUp(_ id: CallID, _ code: MetadataError.Code, _ failure: ServiceFailure) {
+        guard let call = calls[id] else { return }
+        let isOpen: Bool
+        switch call.kind {
+        case .write, .heartbeat, .openSession, .closeSession: isOpen = call.mayHaveHappened || !failure.isDefinite
+        case .read, .status: isOpen = false
+        }
+        let retryAfter =
+            failure.retryAfterMilliseconds == 0 ? nil : Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
+        fail(id, CallFailure(code, isOpen ? .indefinite : .definite, failure.detail, retryAfter: retryAfter))
+    }
+
+    mutating func jittered(_ pause: Duration) -> Duration {
+        pause / 2 + Backoff.random(upTo: pause, using: &random)
+    }
+
+    /// Delays of a call double this often.
+    static let delayDoublingsMax = 6
+}
