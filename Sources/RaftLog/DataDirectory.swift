@@ -27,10 +27,7 @@ package enum DataDirectory {
         precondition(diskID != .unknown, "a data directory needs a disk id of its own")
         guard NodeIdentity.isValidClusterID(clusterID) else { throw .invalidClusterID(clusterID) }
         let fileSystem = PosixFileSystem()
-        try translated { () throws(FileSystemError) in
-            try fileSystem.createDirectory(path)
-            try fileSystem.synchronizeDirectory(parent(of: path))
-        }
+        try makeDirectory(path, fileSystem)
         try checkUnformatted(path, fileSystem)
         let lock = try translated { () throws(FileSystemError) in try DirectoryLock.acquire(path + "/" + lockName) }
         guard let lock else { throw .inUse(path: path) }
@@ -157,6 +154,19 @@ package enum DataDirectory {
             throw .log(error)
         }
         if let used { throw .notEmpty(path: path, name: String(used.dropFirst(path.count + 1))) }
+    }
+
+    /// A folder that is there already may be a mount point, whose parent is none of our business.
+    private static func makeDirectory<FS: FileSystem>(_ path: String, _ fileSystem: FS) throws(DataDirectoryError) {
+        do throws(FileSystemError) {
+            _ = try fileSystem.list(path)
+        } catch {
+            guard isNotFound(error) else { throw DataDirectoryError(error) }
+            try translated { () throws(FileSystemError) in
+                try fileSystem.createDirectory(path)
+                try fileSystem.synchronizeDirectory(parent(of: path))
+            }
+        }
     }
 
     private static func parent(of path: String) -> String {

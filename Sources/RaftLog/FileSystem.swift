@@ -33,7 +33,6 @@ package protocol FileSystemFile: AnyObject {
     /// Writes `count` zero bytes at `offset`. They are written, not only reserved: a later overwrite followed by
     /// `synchronizeData` then needs no change of metadata (measured: 8.0k instead of 6.6k synced appends a second).
     func writeZeros(count: Int, at offset: Int) throws(FileSystemError)
-    func truncate(to size: Int) throws(FileSystemError)
     /// Makes the bytes of the file durable, and its size if that grew.
     func synchronizeData() throws(FileSystemError)
     /// Closes the handle; further calls are a bug. Closing again is harmless.
@@ -49,7 +48,7 @@ package enum FileOpenMode: Hashable, Sendable {
 
 /// What the file system was asked to do when it failed.
 package enum FileOperation: String, Hashable, Sendable {
-    case open, create, read, write, allocate, truncate, synchronize, rename, remove, list, lock, status
+    case open, create, read, write, allocate, synchronize, rename, remove, list, lock, status
     case createDirectory = "create directory"
     case synchronizeDirectory = "synchronize directory"
 }

@@ -37,6 +37,8 @@ struct HardStateFile<FS: FileSystem> {
         _ hardState: HardState, generation: UInt64, syncedIndex: LogIndex
     ) throws(FileSystemError) {
         precondition(hardState.term >= current.hardState.term, "term \(hardState.term) after \(current.hardState.term)")
+        let revoted = hardState.term == current.hardState.term && current.hardState.vote != nil
+        precondition(!revoted || hardState.vote == current.hardState.vote, "two votes in term \(hardState.term)")
         var slot = current
         slot.sequence += 1
         slot.hardState = hardState

@@ -129,12 +129,6 @@ package final class PosixFile: FileSystemFile {
         }
     }
 
-    package func truncate(to size: Int) throws(FileSystemError) {
-        guard ftruncate(descriptor, off_t(size)) == 0 else {
-            throw FileSystemError(.truncate, path: path, errno: errno)
-        }
-    }
-
     package func synchronizeData() throws(FileSystemError) {
         #if canImport(Darwin)
             // On macOS fsync leaves the bytes in the drive's cache; only this call does what fdatasync does elsewhere.

@@ -73,15 +73,15 @@ extension SegmentedLog {
         guard let first = entries.first, let lastEntry = entries.last else { return }
         let newChain = encode(entries, first: first.index, size: size)
         let end = offset + size
-        try timed(syncs: 1) { () throws(FileSystemError) in
+        try rethrown { () throws(FileSystemError) in
             try file.write(buffer, at: offset)
             if end > filledBytes {
                 let target = max(end, min(options.segmentBytes, end + options.fillStepBytes))
                 try file.writeZeros(count: target - end, at: end)
                 filledBytes = target
             }
-            try file.synchronizeData()
         }
+        try timed(syncs: 1) { () throws(FileSystemError) in try file.synchronizeData() }
         offset = end
         chain = newChain
         last = lastEntry.position

@@ -59,16 +59,7 @@ package final class SegmentedLog<FS: FileSystem> {
         try recovery.readDirectory()
         let hardStateFile = try openHardState(recovery, options)
         if recovery.segments.isEmpty {
-            guard hardStateFile.current.sequence == 1 else {
-                throw .corrupt(
-                    file: directory, offset: 0, record: nil,
-                    reason: "it has a hard state of term \(hardStateFile.current.hardState.term) and no segment")
-            }
-            try removeFiles(recovery.leftovers, directory, fileSystem)
-            let header = SegmentHeader(
-                start: .reset, generation: 1, diskID: options.diskID, base: .zero, chain: 0,
-                filledBytes: initialFillBytes(options))
-            try rethrown { () throws(FileSystemError) in try createSegment(header, directory, fileSystem) }
+            try createFirstSegment(recovery, hardStateFile, options)
             recovery = LogRecovery(directory: directory, fileSystem: fileSystem, diskID: options.diskID)
             try recovery.readDirectory()
         }
@@ -183,8 +174,28 @@ package final class SegmentedLog<FS: FileSystem> {
                 reason: "it is missing, so this member's term and vote are not known")
         }
         guard options.createIfEmpty else { throw .missing(directory: recovery.directory) }
+        // Before the new file takes one of their names.
+        try removeFiles(recovery.leftovers, recovery.directory, recovery.fileSystem)
         return try rethrown { () throws(FileSystemError) in
             try .create(recovery.directory, fileSystem: recovery.fileSystem, diskID: options.diskID)
+        }
+    }
+
+    /// Makes the first segment of a new log, behind a hard state that nothing was ever written to.
+    private static func createFirstSegment(
+        _ recovery: LogRecovery<FS>, _ hardStateFile: HardStateFile<FS>, _ options: LogOptions
+    ) throws(LogError) {
+        let slot = hardStateFile.current
+        guard slot.sequence == 1 else {
+            throw .corrupt(
+                file: recovery.directory, offset: 0, record: nil,
+                reason: "it has a hard state of term \(slot.hardState.term), and its segments are gone")
+        }
+        let header = SegmentHeader(
+            start: .reset, generation: 1, diskID: options.diskID, base: .zero, chain: 0,
+            filledBytes: initialFillBytes(options))
+        try rethrown { () throws(FileSystemError) in
+            try createSegment(header, recovery.directory, recovery.fileSystem)
         }
     }
 }

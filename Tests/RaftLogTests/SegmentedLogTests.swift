@@ -22,9 +22,3 @@ import Testing
         again.log.close()
     }
 }
-
-/// An entry whose payload has no zero byte and differs from that of any other index.
-func entry(_ index: Int, term: Int, bytes: Int = 20, kind: Entry.Kind = .command) -> Entry {
-    let payload = (0..<bytes).map { UInt8(1 + ($0 &* 31 &+ index &* 7 &+ term) % 255) }
-    return Entry(term: Term(UInt64(term)), index: LogIndex(UInt64(index)), kind: kind, payload: payload)
-}
