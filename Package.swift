@@ -109,6 +109,9 @@ let package = Package(
         tests("MetadataClientTests", ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
         tests("MetadataServerTests", ["MetadataServer", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
+        tests(
+            "MetactlTests",
+            ["metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire", argumentParser]),
         tests("TidyTests", []),
         tests("ChaosTests", ["MetadataClient", "MetadataModel"], path: "ChaosTests", exclude: ["README.md"]),
     ]

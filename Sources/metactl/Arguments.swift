@@ -97,6 +97,7 @@ struct AssignmentArgument: ExpressibleByArgument, Hashable, Sendable {
 }
 
 extension BrokerID: ExpressibleByArgument {
+    /// 0 or more.
     public init?(argument: String) {
         guard let id = Int32(argument), id >= 0 else { return nil }
         self.init(id)
@@ -106,6 +107,7 @@ extension BrokerID: ExpressibleByArgument {
 extension Version: ExpressibleByArgument {}
 
 extension PartitionIndex: ExpressibleByArgument {
+    /// 0 or more.
     public init?(argument: String) {
         guard let index = Int32(argument), index >= 0 else { return nil }
         self.init(index)

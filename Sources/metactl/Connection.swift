@@ -11,8 +11,8 @@ extension GlobalOptions {
         var options = MetadataClient.Options(endpoints: try resolvedEndpoints().items)
         options.clusterID = clusterID
         options.clientName = "metactl-\(ProcessInfo.processInfo.processIdentifier)"
-        options.timeout = timeout.duration
-        options.leaderWait = timeout.duration
+        options.timeout = timeout
+        options.leaderWait = timeout
         if let inFlightMax { options.inFlightMax = max(inFlightMax, options.inFlightMax) }
         return MetadataClient(options, logger: logger)
     }

@@ -50,7 +50,7 @@ struct CommandFailure: Error, Hashable {
 
     /// A value on the command line that only turned out to be wrong later.
     static func usage(_ detail: String) -> CommandFailure {
-        CommandFailure(status: .usage, code: "usage", category: "invalid_input", detail: detail)
+        CommandFailure(status: .usage, code: "invalid_argument", category: "invalid_input", detail: detail)
     }
 
     /// The one line that people see: what happened, its code, the particulars.

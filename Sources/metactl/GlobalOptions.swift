@@ -36,8 +36,11 @@ struct GlobalOptions: ParsableArguments, GlobalArguments {
     var clusterID: String = ""
 
     @Option(
-        help: ArgumentHelp("How long to wait for an answer, retries included: 500ms, 10s, 2m.", valueName: "duration"))
-    var timeout: DurationArgument = DurationArgument(.seconds(10))
+        name: .customLong("timeout"),
+        help: ArgumentHelp(
+            "How long to wait for an answer, retries included: 500ms, 10s, 2m.",
+            discussion: "Default: 10s; status waits 3s for each node.", valueName: "duration"))
+    var givenTimeout: DurationArgument?
 
     @OptionGroup var printing: OutputOptions
 
@@ -45,6 +48,12 @@ struct GlobalOptions: ParsableArguments, GlobalArguments {
     var verbose = false
 
     var console: Console { printing.console }
+
+    /// How long a call may take: long enough for an election and a retry behind it.
+    var timeout: Duration { givenTimeout?.duration ?? .seconds(10) }
+
+    /// How long one node may take to say how it is: it needs nobody else for that.
+    var nodeTimeout: Duration { givenTimeout?.duration ?? .seconds(3) }
 
     /// Where the environment names the cluster.
     static let endpointsVariable = "METACTL_ENDPOINTS"

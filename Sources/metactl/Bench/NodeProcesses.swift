@@ -47,8 +47,9 @@ struct NodeProcesses: Sendable {
             guard let command = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else {
                 throw failure("\(path) names process \(pid), which does not run")
             }
-            guard String(decoding: command, as: UTF8.self).contains("metad") else {
-                throw failure("\(path) names process \(pid), which is not a metad")
+            let program = String(decoding: command.prefix { $0 != 0 }, as: UTF8.self)
+            guard program.split(separator: "/").last == "metad" else {
+                throw failure("\(path) names process \(pid), which runs \"\(program)\" and not metad")
             }
         }
         return pid

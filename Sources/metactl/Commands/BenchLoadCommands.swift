@@ -109,7 +109,7 @@ private func runLoad(
         }
         let runner = BenchRunner(
             lanes: lanes, clients: inFlight, warmup: period.warmup.duration, duration: period.duration.duration,
-            grace: global.timeout.duration + .seconds(1), console: global.console)
+            grace: global.timeout + .seconds(1), console: global.console)
         let measurement = try await runner.run()
         if !load.keepKeys { try await clients[0].cleanUp(workload) }
         return BenchReport(

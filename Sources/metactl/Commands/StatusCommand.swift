@@ -12,7 +12,7 @@ struct StatusCommand: PrintingCommand {
 
     func run() async throws {
         let report = try await global.withClient { client in
-            StatusReport(await client.nodeStatuses(timeout: global.timeout.duration))
+            StatusReport(await client.nodeStatuses(timeout: global.nodeTimeout))
         }
         try global.console.print(report)
         if report.leader == nil {

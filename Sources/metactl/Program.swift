@@ -7,7 +7,7 @@ import MetadataClient
 /// The parser's own `main()` would end usage errors with 64 and print every error in its own form; `metactl` promises 2,
 /// and JSON where JSON was asked for.
 @main
-enum Entry {
+enum Program {
     static func main() async {
         let status = await run(arguments: Array(CommandLine.arguments.dropFirst()))
         exit(status.rawValue)

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Foundation
+import RaftCore
+import RaftLog
+
+struct RaftLogCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log", abstract: "Reads a node's Raft log on disk.", subcommands: [Dump.self])
+
+    struct Dump: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the entries of a data directory's log, without changing anything.",
+            discussion: """
+                No cluster is needed. Reading goes on behind damage as far as it can; damage is a line of its own, and the \
+                command then ends with 1. A node that runs may be in the middle of writing its last batch, and one that was \
+                killed may have left it torn: both show as damage at the very end.
+                """)
+
+        @Argument(help: "The data directory of a node, or its log folder.", completion: .directory) var dataDirectory:
+            String
+        @Option(help: "Begin with the entry at this index.") var from: UInt64 = 0
+        @Option(help: "Print so many entries at most.") var limit: Int?
+        @Flag(help: "Also print segments, batches, term and vote.") var structure = false
+        @OptionGroup var global: OutputOptions
+
+        func validate() throws {
+            if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more") }
+        }
+
+        func run() async throws {
+            let path = try logDirectory()
+            var printer = Printer(console: global.console, from: from, limit: limit, structure: structure)
+            do {
+                try LogDump.dump(directory: path) { record in printer.visit(record) }
+            } catch {
+                throw CommandFailure.unavailable(code: "log_unreadable", "\(error)")
+            }
+            try printer.finish()
+            guard let damage = printer.damage else { return }
+            throw CommandFailure(
+                status: .refused, code: "log_damaged", category: "fatal",
+                detail: "\(damage.file) ends at offset \(damage.offset ?? 0): \(damage.summary)")
+        }
+
+        private func logDirectory() throws(CommandFailure) -> String {
+            for path in [dataDirectory + "/log", dataDirectory] {
+                var isDirectory: ObjCBool = false
+                if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+                    return path
+                }
+            }
+            throw .usage("\(dataDirectory) is not a directory")
+        }
+    }
+}
+
+/// Prints records in pieces of many lines: a log has millions.
+private struct Printer {
+    let console: Console
+    let from: UInt64
+    let limit: Int?
+    let structure: Bool
+    /// The first damage, if there is any.
+    private(set) var damage: LogRecordReport?
+    private var lines: [String] = []
+    private var entries = 0
+    private var failure: (any Error)?
+
+    private static let linesMax = 1_000
+
+    init(console: Console, from: UInt64, limit: Int?, structure: Bool) {
+        self.console = console
+        self.from = from
+        self.limit = limit
+        self.structure = structure
+        if console.format == .table { lines.append(LogRecordReport.header) }
+    }
+
+    mutating func visit(_ record: DumpedRecord) {
+        if case .entry(_, _, let entry) = record {
+            guard entry.index.rawValue >= from, entries < limit ?? .max else { return }
+            entries += 1
+        }
+        let report = LogRecordReport(record)
+        if report.kind == "damage", damage == nil { damage = report }
+        guard structure || report.isEssential, failure == nil else { return }
+        do {
+            lines.append(console.format == .json ? try JSON.line(report) : report.table)
+            if lines.count >= Printer.linesMax { try flush() }
+        } catch {
+            failure = error
+        }
+    }
+
+    mutating func finish() throws {
+        if let failure { throw failure }
+        try flush()
+    }
+
+    private mutating func flush() throws {
+        try Console.write(lines.joined(separator: "\n"), to: .standardOutput)
+        lines = []
+    }
+}

@@ -1,0 +1,90 @@
+import MetadataModel
+
+/// A command of the log in a few words.
+struct CommandSummary: Equatable {
+    /// Stable, snake_case.
+    var name: String
+    /// The names and numbers that matter; empty where there are none.
+    var facts: String
+
+    init(_ command: Command) {
+        switch command {
+        case .registerBroker(let register):
+            let endpoints = register.endpoints.map(Names.endpoint).joined(separator: ",")
+            self.init("register_broker", "broker \(register.id) \(endpoints) rack=\(register.rack)")
+        case .unregisterBroker(let id, let epoch):
+            self.init("unregister_broker", "broker \(id)" + CommandSummary.guarded("epoch", epoch))
+        case .fenceBroker(let id, let epoch):
+            self.init("fence_broker", "broker \(id) epoch=\(epoch)")
+        case .unfenceBroker(let id, let epoch):
+            self.init("unfence_broker", "broker \(id) epoch=\(epoch)")
+        case .createTopic(let create):
+            self.init(
+                "create_topic",
+                "\(create.name) partitions=\(create.partitionCount) replication=\(create.replicationFactor) id=\(Names.topicID(create.id))"
+                    + CommandSummary.flag("assigned", !create.assignment.isEmpty)
+                    + CommandSummary.changes(create.configs) + CommandSummary.flag("validate_only", create.validateOnly)
+            )
+        case .deleteTopic(let topic, let ifVersion):
+            self.init("delete_topic", Names.topic(topic) + CommandSummary.guarded("if_version", ifVersion))
+        case .createPartitions(let create):
+            self.init(
+                "create_partitions",
+                "\(Names.topic(create.topic)) total=\(create.totalCount)"
+                    + CommandSummary.flag("assigned", !create.assignment.isEmpty)
+                    + CommandSummary.guarded("if_version", create.ifVersion)
+                    + CommandSummary.flag("validate_only", create.validateOnly))
+        case .alterConfigs(let alter):
+            self.init(
+                "alter_configs",
+                Names.resource(alter.resource) + CommandSummary.changes(alter.changes)
+                    + CommandSummary.guarded("if_version", alter.ifVersion)
+                    + CommandSummary.flag("validate_only", alter.validateOnly))
+        case .changePartitionLeader(let change):
+            self.init(
+                "change_partition_leader",
+                "\(Names.topic(change.topic))/\(change.partition) leader=\(change.leader)"
+                    + CommandSummary.guarded("if_partition_epoch", change.ifPartitionEpoch))
+        case .alterPartition(let alter):
+            self.init(
+                "alter_partition",
+                "\(Names.topicID(alter.partition.topic))/\(alter.partition.index) by broker \(alter.broker) isr=\(Names.list(alter.isr))"
+                    + " leader_epoch=\(alter.leaderEpoch) partition_epoch=\(alter.partitionEpoch)")
+        case .openSession(let timeout):
+            self.init("open_session", "timeout=\(timeout)ms")
+        case .closeSession(let id):
+            self.init("close_session", "session \(id)")
+        case .expireSessions:
+            self.init("expire_sessions", "")
+        case .setFeatureLevel(let level):
+            self.init("set_feature_level", "level \(level)")
+        }
+    }
+
+    init(_ name: String, _ facts: String) {
+        self.name = name
+        self.facts = facts
+    }
+
+    /// Keys named one by one, up to this many.
+    private static let keysShown = 4
+    /// Characters of a value that are shown.
+    private static let valueShown = 40
+
+    private static func changes(_ changes: [ConfigChange]) -> String {
+        guard !changes.isEmpty else { return "" }
+        let shown = changes.prefix(keysShown).map { change in
+            guard let value = change.value else { return "-\(change.name)" }
+            let start = value.prefix(valueShown)
+            return "\(change.name)=\(start)\(start.endIndex < value.endIndex ? "…" : "")"
+        }
+        let more = changes.count > keysShown ? " and \(changes.count - keysShown) more" : ""
+        return " " + shown.joined(separator: " ") + more
+    }
+
+    private static func guarded<Value: CustomStringConvertible>(_ name: String, _ value: Value?) -> String {
+        value.map { " \(name)=\($0)" } ?? ""
+    }
+
+    private static func flag(_ name: String, _ isSet: Bool) -> String { isSet ? " \(name)" : "" }
+}

@@ -1,0 +1,179 @@
+import MetadataModel
+import Testing
+import Wire
+
+@testable import MetadataClient
+@testable import metactl
+
+@Suite("Reports")
+struct ReportTests {
+    private func status(
+        _ id: UInt64, role: String, term: UInt64, leader: UInt64?, leaderTerm: UInt64? = nil, healthy: Bool = true
+    ) -> NodeStatusAnswer {
+        let members = (1...3).map {
+            MemberAddress(
+                nodeID: $0, clientAddress: "127.0.0.1:740\($0)", peerAddress: "127.0.0.1:750\($0)", isVoter: true)
+        }
+        let status = NodeStatus(
+            clusterID: "local", nodeID: id, role: role, term: term,
+            leader: leader.map { LeaderHint(nodeID: $0, address: "127.0.0.1:740\($0)", term: leaderTerm ?? term) },
+            commitIndex: 1041, appliedIndex: 1041, version: Version(1040), digest: 0x9f3c, healthy: healthy,
+            detail: healthy ? "" : "disk full", members: members)
+        return NodeStatusAnswer(
+            endpoint: .init(host: "127.0.0.1", port: UInt16(7400 + id)), status: .success(NodeStatusReport(status)))
+    }
+
+    private func unreachable(_ port: UInt16) -> NodeStatusAnswer {
+        let error = MetadataError(
+            code: .unavailable, category: .transient, operation: "nodeStatus", detail: "connection refused",
+            outcome: .definite)
+        return NodeStatusAnswer(endpoint: .init(host: "127.0.0.1", port: port), status: .failure(error))
+    }
+
+    @Test("status prints a line for each node, the unreachable one with its reason and its id")
+    func statusTable() {
+        let report = StatusReport([
+            status(2, role: "leader", term: 5, leader: 2), unreachable(7403),
+            status(1, role: "follower", term: 5, leader: 2, healthy: false),
+        ])
+        #expect(
+            report.table == """
+                CLUSTER local   LEADER node 2   TERM 5   VERSION 1040
+                NODE  ROLE         ADDRESS         TERM  COMMIT  APPLIED  DIGEST            HEALTHY
+                1     follower     127.0.0.1:7401  5     1041    1041     0000000000009f3c  no: disk full
+                2     leader       127.0.0.1:7402  5     1041    1041     0000000000009f3c  yes
+                3     unreachable  127.0.0.1:7403  -     -       -        -                 no: connection refused
+                """)
+    }
+
+    @Test("status as JSON has every documented key, null where nothing is known")
+    func statusJSON() throws {
+        let report = StatusReport([status(1, role: "pre_candidate", term: 6, leader: nil), unreachable(9000)])
+        #expect(
+            try JSON.line(report)
+                == #"{"cluster_id":"local","leader":null,"nodes":["#
+                + #"{"address":"127.0.0.1:7401","applied_index":1041,"commit_index":1041,"detail":"","#
+                + #""digest":"0000000000009f3c","healthy":true,"id":1,"role":"pre_candidate","term":6,"version":1040},"#
+                + unreachableJSON(2) + "," + unreachableJSON(3) + ","
+                + #"{"address":"127.0.0.1:9000","applied_index":null,"commit_index":null,"detail":"connection refused","#
+                + #""digest":null,"healthy":false,"id":null,"role":"unreachable","term":null,"version":null}"#
+                + #"],"term":6,"version":1040}"#)
+    }
+
+    private func unreachableJSON(_ id: Int) -> String {
+        #"{"address":"127.0.0.1:740\#(id)","applied_index":null,"commit_index":null,"#
+            + #""detail":"not asked: no answer named it in time","digest":null,"healthy":false,"id":\#(id),"#
+            + #""role":"unreachable","term":null,"version":null}"#
+    }
+
+    @Test("a leader of a term that is over is no leader (Raft §5.1)")
+    func staleLeader() {
+        let answers = [
+            status(1, role: "leader", term: 4, leader: 1), status(2, role: "candidate", term: 5, leader: nil),
+        ]
+        #expect(StatusReport(answers).leader == nil)
+        let elected = answers + [status(3, role: "leader", term: 5, leader: 3)]
+        #expect(StatusReport(elected).leader == 3)
+    }
+
+    private let partition = Partition(
+        key: PartitionKey(topic: TopicID(high: 1, low: 2), index: PartitionIndex(0)), leader: nil, leaderEpoch: 4,
+        partitionEpoch: 9, replicas: [BrokerID(1), BrokerID(2)], isr: [BrokerID(2)], version: Version(77))
+
+    @Test("a partition without a leader says null in JSON and none in a table")
+    func partitions() throws {
+        let report = PartitionListReport([partition], topic: "orders")
+        #expect(
+            try JSON.line(report)
+                == #"{"partitions":[{"adding":[],"isr":[2],"leader":null,"leader_epoch":4,"partition":0,"partition_epoch":9,"#
+                + #""removing":[],"replicas":[1,2],"topic":"orders","version":77}]}"#)
+        #expect(
+            report.table == """
+                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ADDING  REMOVING
+                orders  0          none    4             9                1,2       2    -       -
+                """)
+    }
+
+    @Test("a topic is described with its partitions and its configuration")
+    func topic() throws {
+        let topic = Topic(
+            id: TopicID(high: 1, low: 2), name: "orders", partitionCount: 1, replicationFactor: 2, version: Version(70))
+        let config = ConfigEntry(resource: .topic(topic.id), name: "retention.ms", value: "1000", version: Version(71))
+        let report = TopicDetailReport(topic, partitions: [partition], configs: [config])
+        #expect(
+            report.table == """
+                TOPIC orders   PARTITIONS 1   REPLICATION 2   ID 00000000000000010000000000000002   VERSION 70
+                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ADDING  REMOVING
+                orders  0          none    4             9                1,2       2    -       -
+                CONFIG        VALUE  VERSION
+                retention.ms  1000   71
+                """)
+        #expect(
+            try JSON.line(TopicListReport([topic]))
+                == #"{"topics":[{"id":"00000000000000010000000000000002","name":"orders","partition_count":1,"#
+                + #""replication_factor":2,"version":70}]}"#)
+    }
+
+    @Test("a broker's list entry holds its endpoints as objects")
+    func broker() throws {
+        let broker = Broker(
+            id: BrokerID(3), epoch: BrokerEpoch(12), incarnation: IncarnationID(high: 1, low: 0xff),
+            endpoints: [Endpoint(name: "PLAINTEXT", host: "::1", port: 9092)], rack: "", state: .active,
+            version: Version(13))
+        #expect(
+            try JSON.line(BrokerListReport([broker]))
+                == #"{"brokers":[{"endpoints":[{"host":"::1","name":"PLAINTEXT","port":9092}],"epoch":12,"id":3,"#
+                + #""incarnation":"000000000000000100000000000000ff","rack":"","state":"active","version":13}]}"#)
+        #expect(
+            BrokerListReport([broker]).table == """
+                BROKER  STATE   EPOCH  RACK  ENDPOINTS               VERSION
+                3       active  12     -     PLAINTEXT://[::1]:9092  13
+                """)
+    }
+
+    @Test("watch prints one line or one object for each kind of change, without the keys of other kinds")
+    func changes() throws {
+        let topic = Topic(
+            id: TopicID(high: 0, low: 7), name: "orders", partitionCount: 1, replicationFactor: 1, version: Version(8))
+        let entry = ConfigEntry(resource: .cluster, name: "a", value: "b", version: Version(8))
+        let observed: [(ObservedChange, String, String)] = [
+            (
+                .topicChanged(topic),
+                "8  topic_changed  topic orders  partitions=1  replication=1  id=00000000000000000000000000000007",
+                #"{"change":"topic_changed","topic":{"id":"00000000000000000000000000000007","name":"orders","#
+                    + #""partition_count":1,"replication_factor":1,"version":8},"version":8}"#
+            ),
+            (
+                .topicRemoved(id: topic.id, name: "orders"),
+                "8  topic_removed  topic orders  id=00000000000000000000000000000007",
+                #"{"change":"topic_removed","topic_id":"00000000000000000000000000000007","topic_name":"orders","version":8}"#
+            ),
+            (
+                .brokerRemoved(BrokerID(3)), "8  broker_removed  broker 3",
+                #"{"broker_id":3,"change":"broker_removed","version":8}"#
+            ),
+            (
+                .configChanged(entry), "8  config_changed  cluster  a=b",
+                #"{"change":"config_changed","config":{"name":"a","value":"b","version":8},"resource":"cluster","version":8}"#
+            ),
+            (
+                .configRemoved(resource: .broker(BrokerID(2)), name: "a"), "8  config_removed  broker 2  a",
+                #"{"change":"config_removed","config_name":"a","resource":"broker 2","version":8}"#
+            ),
+        ]
+        for (change, line, json) in observed {
+            let report = ChangeReport(change, version: Version(8))
+            #expect(report.table == line)
+            #expect(try JSON.line(report) == json)
+        }
+        let moved = ChangeReport(.partitionChanged(partition, topicName: "orders"), version: Version(77))
+        #expect(moved.table == "77  partition_changed  orders/0  leader=none  leader_epoch=4  replicas=1,2  isr=2")
+    }
+
+    @Test("control characters from the network never reach the terminal")
+    func controlCharacters() {
+        var table = Table(["NAME"])
+        table.add(["\u{1b}[2Jorders\n"])
+        #expect(table.text == "NAME\n\\u{1B}[2Jorders\\n")
+    }
+}
