@@ -100,14 +100,13 @@ private final class LastAccess: AccessReporter {
     private let state = Mutex(State())
 
     func report(_ event: AccessEvent) {
+        // The reader itself answers "not given" when a source has the key in another shape; the sources tell.
         var next = State()
-        switch event.result {
-        case .success: break
-        case .failure: next.failed = true
-        }
-        switch event.providerResults.last?.result {
-        case .success(let lookup)?: next.encodedKey = lookup.encodedKey
-        case .failure?, nil: break
+        for provider in event.providerResults {
+            switch provider.result {
+            case .success(let lookup): next.encodedKey = lookup.encodedKey
+            case .failure: next.failed = true
+            }
         }
         let final = next
         state.withLock { $0 = final }

@@ -35,9 +35,7 @@ extension NodeConfiguration {
                 clientConnectionsMax: fields.value(
                     "limits.client_connections_max", .integer(1...1_000_000), default: "10000"),
                 inflightRequestsMax: fields.value(
-                    "limits.inflight_requests_max", .integer(1...10_000_000), default: "65536"),
-                frameBytesMax: fields.value(
-                    "limits.frame_bytes_max", .bytes((5 << 20)...(256 << 20)), default: "8MiB")))
+                    "limits.inflight_requests_max", .integer(1...10_000_000), default: "65536")))
         configuration.checkTogether(&fields)
         return configuration
     }
@@ -95,8 +93,10 @@ extension NodeConfiguration {
         _ fields: inout ConfigurationFields, port: String, _ portText: String, host: String
     ) -> NetworkAddress {
         let number = fields.value(port, .integer(0...65_535), default: portText)
-        let bind = ConfigurationValue.text.checked("must be an address of this machine, without a port") {
-            NetworkAddress(parsing: ($0.contains(":") ? "[\($0)]" : $0) + ":0") != nil
+        let bind = ConfigurationValue.text.checked("must be an address of this machine, without a port") { text in
+            // A single colon is one of a port; an IPv6 address has more.
+            guard text.count(where: { $0 == ":" }) != 1 else { return false }
+            return NetworkAddress(parsing: (text.contains(":") ? "[\(text)]" : text) + ":0") != nil
         }
         return NetworkAddress(host: fields.value(host, bind, default: "127.0.0.1"), port: number)
     }

@@ -102,7 +102,6 @@ package struct NodeConfiguration: Equatable, Sendable {
     package struct Limits: Equatable, Sendable {
         package var clientConnectionsMax: Int
         package var inflightRequestsMax: Int
-        package var frameBytesMax: Int
     }
 }
 

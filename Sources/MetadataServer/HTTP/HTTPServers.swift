@@ -28,7 +28,7 @@ package struct HTTPBindError: Error, Equatable, CustomStringConvertible {
 ///
 /// They run on NIO's shared event loops, apart from the node loop, and read only values that others keep up to date: a
 /// slow or hostile caller costs the quorum nothing.
-package struct HTTPServers: Sendable {
+package struct HTTPServers: Service {
     package enum Listener: String, CaseIterable, Sendable {
         case health
         case metrics
@@ -47,8 +47,9 @@ package struct HTTPServers: Sendable {
     /// Connections on which nothing happens are closed after this.
     static let idleTimeout: TimeAmount = .seconds(60)
 
-    /// To be run by a service group; one for each enabled listener.
+    /// One for each enabled listener, for a service group that wants to know them apart.
     package let services: [any Service]
+    private let logger: Logger
 
     /// - Parameter onListening: Called when a listener is open, with the address that it got; port 0 shows here what the
     ///   system chose.
@@ -72,6 +73,14 @@ package struct HTTPServers: Sendable {
                     onListening: onListening))
         }
         self.services = services
+        self.logger = logger
+    }
+
+    /// Runs all of them, until the task is cancelled or the service group around it shuts down. Nobody listens when both
+    /// are switched off, and that is no reason to end.
+    package func run() async throws {
+        guard !services.isEmpty else { return try await gracefulShutdown() }
+        try await ServiceGroup(configuration: .init(services: services, logger: logger)).run()
     }
 
     /// 200 or 503 tells a load balancer enough; the body tells a person the rest.

@@ -1,0 +1,182 @@
+import Foundation
+import Logging
+import MetadataServer
+import RaftCore
+import Synchronization
+import Telemetry
+import Testing
+
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
+@Suite("HTTP servers")
+struct HTTPServersTests {
+    /// A health that the test can change while the servers run.
+    private final class Source: HealthSource {
+        private let health: Mutex<NodeHealth>
+
+        init(_ health: NodeHealth) { self.health = Mutex(health) }
+
+        func snapshot() -> NodeHealth { health.withLock { $0 } }
+
+        func change(_ body: @Sendable (inout NodeHealth) -> Void) { health.withLock { body(&$0) } }
+    }
+
+    private struct Answer {
+        var status: Int
+        var contentType: String?
+        var body: String
+    }
+
+    private static let leader = NodeHealth(
+        nodeID: NodeID(2), clusterID: "test",
+        raft: NodeHealth.Raft(
+            role: .leader, term: Term(4), leader: NodeID(2), commitIndex: LogIndex(90), appliedIndex: LogIndex(89),
+            lastLogIndex: LogIndex(91),
+            peers: [
+                NodeHealth.Peer(id: NodeID(3), matchIndex: LogIndex(40), lagEntries: 51, isActive: false),
+                NodeHealth.Peer(id: NodeID(1), matchIndex: LogIndex(91), lagEntries: 0, isActive: true),
+            ], sinceLastCommit: .milliseconds(1_250)),
+        store: NodeHealth.Store(version: 88, databaseBytes: 4_096, logBytes: 1_024, freeBytes: 1 << 30))
+
+    private static func configuration(_ overrides: [String: String] = [:]) async throws -> NodeConfiguration {
+        try await NodeConfiguration.load(
+            file: nil, environment: [:],
+            overrides: [
+                "node.id": "2", "node.data_dir": "/nowhere", "cluster.id": "test", "health.http.port": "0",
+                "metrics.port": "0",
+            ].merging(overrides) { _, new in new })
+    }
+
+    /// Runs the servers on ports that the system chooses, and the body with a way to ask them.
+    private func withServers(
+        _ source: Source, registry: MetricsRegistry = MetricsRegistry(), overrides: [String: String] = [:],
+        _ body: (_ get: (HTTPServers.Listener, String) async throws -> Answer) async throws -> Void
+    ) async throws {
+        let (opened, continuation) = AsyncStream.makeStream(of: (HTTPServers.Listener, NetworkAddress).self)
+        let servers = HTTPServers(
+            configuration: try await Self.configuration(overrides), health: source, registry: registry,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            onListening: { continuation.yield(($0, $1)) })
+        let running = Task {
+            defer { continuation.finish() }
+            try await servers.run()
+        }
+        defer { running.cancel() }
+        var addresses: [HTTPServers.Listener: NetworkAddress] = [:]
+        for await (listener, address) in opened {
+            addresses[listener] = address
+            if addresses.count == HTTPServers.Listener.allCases.count { break }
+        }
+        let bound = addresses
+        try await body { listener, path in
+            let address = try #require(bound[listener])
+            let url = try #require(URL(string: "http://\(address)\(path)"))
+            let (data, response) = try await URLSession.shared.data(from: url)
+            let http = try #require(response as? HTTPURLResponse)
+            #expect(http.value(forHTTPHeaderField: "Cache-Control") == "no-store" || http.statusCode == 404)
+            return Answer(
+                status: http.statusCode, contentType: http.value(forHTTPHeaderField: "Content-Type"),
+                body: String(decoding: data, as: UTF8.self))
+        }
+    }
+
+    @Test("a leader with a silent follower is ready, warns, and says who is silent")
+    func whole() async throws {
+        try await withServers(Source(Self.leader)) { get in
+            let answer = try await get(.health, "/health")
+            #expect(answer.status == 200)
+            #expect(answer.contentType == "application/health+json")
+            #expect(
+                answer.body == """
+                    {"checks":{"raft:leader":{"status":"pass"},\
+                    "raft:peers":{"output":"silent: 3","status":"warn"},"store:apply":{"status":"pass"}},\
+                    "cluster_id":"test","description":"node 2 of the metadata quorum test","live":true,"node_id":2,\
+                    "raft":{"applied_index":89,"commit_index":90,"last_log_index":91,"leader":2,\
+                    "milliseconds_since_last_commit":1250,"node_id":2,\
+                    "peers":[{"active":true,"id":1,"lag_entries":0,"match_index":91,"voter":true},\
+                    {"active":false,"id":3,"lag_entries":51,"match_index":40,"voter":true}],\
+                    "role":"leader","term":4},"ready":true,"reasons":[],"service_id":"metad-2","status":"warn",\
+                    "store":{"database_bytes":4096,"free_bytes":1073741824,"log_bytes":1024,\
+                    "suspended_reason":null,"version":88}}
+                    """)
+        }
+    }
+
+    @Test("a node that is not ready answers 503 with its reasons, and still lives")
+    func notReady() async throws {
+        let source = Source(Self.leader)
+        try await withServers(source) { get in
+            #expect(try await get(.health, "/health/ready").status == 200)
+            source.change {
+                $0.notReadyReasons = ["no leader is known"]
+                $0.raft.leader = nil
+                $0.raft.sinceLastCommit = nil
+            }
+            let ready = try await get(.health, "/health/ready")
+            #expect(ready.status == 503)
+            #expect(ready.body == #"{"reasons":["no leader is known"],"status":"fail"}"#)
+            #expect(try await get(.health, "/health").status == 503)
+            let raft = try await get(.health, "/health/raft")
+            #expect(raft.status == 503)
+            #expect(raft.contentType == "application/json")
+            #expect(raft.body.contains(#""leader":null,"milliseconds_since_last_commit":null,"#))
+            let live = try await get(.health, "/health/live")
+            #expect(live.status == 200)
+            #expect(live.body == #"{"reasons":[],"status":"pass"}"#)
+        }
+    }
+
+    @Test("a node that has failed is neither live nor ready")
+    func failed() async throws {
+        let source = Source(Self.leader)
+        source.change { $0.failures = ["fsync failed"] }
+        try await withServers(source) { get in
+            let live = try await get(.health, "/health/live")
+            #expect(live.status == 503)
+            #expect(try await get(.health, "/health/ready").body.contains("fsync failed"))
+        }
+    }
+
+    @Test("metrics are on their own port and path, and nowhere else")
+    func metrics() async throws {
+        let registry = MetricsRegistry()
+        registry.gauge("metad_term", help: "The term.").set(4)
+        try await withServers(
+            Source(Self.leader), registry: registry, overrides: ["metrics.path": "/internal/metrics"]
+        ) { get in
+            let answer = try await get(.metrics, "/internal/metrics")
+            #expect(answer.status == 200)
+            #expect(answer.contentType == "text/plain; version=0.0.4; charset=utf-8")
+            #expect(answer.body.contains("\nmetad_term 4\n"))
+            #expect(try await get(.metrics, "/metrics").status == 404)
+            #expect(try await get(.metrics, "/health").status == 404)
+            #expect(try await get(.health, "/internal/metrics").status == 404)
+        }
+    }
+
+    @Test("a port that is taken is an error that names the setting", .timeLimit(.minutes(1)))
+    func taken() async throws {
+        let taken = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(taken) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = try withUnsafeMutablePointer(to: &address) { pointer in
+            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                try #require(bind(taken, generic, length) == 0 && listen(taken, 1) == 0)
+                try #require(getsockname(taken, generic, &length) == 0)
+            }
+            return Int(UInt16(bigEndian: pointer.pointee.sin_port))
+        }
+        let servers = HTTPServers(
+            configuration: try await Self.configuration(["metrics.port": "\(port)"]), health: Source(Self.leader),
+            registry: MetricsRegistry(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let error = await #expect(throws: HTTPBindError.self) { try await servers.run() }
+        #expect(
+            error?.description == "cannot listen on 127.0.0.1:\(port): the address is in use; change metrics.port, or "
+                + "stop the program that uses the port")
+    }
+}
