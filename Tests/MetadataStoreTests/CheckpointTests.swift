@@ -1,0 +1,79 @@
+import MetadataModel
+import RaftCore
+import Testing
+
+@testable import MetadataStore
+
+@Suite("Checkpoints")
+struct CheckpointTests {
+    @Test("nothing is durable before the first checkpoint; then everything that was applied before it")
+    func position() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        #expect(store.durablePosition == .zero)
+        _ = try store.apply(smallCluster())
+        #expect(store.durablePosition == .zero)
+        let position = LogPosition(index: LogIndex(8), term: Term(1))
+        #expect(try store.checkpoint() == position)
+        _ = try store.apply([commandEntry(9, registration(9))])
+        #expect(store.durablePosition == position)
+        #expect(try store.checkpoint(.passive) == LogPosition(index: LogIndex(9), term: Term(1)))
+        try store.close()
+    }
+
+    @Test("a checkpoint that a reader holds back promises no more than the one before (the log must not be cut)")
+    func incomplete() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        _ = try store.apply(smallCluster())
+        let first = try store.checkpoint()
+        _ = try store.apply([commandEntry(9, registration(9))])
+        try store.onReader("hold") { (connection) throws(StoreError) in
+            _ = try connection.integer("SELECT applied_index FROM state", "begin the read")
+            _ = try store.apply([commandEntry(10, registration(10))])
+            #expect(try store.checkpoint(.passive) == first)
+            #expect(store.durablePosition == first)
+        }
+        #expect(try store.checkpoint(.passive).index == LogIndex(10))
+        try store.close()
+    }
+
+    @Test("the position that a checkpoint returns is in the database file alone, without its WAL")
+    func withoutWAL() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        var log = RandomLog(seed: 41)
+        _ = try store.apply(log.entries(200))
+        let dump = try store.dump(in: directory)
+        let durable = try store.checkpoint()
+        #expect(durable == log.reference.applied)
+        try write(try bytes(of: directory.file("db")), to: directory.file("copy"))
+        // What came after the checkpoint and sits in the WAL is what a power loss may take.
+        _ = try store.apply(log.entries(20))
+        let copy = try MetadataStore(path: directory.file("copy"))
+        #expect(copy.applied == durable)
+        #expect(try copy.dump(in: directory) == dump)
+        try copy.close()
+        try store.close()
+    }
+
+    @Test("a long WAL makes an automatic checkpoint start it again; truncate leaves none")
+    func restart() throws {
+        let directory = try TemporaryDirectory()
+        var options = StoreOptions()
+        options.walFramesRestart = 8
+        let store = try MetadataStore(path: directory.file("db"), options: options)
+        var log = RandomLog(seed: 42)
+        var longest = 0
+        for _ in 0..<30 {
+            _ = try store.apply(log.entries(40))
+            #expect(try store.checkpoint() == log.reference.applied)
+            longest = max(longest, try bytes(of: directory.file("db-wal")).count)
+        }
+        #expect(longest < 1 << 20, "the WAL grew to \(longest) bytes")
+        _ = try store.apply(log.entries(10))
+        #expect(try store.checkpoint(.truncate) == log.reference.applied)
+        #expect(try bytes(of: directory.file("db-wal")).isEmpty)
+        try store.close()
+    }
+}

@@ -1,0 +1,93 @@
+import MetadataModel
+import RaftCore
+import Testing
+
+@testable import MetadataStore
+
+@Suite("Bytes of rows")
+struct CodingTests {
+    private let broker = Broker(
+        id: BrokerID(3), epoch: BrokerEpoch(9), incarnation: IncarnationID(high: 1, low: 2),
+        endpoints: [Endpoint(name: "P", host: "h", port: 0x2384)], rack: "r", state: .fencing, version: Version(11))
+    private let topic = Topic(
+        id: TopicID(high: 1, low: 2), name: "t", partitionCount: 4, replicationFactor: 3, version: Version(5))
+    private let partition = Partition(
+        key: PartitionKey(topic: TopicID(high: 1, low: 2), index: PartitionIndex(7)), leader: BrokerID(3),
+        leaderEpoch: 4, partitionEpoch: 5, replicas: [BrokerID(3), BrokerID(1)], isr: [BrokerID(3)],
+        adding: [BrokerID(1)], removing: [], version: Version(6))
+    private let config = ConfigEntry(
+        resource: .topic(TopicID(high: 1, low: 2)), name: "n", value: "v", version: Version(8))
+
+    @Test("rows have the bytes of docs/formats/snapshot.md")
+    func golden() {
+        var writer = ByteWriter()
+        RowCoding.append(broker, to: &writer)
+        #expect(
+            writer.bytes == [
+                0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0,
+                0, 11, 0, 1, 0x72, 0, 1, 0, 1, 0x50, 0, 1, 0x68, 0x23, 0x84,
+            ])
+        writer.removeAll()
+        RowCoding.append(topic, to: &writer)
+        #expect(
+            writer.bytes == [
+                0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 4, 0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 1, 0x74,
+            ])
+        writer.removeAll()
+        RowCoding.append(partition, to: &writer)
+        #expect(
+            writer.bytes == [
+                0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7, 1, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0,
+                0, 0, 0, 0, 0, 6, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 1, 0, 0,
+            ])
+        writer.removeAll()
+        RowCoding.append(config, to: &writer)
+        #expect(
+            writer.bytes == [
+                17, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0x6e, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1,
+                0x76,
+            ])
+    }
+
+    @Test("events come back as they were written, and a row cut anywhere is refused")
+    func events() throws {
+        let event = ChangeEvent(
+            version: Version(12),
+            changes: [
+                .brokerChanged(broker), .brokerRemoved(BrokerID(4)), .topicChanged(topic),
+                .topicRemoved(id: topic.id, name: "t"), .partitionChanged(partition, topicName: "t"),
+                .configChanged(config), .configRemoved(resource: .broker(BrokerID(3)), name: "n"),
+                .configRemoved(resource: .cluster, name: "n"),
+            ])
+        var writer = ByteWriter()
+        FeedCoding.append(ChangeEvent(version: Version(10), changes: [.brokerRemoved(BrokerID(1))]), to: &writer)
+        let firstCount = writer.count
+        FeedCoding.append(event, to: &writer)
+        #expect(try decode(writer.bytes, after: Version(10)) == [event])
+        #expect(try decode(writer.bytes, after: .zero).count == 2)
+        for length in (firstCount + 1)..<writer.count {
+            #expect(throws: StoreError.self, "length \(length)") {
+                _ = try decode(Array(writer.bytes[..<length]), after: .zero)
+            }
+        }
+    }
+
+    private func decode(_ bytes: [UInt8], after version: Version) throws -> [ChangeEvent] {
+        var found: [ChangeEvent] = []
+        try bytes.withBytes { (bytes) throws(StoreError) in
+            try FeedCoding.forEachEvent(in: bytes, after: version) { (event, _) throws(StoreError) in
+                found.append(event)
+                return true
+            }
+        }
+        return found
+    }
+
+    @Test("every broker state survives, and a state that does not exist is refused")
+    func states() throws {
+        for state in Broker.State.allCases {
+            #expect(try RowCoding.state(tag: Int64(RowCoding.tag(of: state))) == state)
+        }
+        #expect(throws: StoreError.corrupt(what: "broker state 4")) { _ = try RowCoding.state(tag: 4) }
+    }
+}
