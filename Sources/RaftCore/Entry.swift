@@ -53,3 +53,11 @@ public struct HardState: Hashable, Sendable {
     /// That of a member that has never taken part.
     public static let initial = HardState(term: .zero, vote: nil)
 }
+
+extension HardState {
+    /// What is on disk proves that the member was in `term` at least; a vote in an older term means nothing there.
+    public mutating func raise(to term: Term) {
+        guard term > self.term else { return }
+        self = HardState(term: term, vote: nil)
+    }
+}

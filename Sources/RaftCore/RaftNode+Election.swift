@@ -179,8 +179,8 @@ extension RaftNode {
         let progress = configuration.members.map(\.id).filter { $0 != id }.map { Progress(id: $0, next: next) }
         state = .leader(Leadership(progress: progress, firstIndex: next, uncommittedBytes: uncommitted))
         // An entry of its own term lets it commit those of earlier terms (Raft §5.4.2, §8).
+        // Its appends, sent to everyone at once, announce the leader; heartbeats follow.
         appendOwn([[]], kind: .noop)
-        broadcastHeartbeat()
     }
 
     /// A message of the leader of `term` has arrived, which is not older than ours.

@@ -111,7 +111,7 @@ extension RaftNode {
         guard let offset = offsetOfAnswering(message), match <= log.lastIndex else { return }
         leadership?.progress[offset].accepted(match)
         commitAsLeader()
-        continueTransfer()
+        continueTransfer(answered: message.from)
     }
 
     mutating func handleAppendRejected(_ message: Message, rejected: LogIndex, hint: LogPosition) {
@@ -125,7 +125,7 @@ extension RaftNode {
         let isBehind = current.progress[offset].match < log.lastIndex
         leadership?.progress[offset].answeredHeartbeat(round: round, isBehind: isBehind)
         concludeReadRound()
-        continueTransfer()
+        continueTransfer(answered: message.from)
     }
 
     /// Commits what a quorum has synced, if it is of this term (Raft §5.3, §5.4.2: an entry of an earlier term is never

@@ -10,7 +10,7 @@ extension RaftNode {
         else { return false }
         if let transfer = leadership.transfer { return transfer.target == target }
         self.leadership?.transfer = Transfer(target: target)
-        continueTransfer()
+        continueTransfer(answered: target)
         return true
     }
 
@@ -21,8 +21,10 @@ extension RaftNode {
 
     /// Asks the target of a transfer to campaign, if it has everything. Repeated with each of its answers, since the
     /// request may get lost.
-    mutating func continueTransfer() {
-        guard case .leader(let leadership) = state, let transfer = leadership.transfer else { return }
+    mutating func continueTransfer(answered member: NodeID) {
+        guard case .leader(let leadership) = state, let transfer = leadership.transfer, transfer.target == member else {
+            return
+        }
         guard configuration.isVoter(transfer.target), let offset = leadership.offset(of: transfer.target) else {
             self.leadership?.transfer = nil
             return

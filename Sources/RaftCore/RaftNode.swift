@@ -74,7 +74,7 @@ public struct RaftNode: Sendable {
                 configurations.append(configuration, at: entry.index)
             }
         }
-        generator = SeededGenerator(seed: seed ^ (id.rawValue &* 0x9E37_79B9_7F4A_7C15))
+        generator = SeededGenerator(seed: seed, stream: id.rawValue)
         nextReadAttempt = generator.next()
         let timeout = options.electionTimeoutTicks + generator.below(options.electionTimeoutTicks)
         state = .follower(Following(leader: nil, elapsedTicks: 0, timeoutTicks: timeout))

@@ -6,6 +6,14 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     package init(seed: UInt64) { state = seed }
 
+    /// One of many generators for the same seed. Neighbouring streams are not shifted copies of each other, as they would be
+    /// if the seeds just differed by a small number.
+    package init(seed: UInt64, stream: UInt64) {
+        var first = SeededGenerator(seed: seed)
+        var second = SeededGenerator(seed: stream ^ first.next())
+        self.init(seed: second.next() ^ first.next())
+    }
+
     package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state

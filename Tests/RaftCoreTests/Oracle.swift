@@ -1,0 +1,75 @@
+@testable import RaftCore
+
+/// Sees everything, and stops the test when a rule of Raft §5.2 to §5.4 or the linearizability of reads is broken.
+struct Oracle {
+    private var leaders: [Term: NodeID] = [:]
+    /// Entry `index` is at `index - 1`: what anyone has applied first.
+    private var applied: [Entry] = []
+    private var commit: LogIndex = .zero
+    private var terms: [NodeID: Term] = [:]
+    private struct Read: Hashable {
+        var member: NodeID
+        var id: UInt64
+    }
+    private var reads: [Read: LogIndex] = [:]
+
+    var appliedCount: Int { applied.count }
+    var leaderCount: Int { leaders.count }
+
+    /// Election safety (Raft §5.2): at most one leader in a term.
+    mutating func observe(_ status: Status, of id: NodeID) {
+        guard status.role == .leader else { return }
+        let known = leaders[status.term]
+        precondition(known == nil || known == id, "\(id) and \(known.map(String.init) ?? "") lead term \(status.term)")
+        leaders[status.term] = id
+    }
+
+    /// Leader completeness (Raft §5.4): a leader of a later term has everything that was ever applied.
+    mutating func observe(_ node: RaftNode, of id: NodeID) {
+        commit = max(commit, node.commitIndex)
+        guard node.status.role == .leader, node.hardState.term == leaders.keys.max() else { return }
+        for entry in applied where entry.index > node.base.index {
+            precondition(
+                node.term(at: entry.index) == entry.term, "leader \(id) of \(node.hardState.term) lacks \(entry.position)")
+        }
+    }
+
+    /// State machine safety (Raft §5.4.3): nobody applies another entry at the same index.
+    mutating func applied(_ entry: Entry, at id: NodeID) {
+        let offset = Int(entry.index.rawValue) - 1
+        if offset < applied.count {
+            precondition(applied[offset] == entry, "\(id) applies \(entry.text), others \(applied[offset].text)")
+        } else {
+            precondition(offset == applied.count, "\(id) applies \(entry.text) after \(applied.count) entries")
+            applied.append(entry)
+        }
+    }
+
+    mutating func readStarts(at id: NodeID, id read: UInt64) { reads[Read(member: id, id: read)] = commit }
+
+    mutating func readsLost(at id: NodeID) { reads = reads.filter { $0.key.member != id } }
+
+    /// A read sees everything that was committed anywhere when it was asked for (Diss. §6.4).
+    mutating func readConfirmed(_ read: ConfirmedRead, at id: NodeID) {
+        guard let started = reads.removeValue(forKey: Read(member: id, id: read.id)) else {
+            preconditionFailure("read \(read.id) at \(id) is answered, but was not asked, or twice")
+        }
+        precondition(read.index >= started, "read \(read.id) at \(id) sees \(read.index), \(started) was committed before")
+    }
+
+    /// Log matching (Raft §5.3): logs that agree in the term of an entry agree in everything before it.
+    func checkLogs(_ nodes: [RaftNode]) {
+        for (offset, left) in nodes.enumerated() {
+            for right in nodes[(offset + 1)...] {
+                var index = min(left.lastIndex, right.lastIndex)
+                let first = max(left.base.index, right.base.index)
+                while index > first, left.term(at: index) != right.term(at: index) { index = index.previous }
+                guard index > first else { continue }
+                let range = first.next..<index.next
+                precondition(
+                    left.entries(in: range) == right.entries(in: range),
+                    "the logs of \(left.id) and \(right.id) agree at \(index), but not before")
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+@testable import RaftCore
+
+/// Runs a scenario file: blocks of commands, `----`, and what they print. `Scenarios/README.md` lists the commands.
+struct Scenario {
+    private var cluster = Cluster(voters: [])
+    /// Messages are printed as they are delivered.
+    private var showsMessages = true
+
+    /// Runs `text` and returns it with the outputs that it really has.
+    static func run(_ text: String) throws(ScenarioError) -> String {
+        var scenario = Scenario()
+        var blocks: [String] = []
+        for block in text.split(separator: "\n\n", omittingEmptySubsequences: true) {
+            let lines = block.split(separator: "\n", omittingEmptySubsequences: true).map(String.init)
+            let commands = Array(lines.prefix { $0 != "----" })
+            guard commands.contains(where: { !$0.hasPrefix("#") }) else {
+                blocks.append(commands.joined(separator: "\n"))
+                continue
+            }
+            var output: [String] = []
+            for command in commands where !command.hasPrefix("#") { output += try scenario.perform(command) }
+            blocks.append((commands + ["----"] + output).joined(separator: "\n"))
+        }
+        return blocks.joined(separator: "\n\n") + "\n"
+    }
+
+    private mutating func perform(_ command: String) throws(ScenarioError) -> [String] {
+        cluster.trace = []
+        let words = command.split(separator: " ").map(String.init)
+        var answer: [String] = []
+        do throws(ScenarioError) {
+            answer = try perform(Arguments(words: words))
+        } catch {
+            throw ScenarioError(message: "\(command): \(error.message)")
+        }
+        cluster.oracle.checkLogs(cluster.ids.compactMap { cluster.peers[$0]?.node })
+        return cluster.trace.filter { showsMessages || !$0.hasPrefix("  ") } + answer
+    }
+
+    private mutating func perform(_ arguments: Arguments) throws(ScenarioError) -> [String] {
+        switch arguments.name {
+        case "cluster": try start(arguments)
+        case "messages": showsMessages = arguments.words.last != "off"
+        case "campaign": _ = cluster.on(try arguments.member(1)) { $0.campaign() }
+        case "elect": cluster.elect(try arguments.member(1))
+        case "tick":
+            let count = try arguments.count(2)
+            for _ in 0..<count {
+                for id in try arguments.members(1, all: cluster.ids) { cluster.tick(id) }
+            }
+        case "live":
+            // Ticks for everyone, with all messages delivered after each.
+            for _ in 0..<(try arguments.count(1)) {
+                for id in cluster.ids { cluster.tick(id) }
+                cluster.settle()
+            }
+        case "deliver": try deliver(arguments)
+        case "drop":
+            let link = try arguments.link(1)
+            cluster.network.removeAll { $0.from == link.from && $0.to == link.to }
+        case "pending": return cluster.network.map { "  \($0.text)" }
+        case "settle": cluster.settle()
+        case "cut", "heal": try connect(arguments)
+        case "closed":
+            let (id, peer, refused) = (try arguments.member(1), try arguments.member(2), arguments.words.last == "refused")
+            _ = cluster.on(id) { $0.connectionClosed(to: peer, refused: refused) }
+        case "propose": return try propose(arguments)
+        case "configure": return try configure(arguments)
+        case "read":
+            let (id, read) = (try arguments.member(1), UInt64(try arguments.count(2)))
+            return cluster.read(id, read) ? [] : ["\(id): read \(read) refused"]
+        case "transfer":
+            let (id, target) = (try arguments.member(1), try arguments.member(2))
+            return cluster.on(id) { $0.transferLeadership(to: target) } == true ? [] : ["refused"]
+        case "slow", "fast": cluster.peers[try arguments.member(1)]?.isDiskFast = arguments.name == "fast"
+        case "persist":
+            cluster.sync(try arguments.member(1), count: arguments.words.count > 2 ? try arguments.count(2) : .max)
+        case "crash": cluster.crash(try arguments.member(1))
+        case "restart": cluster.restart(try arguments.member(1))
+        case "compact": cluster.compact(try arguments.member(1), to: LogIndex(UInt64(try arguments.count(2))))
+        case "install":
+            let link = try arguments.link(1)
+            cluster.install(from: link.from, to: link.to)
+        case "report":
+            let link = try arguments.link(1)
+            cluster.report(from: link.from, to: link.to, succeeded: arguments.words.last == "ok")
+        case "status":
+            return try arguments.members(1, all: cluster.ids).map {
+                "\($0): \(cluster.peers[$0]?.node?.text ?? "down")"
+            }
+        case "log":
+            let node = cluster.node(try arguments.member(1))
+            return [node.entries(in: node.base.index.next..<node.lastIndex.next).map(\.text).joined(separator: " ")]
+        case "progress":
+            return cluster.node(try arguments.member(1)).progress.map {
+                "\($0.id): \($0.state.rawValue) match \($0.match) next \($0.next)\($0.isActive ? "" : " silent")"
+            }
+        default: throw ScenarioError(message: "unknown command")
+        }
+        return []
+    }
+
+    private mutating func start(_ arguments: Arguments) throws(ScenarioError) {
+        var options = Options()
+        options.inflightMessagesMax = arguments.option("inflight") ?? options.inflightMessagesMax
+        options.appendBytesMax = arguments.option("append-bytes") ?? options.appendBytesMax
+        options.uncommittedBytesMax = arguments.option("uncommitted-bytes") ?? options.uncommittedBytesMax
+        let count = UInt64(try arguments.count(1))
+        let learners = arguments.list("learners") ?? []
+        let outsiders = arguments.list("outsiders") ?? []
+        cluster = Cluster(
+            voters: Array(1...count), learners: learners, outsiders: outsiders, options: options,
+            seed: UInt64(arguments.option("seed") ?? 1))
+    }
+
+    private mutating func deliver(_ arguments: Arguments) throws(ScenarioError) {
+        guard arguments.words.count > 1 else { return cluster.deliver() }
+        let link = try arguments.link(1)
+        cluster.deliver { $0.from == link.from && $0.to == link.to }
+    }
+
+    /// `cut 1->2` one way, `cut 1` everything from and to 1; `heal` likewise, and without arguments everything.
+    private mutating func connect(_ arguments: Arguments) throws(ScenarioError) {
+        var links: [Cluster.Link] = []
+        if arguments.words.count == 1 {
+            cluster.cut = []
+        } else if arguments.words[1].contains(">") {
+            links = [try arguments.link(1)]
+        } else {
+            let id = try arguments.member(1)
+            for other in cluster.ids {
+                links += [Cluster.Link(from: id, to: other), Cluster.Link(from: other, to: id)]
+            }
+        }
+        if arguments.name == "cut" { cluster.cut.formUnion(links) } else { cluster.cut.subtract(links) }
+    }
+
+    private mutating func propose(_ arguments: Arguments) throws(ScenarioError) -> [String] {
+        guard arguments.words.count > 2 else { throw ScenarioError(message: "expects a member and texts") }
+        let id = try arguments.member(1)
+        let payloads = arguments.words.dropFirst(2).map { Array($0.utf8) }
+        return describe(cluster.on(id) { $0.propose(payloads) }, at: id)
+    }
+
+    private mutating func configure(_ arguments: Arguments) throws(ScenarioError) -> [String] {
+        let id = try arguments.member(1)
+        let configuration = Cluster.configuration(
+            voters: arguments.list("voters") ?? [], outgoing: arguments.list("outgoing") ?? [],
+            learners: arguments.list("learners") ?? [])
+        return describe(cluster.on(id) { $0.propose([configuration.encoded()], kind: .configuration) }, at: id)
+    }
+
+    private func describe(_ outcome: ProposeOutcome?, at id: NodeID) -> [String] {
+        switch outcome {
+        case nil: ["\(id): down"]
+        case .accepted: []
+        case .notLeader(let leader): ["\(id): not the leader, \(leader.map(\.description) ?? "nobody") is"]
+        case .overloaded: ["\(id): overloaded"]
+        case .configurationChangeRefused(let reason): ["\(id): refused: \(reason)"]
+        }
+    }
+}
+
+struct ScenarioError: Error, CustomStringConvertible {
+    var message: String
+    var description: String { message }
+}
+
+/// The words of a command.
+private struct Arguments {
+    var words: [String]
+
+    var name: String { words.first ?? "" }
+
+    func count(_ offset: Int) throws(ScenarioError) -> Int {
+        guard offset < words.count else { return 1 }
+        guard let number = Int(words[offset]) else { throw ScenarioError(message: "\(words[offset]) is no number") }
+        return number
+    }
+
+    func member(_ offset: Int) throws(ScenarioError) -> NodeID {
+        guard offset < words.count, let number = UInt64(words[offset]) else {
+            throw ScenarioError(message: "argument \(offset) has to be a member")
+        }
+        return NodeID(number)
+    }
+
+    func members(_ offset: Int, all: [NodeID]) throws(ScenarioError) -> [NodeID] {
+        offset >= words.count || words[offset] == "all" ? all : [try member(offset)]
+    }
+
+    func link(_ offset: Int) throws(ScenarioError) -> Cluster.Link {
+        let ends = offset < words.count ? words[offset].split(separator: "->").compactMap { UInt64($0) } : []
+        guard ends.count == 2 else { throw ScenarioError(message: "argument \(offset) has to be a link, like 1->2") }
+        return Cluster.Link(from: NodeID(ends[0]), to: NodeID(ends[1]))
+    }
+
+    /// `name=1,2,3`
+    func list(_ name: String) -> [UInt64]? {
+        words.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1).split(separator: ",").compactMap { UInt64($0) }
+    }
+
+    func option(_ name: String) -> Int? { list(name)?.first.map { Int($0) } }
+}
