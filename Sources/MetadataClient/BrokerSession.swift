@@ -1,30 +1,178 @@
+import Logging
 import MetadataModel
+import Synchronization
+import Wire
 
-/// What happens to a broker's registration.
-public enum BrokerSessionEvent: Sendable, Hashable {
-    /// The broker is registered, fenced, under this epoch.
-    case registered(BrokerEpoch)
-    /// It had to be registered again, under this new epoch: everything that rests on an earlier epoch is outdated.
-    case reregistered(BrokerEpoch)
-    /// The cluster lets the broker lead partitions, and its lease runs.
-    case unfenced
-    /// The broker must not lead anything. It goes on by itself; `unfenced` follows when it may lead again.
-    case fenced(FenceReason)
-    /// The broker is on its way out; leadership moves off (KIP-631 controlled shutdown).
-    case draining
-    /// The cluster refuses the registration; the session has ended. The reason is in the error.
-    case failed(MetadataError)
+/// Keeps a broker registered and alive in the metadata: registers it, sends heartbeats, registers it again when the cluster
+/// has lost it, and tells the broker at once when it must not lead any more.
+///
+/// The broker is registered under an incarnation id that is drawn once for each process (KIP-631). Close the session when
+/// the broker stops: then the cluster does not have to wait for the lease to run out.
+public final class BrokerSession: Sendable {
+    /// What happens to the registration, in order. Iterate once. An event that nobody takes is kept until 256 newer ones
+    /// have come; ask `mayLead` for the state itself. Ends after `close()` or `failed`.
+    public let events: AsyncStream<BrokerSessionEvent>
 
-    /// Why the broker must not lead.
-    public enum FenceReason: String, Sendable, Hashable {
-        /// No heartbeat was answered for as long as the lease lasts. The broker found this out by itself: the cluster may
-        /// or may not know.
-        case leaseExpired = "lease_expired"
-        /// The leader said so.
-        case fencedByCluster = "fenced_by_cluster"
-        /// The leader does not know this registration (any more).
-        case unknownToCluster = "unknown_to_cluster"
-        /// The session was closed.
-        case closed
+    private struct State {
+        var machine: BrokerSessionMachine
+        var caughtUp = Version.zero
+        var wantsFence: Bool
+        var runner: Task<Void, Never>?
     }
+
+    private let client: MetadataClient
+    private let id: BrokerID
+    private let endpoints: [MetadataModel.Endpoint]
+    private let rack: String
+    private let incarnation: IncarnationID
+    private let state: Mutex<State>
+    private let reporter: AsyncStream<BrokerSessionEvent>.Continuation
+    private let clock = ContinuousClock()
+
+    /// Begins at once to register the broker.
+    ///
+    /// - Parameters:
+    ///   - endpoints: Where clients reach the broker.
+    ///   - rack: Empty when the broker has no rack.
+    ///   - heartbeatInterval: How often to send heartbeats; a lease shorter than three intervals makes it more often.
+    ///   - staysFenced: Register and heartbeat, but do not ask to lead yet; see `stayFenced(_:)`.
+    public init(
+        client: MetadataClient, id: BrokerID, endpoints: [MetadataModel.Endpoint], rack: String = "",
+        heartbeatInterval: Duration = .seconds(10), staysFenced: Bool = false
+    ) {
+        self.client = client
+        self.id = id
+        self.endpoints = endpoints
+        self.rack = rack
+        incarnation = .ofProcess
+        (events, reporter) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(BrokerSession.eventsMax))
+        var generator = SystemRandomNumberGenerator()
+        let machine = BrokerSessionMachine(interval: heartbeatInterval, seed: generator.next())
+        state = Mutex(State(machine: machine, wantsFence: staysFenced))
+        let runner = Task { [weak self] in
+            // The session is held for one step at a time, so that one which nobody holds any more ends.
+            while !Task.isCancelled, let wake = await self?.takeStep() {
+                guard let wake else { continue }
+                do {
+                    try await ContinuousClock().sleep(until: wake)
+                } catch {
+                    return
+                }
+            }
+        }
+        state.withLock { $0.runner = runner }
+    }
+
+    deinit {
+        state.withLock { $0.runner }?.cancel()
+        reporter.finish()
+    }
+
+    // MARK: The broker's side
+
+    /// The epoch of the registration that is in force; nil before the first and while it is being renewed.
+    public var epoch: BrokerEpoch? { state.withLock { $0.machine.epoch } }
+
+    /// Whether the broker may lead partitions now: the cluster said so, and the lease runs by this host's clock. Cheap: ask
+    /// before each act that rests on leadership.
+    public var mayLead: Bool {
+        let now = clock.now
+        return state.withLock { $0.machine.mayLead(at: now) }
+    }
+
+    /// The broker has followed the metadata up to this version; the next heartbeat says so.
+    public func caughtUp(to version: Version) {
+        state.withLock { $0.caughtUp = max($0.caughtUp, version) }
+    }
+
+    /// Asks the cluster, with the next heartbeat, to keep the broker fenced, or not to any more.
+    public func stayFenced(_ isWanted: Bool) {
+        state.withLock { $0.wantsFence = isWanted }
+    }
+
+    /// Stops: reports `fenced(.closed)` if the broker was leading, ends `events`, and tells the cluster to fence the broker
+    /// (for up to a second; if that fails, the lease runs out). Harmless when called again.
+    public func close() async {
+        let (runner, epoch, reports) = state.withLock { state in
+            let epoch = state.machine.epoch
+            return (state.runner.take(), epoch, state.machine.close())
+        }
+        report(reports)
+        reporter.finish()
+        runner?.cancel()
+        await runner?.value
+        guard let epoch else { return }
+        let farewell = BrokerHeartbeat(
+            broker: id, epoch: epoch, caughtUpVersion: state.withLock { $0.caughtUp }, wantsFence: true)
+        do {
+            _ = try await client.heartbeat(farewell, timeout: BrokerSession.farewellTimeout)
+        } catch {
+            client.logger.debug("the cluster was not told of the end", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    // MARK: Running
+
+    /// Does what is due. Answers when to go on: at an instant, at once (inner nil), or never (outer nil).
+    private func takeStep() async -> ContinuousClock.Instant?? {
+        let now = clock.now
+        let (reports, step) = state.withLock { state in
+            (state.machine.elapsed(now: now), state.machine.step(now: now))
+        }
+        report(reports)
+        switch step {
+        case .end:
+            reporter.finish()
+            return nil
+        case .sleep(let until): return .some(until)
+        case .register: await register()
+        case .heartbeat(let epoch, let timeout): await heartbeat(epoch, timeout: timeout)
+        }
+        return .some(nil)
+    }
+
+    private func register() async {
+        do {
+            let registration = try await client.registerBroker(
+                id, incarnation: incarnation, endpoints: endpoints, rack: rack)
+            report(state.withLock { $0.machine.registered(registration.epoch) })
+        } catch {
+            let now = clock.now
+            report(state.withLock { $0.machine.registrationFailed(error, now: now) })
+        }
+    }
+
+    private func heartbeat(_ epoch: BrokerEpoch, timeout: Duration) async {
+        let heartbeat = state.withLock { state in
+            BrokerHeartbeat(
+                broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence)
+        }
+        let sentAt = clock.now
+        do {
+            let answer = try await client.heartbeat(heartbeat, timeout: timeout)
+            let now = clock.now
+            report(
+                state.withLock {
+                    $0.machine.heartbeatAnswered(answer, epoch: epoch, sentAt: sentAt, now: now)
+                })
+        } catch {
+            let now = clock.now
+            report(state.withLock { $0.machine.heartbeatFailed(error, epoch: epoch, now: now) })
+        }
+    }
+
+    private func report(_ events: [BrokerSessionEvent]) {
+        for event in events { reporter.yield(event) }
+    }
+
+    private static let eventsMax = 256
+    private static let farewellTimeout = Duration.seconds(1)
+}
+
+extension IncarnationID {
+    /// Drawn when it is first asked for; never all zero.
+    static let ofProcess: IncarnationID = {
+        var generator = SystemRandomNumberGenerator()
+        return IncarnationID(high: .random(in: 1 ... .max, using: &generator), low: generator.next())
+    }()
 }

@@ -22,7 +22,7 @@ struct Call: Sendable {
         /// Waits before it is tried again. Exits: `queued`.
         case delayed(until: NIODeadline)
         /// Exits: `queued` when the attempt came to nothing, `delayed` when the node asked to wait.
-        case sent(ConnectionID, at: NIODeadline)
+        case sent(ConnectionID, requestID: CallID, at: NIODeadline)
     }
 
     /// The identity of a write for the cluster. Kept by all attempts of the write.
@@ -40,6 +40,10 @@ struct Call: Sendable {
     var mayHaveHappened = false
     /// Reads only: a node that did not do well.
     var avoids: NodeKey?
+    /// The request ids of the second and later attempts; the first goes under the call's own id.
+    var retryIDs: [CallID] = []
+    /// Whether there was an attempt.
+    var wasAttempted = false
     /// How often the call was delayed because a node asked for it.
     var delays = 0
 
@@ -65,9 +69,9 @@ struct Call: Sendable {
         }
     }
 
-    var wasSent: Bool {
-        if case .sent = place { return true }
-        return mayHaveHappened
+    func isSent(on connection: ConnectionID) -> Bool {
+        guard case .sent(connection, _, _) = place else { return false }
+        return true
     }
 }
 

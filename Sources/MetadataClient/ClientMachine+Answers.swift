@@ -27,15 +27,22 @@ extension ClientMachine {
             }
             return
         }
-        // A late answer to a call that was answered or given up in the meantime.
-        guard let call = calls[frame.id] else { return }
-        answered(frame.id, call, connection, frame.response, now: now)
+        let id = retries[frame.id] ?? frame.id
+        // No call: a late answer, when the call was answered or given up in the meantime.
+        guard let call = calls[id] else { return }
+        if case .failure(let failure) = frame.response {
+            heed(failure, from: connection, now: now)
+            // What an earlier attempt failed of does not matter to the current one.
+            guard let call = calls[id], case .sent(connection, frame.id, _) = call.place else { return }
+            failed(id, call, failure, now: now)
+        } else {
+            answered(id, call, connection, frame.response, now: now)
+        }
     }
 
     private mutating func answered(
         _ id: CallID, _ call: Call, _ connection: ConnectionID, _ response: ClientResponse, now: NIODeadline
     ) {
-        if case .failure(let failure) = response { return failed(id, call, connection, failure, now: now) }
         // A result counts, whichever attempt it answers.
         proven(connection)
         switch (call.kind, response) {
@@ -86,12 +93,9 @@ extension ClientMachine {
 
     // MARK: Failures
 
-    private mutating func failed(
-        _ id: CallID, _ call: Call, _ connection: ConnectionID, _ failure: ServiceFailure, now: NIODeadline
-    ) {
-        heed(failure, from: connection, now: now)
-        // What an earlier attempt failed of does not matter to the current one.
-        guard let call = calls[id], case .sent(connection, _) = call.place else { return }
+    /// The current attempt of a call failed.
+    private mutating func failed(_ id: CallID, _ call: Call, _ failure: ServiceFailure, now: NIODeadline) {
+        guard case .sent(let connection, _, _) = call.place else { return }
         switch failure.code {
         case .notLeader, .shuttingDown, .leadershipLost:
             requeue(id, isResolved: failure.isDefinite)

@@ -45,7 +45,7 @@ extension ClientMachine {
     /// The current attempt of a call, if any, is over without an answer. `isResolved`: it is known not to have been
     /// carried out.
     mutating func endAttempt(_ id: CallID, isResolved: Bool) {
-        guard var call = calls[id], case .sent(let connection, _) = call.place else { return }
+        guard var call = calls[id], case .sent(let connection, _, _) = call.place else { return }
         release(call, connection)
         if !isResolved { call.mayHaveHappened = true }
         call.place = .queued
@@ -80,8 +80,9 @@ extension ClientMachine {
     /// Takes a call out, for its answer.
     mutating func remove(_ id: CallID) -> Call? {
         guard let call = calls.removeValue(forKey: id) else { return nil }
-        if case .sent(let connection, _) = call.place { release(call, connection) }
+        if case .sent(let connection, _, _) = call.place { release(call, connection) }
         if let ticket = call.ticket { settle(ticket) }
+        for retryID in call.retryIDs { retries.removeValue(forKey: retryID) }
         return call
     }
 
@@ -247,7 +248,15 @@ extension ClientMachine {
         _ id: CallID, _ call: Call, _ connection: ConnectionID, acknowledgedBelow: UInt64 = 0, now: NIODeadline
     ) {
         var call = call
-        call.place = .sent(connection, at: now)
+        // A late answer to an earlier attempt must not be taken for one to this attempt, so each has an id of its own.
+        var requestID = id
+        if call.wasAttempted {
+            requestID = nextInternalID()
+            retries[requestID] = id
+            call.retryIDs.append(requestID)
+        }
+        call.wasAttempted = true
+        call.place = .sent(connection, requestID: requestID, at: now)
         calls[id] = call
         let request = request(for: call, acknowledgedBelow: acknowledgedBelow, now: now)
         let counter = call.counter
@@ -260,7 +269,7 @@ extension ClientMachine {
             case .others: link.othersInFlight += 1
             }
         }
-        actions.append(.send(connection, ClientRequestFrame(id: id, request: request)))
+        actions.append(.send(connection, ClientRequestFrame(id: requestID, request: request)))
     }
 
     private func request(for call: Call, acknowledgedBelow: UInt64, now: NIODeadline) -> ClientRequest {

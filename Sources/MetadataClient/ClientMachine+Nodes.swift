@@ -62,7 +62,7 @@ extension ClientMachine {
             if case .status(key, _) = call.kind {
                 let detail = "\(nodes[key.index].endpoint): \(reason)"
                 fail(id, CallFailure(.unavailable, .definite, detail))
-            } else if case .sent(connection, _) = call.place {
+            } else if call.isSent(on: connection) {
                 requeueLost(id, call)
             }
         }
@@ -164,7 +164,7 @@ extension ClientMachine {
         // Writes are recognized; see `Call.Ticket`.
         guard let previous, previous != key, let old = nodes[previous.index].ready?.connection else { return }
         for id in calls.keys.sorted() {
-            guard let call = calls[id], case .sent(old, _) = call.place else { continue }
+            guard let call = calls[id], call.isSent(on: old) else { continue }
             switch call.kind {
             case .write, .heartbeat, .openSession, .read(_, .linearizable, _): requeue(id, isResolved: false)
             case .read, .status, .closeSession: break

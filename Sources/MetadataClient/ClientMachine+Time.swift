@@ -61,7 +61,7 @@ extension ClientMachine {
             return CallFailure(
                 .timedOut, .indefinite, "outcome unknown: sent, but not answered in time; \(troubleDetail)")
         }
-        if call.wasSent {
+        if call.wasAttempted {
             return CallFailure(.timedOut, .definite, "sent, but not answered in time; \(troubleDetail)")
         }
         return CallFailure(.unavailable, .definite, "not sent in time; \(troubleDetail)")
@@ -96,12 +96,12 @@ extension ClientMachine {
         if let last = slowSweepAt, now - last < ClientMachine.slowSweepInterval { return }
         slowSweepAt = now
         let slow = calls.filter { _, call in
-            guard case .sent(_, let sentAt) = call.place else { return false }
+            guard case .sent(_, _, let sentAt) = call.place else { return false }
             return now - sentAt >= attemptTimeout
         }.keys.sorted()
         guard !slow.isEmpty else { return }
         for id in slow {
-            guard let call = calls[id], case .read = call.kind, case .sent(let connection, _) = call.place,
+            guard let call = calls[id], case .read = call.kind, case .sent(let connection, _, _) = call.place,
                 !readyNodes(where: { $0 != connection.node }).isEmpty
             else { continue }
             calls[id]?.avoids = connection.node

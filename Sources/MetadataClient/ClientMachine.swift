@@ -59,6 +59,8 @@ struct ClientMachine: Sendable {
     // Calls. See +Calls. Invariant: a call that is `queued` is in the queue of its kind, once; ids without a queued call
     // are left over and skipped.
     var calls: [CallID: Call] = [:]
+    /// The call that a request id of a later attempt belongs to.
+    var retries: [CallID: CallID] = [:]
     var deadlines: Heap<DeadlineEntry> = []
     var newWrites: Deque<CallID> = []
     /// Writes that have a ticket already. Sent before new ones, in the order of their sequence.

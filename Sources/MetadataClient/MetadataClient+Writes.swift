@@ -122,12 +122,17 @@ extension MetadataClient {
             timeout: timeout)
     }
 
-    /// Reports new in-sync replicas, as the leader of a partition does (KIP-497 AlterPartition).
+    /// Reports new in-sync replicas, as the leader of a partition does (KIP-497 AlterPartition). Returns the partition with
+    /// its new epoch.
     @discardableResult
     public func alterPartition(
         _ change: Command.AlterPartition, timeout: Duration? = nil
-    ) async throws(MetadataError) -> Version {
-        try await self.change(.alterPartition(change), timeout: timeout)
+    ) async throws(MetadataError) -> Partition {
+        let command = Command.alterPartition(change)
+        guard case .partition(let partition) = try await submit(command, timeout: timeout) else {
+            throw unexpectedResult(of: command)
+        }
+        return partition
     }
 
     // MARK: Helpers

@@ -38,6 +38,11 @@ public final class MetadataClient: Sendable {
         runtime = ClientRuntime(options: options, logger: logger, eventLoop: group.any())
     }
 
+    deinit {
+        // Without a client nobody can make calls; the connections of one that was not closed go too.
+        runtime.post(.close {})
+    }
+
     /// Fails all calls that are still open with the code `clientClosed`, ends watches, gives the session back and closes
     /// the connections. Calls made later fail at once. Harmless when called again.
     public func close() async {

@@ -1,0 +1,177 @@
+import MetadataModel
+import Resilience
+import Wire
+
+/// What a broker's session does next, and what it may believe of itself. Pure: the instants come from outside.
+///
+/// The lease is counted from the *sending* of the last heartbeat that was answered: the cluster counts from its arrival, so
+/// the broker always gives up first, and no two brokers lead a partition because an answer travelled slowly.
+struct BrokerSessionMachine: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    enum State: Sendable, Hashable {
+        /// Exits: `fenced` when registered, `ended` when the cluster refuses. `previous`: the epoch that was lost.
+        case unregistered(previous: BrokerEpoch?)
+        /// Registered, must not lead. Exits: `leading` when the cluster says so, `unregistered` when it does not know the
+        /// epoch, `ended`.
+        case fenced(BrokerEpoch)
+        /// May lead until the instant. Exits: itself with each heartbeat, `fenced` when the lease has run out or the
+        /// cluster says so, `unregistered`, `ended`.
+        case leading(BrokerEpoch, until: Instant, isDraining: Bool)
+        case ended
+    }
+
+    /// What to do now.
+    enum Step: Sendable, Hashable {
+        case register
+        /// `timeout` ends with the lease at the latest, so that its end is noticed while an answer is waited for.
+        case heartbeat(BrokerEpoch, timeout: Duration)
+        case sleep(until: Instant)
+        case end
+    }
+
+    let interval: Duration
+    private(set) var state: State = .unregistered(previous: nil)
+    /// When the next request is due; nil: at once.
+    private var due: Instant?
+    /// Heartbeats are sent at least this often; shorter than `interval` when the lease is short.
+    private var pace: Duration
+    private var backoff: Backoff
+    private var random: SplitMix64
+
+    init(interval: Duration, seed: UInt64) {
+        precondition(interval > .zero, "a heartbeat interval of \(interval) is no interval")
+        self.interval = interval
+        pace = interval
+        backoff = Backoff(
+            base: min(BrokerSessionMachine.retryBase, interval), cap: min(BrokerSessionMachine.retryCap, interval))
+        random = SplitMix64(seed: seed)
+    }
+
+    // MARK: Queries
+
+    var epoch: BrokerEpoch? {
+        switch state {
+        case .fenced(let epoch), .leading(let epoch, _, _): epoch
+        case .unregistered, .ended: nil
+        }
+    }
+
+    /// Whether the lease runs, by the clock and not by what was noticed of it.
+    func mayLead(at now: Instant) -> Bool {
+        guard case .leading(_, let until, _) = state else { return false }
+        return now < until
+    }
+
+    func step(now: Instant) -> Step {
+        switch state {
+        case .ended: return .end
+        case .unregistered:
+            if let due, now < due { return .sleep(until: due) }
+            return .register
+        case .fenced(let epoch):
+            if let due, now < due { return .sleep(until: due) }
+            return .heartbeat(epoch, timeout: pace)
+        case .leading(let epoch, let until, _):
+            if let due, now < due { return .sleep(until: min(due, until)) }
+            return .heartbeat(epoch, timeout: min(pace, max(now.duration(to: until), .milliseconds(1))))
+        }
+    }
+
+    // MARK: Inputs. Each answers what has to be reported.
+
+    /// Time has passed.
+    mutating func elapsed(now: Instant) -> [BrokerSessionEvent] {
+        guard case .leading(let epoch, let until, _) = state, until <= now else { return [] }
+        state = .fenced(epoch)
+        return [.fenced(.leaseExpired)]
+    }
+
+    mutating func registered(_ epoch: BrokerEpoch) -> [BrokerSessionEvent] {
+        guard case .unregistered(let previous) = state else { return [] }
+        state = .fenced(epoch)
+        due = nil
+        backoff.reset()
+        return [previous == nil ? .registered(epoch) : .reregistered(epoch)]
+    }
+
+    mutating func registrationFailed(_ error: MetadataError, now: Instant) -> [BrokerSessionEvent] {
+        guard case .unregistered = state else { return [] }
+        // Another incarnation holds the id until its lease runs out: an earlier run of this broker, most often.
+        let isHeld = error.refusal?.reason == .brokerIDInUse
+        switch error.category {
+        case .retriable, .transient:
+            break
+        case .invalidInput where isHeld:
+            break
+        case .fatal, .invalidInput:
+            state = .ended
+            return [.failed(error)]
+        }
+        due = now.advanced(by: backoff.next(using: &random))
+        return []
+    }
+
+    mutating func heartbeatAnswered(
+        _ answer: HeartbeatAnswer, epoch: BrokerEpoch, sentAt: Instant, now: Instant
+    ) -> [BrokerSessionEvent] {
+        var events = elapsed(now: now)
+        guard self.epoch == epoch else { return events }
+        let lease = Duration.milliseconds(Int64(answer.leaseMilliseconds))
+        backoff.reset()
+        // Two heartbeats may be lost before the lease is.
+        pace = min(interval, max(lease / 3, BrokerSessionMachine.paceMin))
+        due = sentAt.advanced(by: pace - Backoff.random(upTo: pace / 10, using: &random))
+        switch answer.state {
+        case .active, .draining:
+            let until = sentAt.advanced(by: lease)
+            // An answer that took longer than the lease it grants grants nothing.
+            guard now < until else { return events }
+            let isDraining = answer.state == .draining
+            var wasDraining = false
+            switch state {
+            case .fenced: events.append(.unfenced)
+            case .leading(_, _, let before): wasDraining = before
+            case .unregistered, .ended: break
+            }
+            if isDraining, !wasDraining { events.append(.draining) }
+            state = .leading(epoch, until: until, isDraining: isDraining)
+        case .fenced, .fencing:
+            if case .leading = state { events.append(.fenced(.fencedByCluster)) }
+            state = .fenced(epoch)
+        }
+        return events
+    }
+
+    mutating func heartbeatFailed(_ error: MetadataError, epoch: BrokerEpoch, now: Instant) -> [BrokerSessionEvent] {
+        var events = elapsed(now: now)
+        guard self.epoch == epoch else { return events }
+        switch error.code {
+        case .unknownBroker:
+            if case .leading = state { events.append(.fenced(.unknownToCluster)) }
+            state = .unregistered(previous: epoch)
+            due = nil
+        case .clientClosed, .cancelled:
+            events += close()
+        case .wrongCluster, .unsupportedProtocol, .invalidRequest:
+            if case .leading = state { events.append(.fenced(.closed)) }
+            state = .ended
+            events.append(.failed(error))
+        case .refused, .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .storageFailed,
+            .protocolViolation:
+            due = now.advanced(by: backoff.next(using: &random))
+        }
+        return events
+    }
+
+    mutating func close() -> [BrokerSessionEvent] {
+        defer { state = .ended }
+        guard case .leading = state else { return [] }
+        return [.fenced(.closed)]
+    }
+
+    static let retryBase = Duration.milliseconds(250)
+    static let retryCap = Duration.seconds(2)
+    /// However short the lease, heartbeats are not sent more often.
+    static let paceMin = Duration.milliseconds(10)
+}
