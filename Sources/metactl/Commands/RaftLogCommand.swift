@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import RaftCore
 import RaftLog
 
 struct RaftLogCommand: AsyncParsableCommand {
@@ -29,7 +28,9 @@ struct RaftLogCommand: AsyncParsableCommand {
 
         func run() async throws {
             let path = try logDirectory()
-            var printer = Printer(console: global.console, from: from, limit: limit, structure: structure)
+            var printer = LogPrinter(format: global.output, from: from, limit: limit, structure: structure) { lines in
+                try Console.write(lines, to: .standardOutput)
+            }
             do {
                 try LogDump.dump(directory: path) { record in printer.visit(record) }
             } catch {
@@ -51,54 +52,5 @@ struct RaftLogCommand: AsyncParsableCommand {
             }
             throw .usage("\(dataDirectory) is not a directory")
         }
-    }
-}
-
-/// Prints records in pieces of many lines: a log has millions.
-private struct Printer {
-    let console: Console
-    let from: UInt64
-    let limit: Int?
-    let structure: Bool
-    /// The first damage, if there is any.
-    private(set) var damage: LogRecordReport?
-    private var lines: [String] = []
-    private var entries = 0
-    private var failure: (any Error)?
-
-    private static let linesMax = 1_000
-
-    init(console: Console, from: UInt64, limit: Int?, structure: Bool) {
-        self.console = console
-        self.from = from
-        self.limit = limit
-        self.structure = structure
-        if console.format == .table { lines.append(LogRecordReport.header) }
-    }
-
-    mutating func visit(_ record: DumpedRecord) {
-        if case .entry(_, _, let entry) = record {
-            guard entry.index.rawValue >= from, entries < limit ?? .max else { return }
-            entries += 1
-        }
-        let report = LogRecordReport(record)
-        if report.kind == "damage", damage == nil { damage = report }
-        guard structure || report.isEssential, failure == nil else { return }
-        do {
-            lines.append(console.format == .json ? try JSON.line(report) : report.table)
-            if lines.count >= Printer.linesMax { try flush() }
-        } catch {
-            failure = error
-        }
-    }
-
-    mutating func finish() throws {
-        if let failure { throw failure }
-        try flush()
-    }
-
-    private mutating func flush() throws {
-        try Console.write(lines.joined(separator: "\n"), to: .standardOutput)
-        lines = []
     }
 }

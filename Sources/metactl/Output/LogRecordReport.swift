@@ -53,7 +53,7 @@ struct LogRecordReport: Report, Equatable {
             self.init(kind: "leftover", file: file, summary: "does not count: unfinished or replaced")
         case .stopped(let file, let offset, let record, let reason):
             let isEnd = LogRecordReport.endReasons.contains(reason)
-            self.init(kind: isEnd ? "end" : "damage", file: file, offset: offset, summary: reason)
+            self.init(kind: isEnd ? "end" : LogRecordReport.damageKind, file: file, offset: offset, summary: reason)
             index = record.rawValue
         }
     }
@@ -98,6 +98,7 @@ struct LogRecordReport: Report, Equatable {
         summary = text.facts
     }
 
+    static let damageKind = "damage"
     private static let unknown = "unknown"
     /// What ends a segment that is whole.
     private static let endReasons = [LogDump.endReason, "the next segment begins"]
@@ -120,7 +121,7 @@ struct LogRecordReport: Report, Equatable {
     /// True for what the state machine gets to see, and for damage.
     var isEssential: Bool {
         switch kind {
-        case "noop", "command", "configuration", "damage": true
+        case "noop", "command", "configuration", LogRecordReport.damageKind: true
         default: false
         }
     }
@@ -134,7 +135,7 @@ struct LogRecordReport: Report, Equatable {
             summary: (summary.isEmpty ? "-" : summary) + (isEntry ? "" : " (\(file))"))
     }
 
-    private var isEntry: Bool { isEssential && kind != "damage" }
+    private var isEntry: Bool { isEssential && kind != LogRecordReport.damageKind }
 
     /// Columns of fixed width: the lines are printed as they are read.
     private static let widths = [10, 6, 14, 14, 24]
