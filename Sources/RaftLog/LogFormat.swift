@@ -119,7 +119,7 @@ struct SegmentHeader: Hashable {
         }
         guard bytes.load32(12) == checksum(bytes) else {
             throw .corrupt(
-                file: file, offset: 12, record: nil, reason: "the segment header does not match its checksum")
+                file: file, offset: 0, record: nil, reason: "the segment header does not match its checksum")
         }
         let version = bytes.load32(8)
         guard version == LogFormat.version else {

@@ -1,0 +1,73 @@
+import Glibc
+import RaftCore
+import Testing
+
+@testable import RaftLog
+
+/// Errors of the disk: the first one ends the log (fsyncgate; pitfall 25).
+@Suite struct FaultTests {
+    static let directory = "/data/log"
+    static let options = LogOptions(segmentBytes: 4096 + 1024, fillStepBytes: 512)
+
+    private static let groups: [[Persist]] = [
+        [Persist(sequence: 1, entries: entries(1...3, term: 1), hardState: hardState(1))],
+        [Persist(sequence: 2, entries: entries(4...20, term: 1))],
+        [Persist(sequence: 3, truncateFrom: LogIndex(8), entries: entries(8...9, term: 2), hardState: hardState(2))],
+        [Persist(sequence: 4, reset: position(50, 2), entries: entries(51...52, term: 2))],
+    ]
+
+    @Test(
+        "a failed call is fatal and never repeated: every later call throws and touches nothing",
+        arguments: [
+            FileOperation.synchronize, .synchronizeDirectory, .write, .allocate, .create, .rename, .remove,
+        ])
+    func firstErrorIsFatal(operation: FileOperation) throws {
+        var failed = 0
+        for number in 1...200 {
+            let disk = CrashingFileSystem(directory: Self.directory)
+            let log = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options).log
+            disk.failures[operation] = ((disk.calls[operation] ?? 0) + number, EIO)
+            var failure: LogError?
+            for group in Self.groups {
+                do throws(LogError) {
+                    try log.write(group)
+                } catch {
+                    failure = error
+                    break
+                }
+            }
+            guard let failure else { break }
+            failed += 1
+            guard case .io(operation, _, EIO) = failure else {
+                Issue.record("call \(number): \(failure)")
+                continue
+            }
+            let done = disk.trace.count
+            #expect(throws: LogError.failedBefore(first: failure.description)) {
+                try log.write([Persist(sequence: 9, hardState: hardState(9))])
+            }
+            #expect(throws: LogError.failedBefore(first: failure.description)) { try log.compact(to: position(1, 1)) }
+            log.close()
+            #expect(disk.trace.count == done, "a failed log went on with \(disk.trace.dropFirst(done))")
+        }
+        #expect(failed > 0, "\(operation) was never called")
+    }
+
+    @Test("a full disk says so, with the file, and loses nothing that was acknowledged")
+    func diskFull() throws {
+        let disk = CrashingFileSystem(directory: Self.directory)
+        let log = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options).log
+        try log.write([Persist(sequence: 1, entries: entries(1...3, term: 1), hardState: hardState(1))])
+        disk.capacity = disk.usedBytes + 2000
+        let error = #expect(throws: LogError.self) {
+            try log.write([Persist(sequence: 2, entries: entries(4...60, term: 1))])
+        }
+        #expect(error?.description.contains("No space left on device") == true)
+        #expect(error?.description.contains(Self.directory) == true)
+        disk.crash(.allLost)
+        disk.capacity = .max
+        let recovered = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options)
+            .recovered
+        #expect(recovered.entries.starts(with: entries(1...3, term: 1)))
+    }
+}
