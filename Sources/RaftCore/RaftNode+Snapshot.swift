@@ -27,10 +27,6 @@ extension RaftNode {
         else { return }
         if message.term >= term, !heardLeader(message.from, term: message.term) { return }
         guard position.index > commitIndex else {
-            // Entries got there first, while the snapshot was being installed: the log stays, and what the state machine
-            // already stands for is not handed out again.
-            appliedIndex = max(appliedIndex, position.index)
-            handedOutIndex = max(handedOutIndex, position.index)
             sendOnceSynced(.appendAccepted(match: commitIndex), to: message.from)
             return
         }
