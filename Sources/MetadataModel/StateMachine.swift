@@ -103,3 +103,5 @@ package struct StateMachine<Storage: MetadataStorage> {
         }
     }
 }
+
+extension StateMachine: Sendable where Storage: Sendable {}

@@ -1,0 +1,108 @@
+import MetadataModel
+
+/// Commands that often make sense and sometimes do not, for a small cluster.
+struct RandomCommands {
+    var generator: SeededGenerator
+    private var nextTopicID: UInt64 = 1
+
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+
+    mutating func next(_ model: Model) -> Command {
+        switch number(0..<100) {
+        case 0..<10: .registerBroker(.sample(broker(), rack: "r\(number(0..<3))", incarnation: UInt64(number(1..<3))))
+        case 10..<22: .fenceBroker(id: BrokerID(broker()), epoch: epoch(model))
+        case 22..<40: .unfenceBroker(id: BrokerID(broker()), epoch: epoch(model))
+        case 40..<43: .unregisterBroker(id: BrokerID(broker()), epoch: nil)
+        case 43..<53: createTopic()
+        case 53..<56: .deleteTopic(topic: topic(model), ifVersion: nil)
+        case 56..<60: createPartitions(model)
+        case 60..<68: alterConfigs(model)
+        case 68..<76: changeLeader(model)
+        case 76..<90: alterPartition(model)
+        case 90..<94: .openSession(timeoutMilliseconds: UInt64(number(500..<5_000)))
+        case 94..<96: .closeSession(SessionID(UInt64(number(0..<Int(model.index) + 2))))
+        case 96..<99: .expireSessions
+        default: .setFeatureLevel(UInt32(number(0..<3)))
+        }
+    }
+
+    mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &generator) }
+
+    private var lastBroker: Int32 = 0
+
+    private mutating func broker() -> Int32 {
+        lastBroker = Int32(number(0..<7))
+        return lastBroker
+    }
+
+    /// Nearly always that of the broker chosen last.
+    private mutating func epoch(_ model: Model) -> BrokerEpoch {
+        number(0..<10) == 0 ? BrokerEpoch(3) : model.epoch(lastBroker)
+    }
+
+    private mutating func topic(_ model: Model) -> TopicReference {
+        let topics = model.storage.topics(after: nil, limit: 100)
+        guard number(0..<20) > 0, !topics.isEmpty else { return .name("missing") }
+        let topic = topics[number(0..<topics.count)]
+        return number(0..<2) == 0 ? .name(topic.name) : .id(topic.id)
+    }
+
+    private mutating func partition(_ model: Model) -> Partition? {
+        switch topic(model) {
+        case .name(let name): return model.storage.topic(named: name).flatMap { partition(model, $0) }
+        case .id(let id): return model.storage.topic(id).flatMap { partition(model, $0) }
+        }
+    }
+
+    private mutating func partition(_ model: Model, _ topic: Topic) -> Partition? {
+        let index = PartitionIndex(Int32(number(0..<Int(topic.partitionCount))))
+        return model.storage.partition(PartitionKey(topic: topic.id, index: index))
+    }
+
+    private mutating func createTopic() -> Command {
+        nextTopicID += 1
+        let name = "topic\(["-", "_", "."][number(0..<3)])\(number(0..<12))"
+        if number(0..<3) == 0 {
+            let assignment = (0..<number(1..<4)).map { _ in [broker(), broker()] }
+            return .createTopic(.sample(name, id: nextTopicID, assignment: assignment))
+        }
+        return .createTopic(
+            .sample(
+                name, id: nextTopicID, partitions: Int32(number(1..<6)), replicationFactor: Int16(number(1..<4)),
+                configs: [ConfigChange(name: "user.owner", value: "team-\(number(0..<3))")]))
+    }
+
+    private mutating func createPartitions(_ model: Model) -> Command {
+        .createPartitions(Command.CreatePartitions(topic: topic(model), totalCount: Int32(number(1..<10))))
+    }
+
+    private mutating func alterConfigs(_ model: Model) -> Command {
+        let resource: ResourceReference =
+            switch number(0..<3) {
+            case 0: .cluster
+            case 1: .broker(BrokerID(broker()))
+            default: .topic(topic(model))
+            }
+        let value = number(0..<3) == 0 ? nil : "\(number(0..<4))"
+        return .configure(resource, "user.\(number(0..<5))", value)
+    }
+
+    private mutating func changeLeader(_ model: Model) -> Command {
+        guard let partition = partition(model) else { return .expireSessions }
+        return .changePartitionLeader(
+            Command.ChangePartitionLeader(
+                topic: .id(partition.key.topic), partition: partition.key.index,
+                leader: partition.replicas[number(0..<partition.replicas.count)]))
+    }
+
+    private mutating func alterPartition(_ model: Model) -> Command {
+        guard let partition = partition(model), let leader = partition.leader else { return .expireSessions }
+        var isr = partition.replicas.filter { _ in number(0..<2) == 0 }
+        if !isr.contains(leader), number(0..<10) > 0 { isr.append(leader) }
+        return .alterPartition(
+            Command.AlterPartition(
+                broker: leader, brokerEpoch: model.epoch(leader.rawValue), partition: partition.key,
+                leaderEpoch: partition.leaderEpoch + Int32(number(0..<20) == 0 ? 1 : 0),
+                partitionEpoch: partition.partitionEpoch, isr: isr))
+    }
+}
