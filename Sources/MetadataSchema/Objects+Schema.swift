@@ -198,7 +198,8 @@ extension ResourceReference: SchemaConvertible {
             try nothing.refuseUnknownFields()
             self = .cluster
         case .broker(let id): self = .broker(BrokerID(id))
-        case .topic(let topic): self = .topic(try TopicReference(schema: topic))
+        case .topicName(let name): self = .topic(.name(name))
+        case .topicID(let id): self = .topic(.id(try TopicID(schema: id)))
         case nil: throw .unknownValue("resource reference")
         }
     }
@@ -208,7 +209,8 @@ extension ResourceReference: SchemaConvertible {
         switch self {
         case .cluster: schema.kind = .cluster(ProtoNothing())
         case .broker(let id): schema.kind = .broker(id.rawValue)
-        case .topic(let topic): schema.kind = .topic(topic.schema)
+        case .topic(.name(let name)): schema.kind = .topicName(name)
+        case .topic(.id(let id)): schema.kind = .topicID(id.schema)
         }
         return schema
     }

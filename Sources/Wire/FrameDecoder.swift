@@ -72,6 +72,9 @@ package struct FrameDecoder: Sendable {
     /// Bytes that wait for the rest of their frame.
     package var pendingBytes: Int { pending.readableBytes }
 
+    /// The memory that is held for them.
+    package var pendingCapacity: Int { pending.capacity }
+
     private mutating func takePreamble() throws(WireError) -> Bool {
         switch ConnectionPreamble.parse(pending.readableBytesView, kind: kind) {
         case .ok:

@@ -463,6 +463,7 @@ package nonisolated struct ProtoTopicReference: Sendable {
   package init() {}
 }
 
+/// Flat on purpose: the most frequent command carries one, and each message within a message costs time.
 package nonisolated struct ProtoResourceReference: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -486,12 +487,20 @@ package nonisolated struct ProtoResourceReference: Sendable {
     set {kind = .broker(newValue)}
   }
 
-  package var topic: ProtoTopicReference {
+  package var topicName: String {
     get {
-      if case .topic(let v)? = kind {return v}
-      return ProtoTopicReference()
+      if case .topicName(let v)? = kind {return v}
+      return String()
     }
-    set {kind = .topic(newValue)}
+    set {kind = .topicName(newValue)}
+  }
+
+  package var topicID: ProtoIdentifier {
+    get {
+      if case .topicID(let v)? = kind {return v}
+      return ProtoIdentifier()
+    }
+    set {kind = .topicID(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -499,7 +508,8 @@ package nonisolated struct ProtoResourceReference: Sendable {
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
     case cluster(ProtoNothing)
     case broker(Int32)
-    case topic(ProtoTopicReference)
+    case topicName(String)
+    case topicID(ProtoIdentifier)
 
   }
 
@@ -2297,7 +2307,7 @@ nonisolated extension ProtoTopicReference: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoResourceReference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ResourceReference"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cluster\0\u{1}broker\0\u{1}topic\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cluster\0\u{1}broker\0\u{3}topic_name\0\u{3}topic_id\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2327,16 +2337,24 @@ nonisolated extension ProtoResourceReference: SwiftProtobuf.Message, SwiftProtob
         }
       }()
       case 3: try {
-        var v: ProtoTopicReference?
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .topicName(v)
+        }
+      }()
+      case 4: try {
+        var v: ProtoIdentifier?
         var hadOneofValue = false
         if let current = self.kind {
           hadOneofValue = true
-          if case .topic(let m) = current {v = m}
+          if case .topicID(let m) = current {v = m}
         }
         try decoder.decodeSingularMessageField(value: &v)
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .topic(v)
+          self.kind = .topicID(v)
         }
       }()
       default: break
@@ -2358,9 +2376,13 @@ nonisolated extension ProtoResourceReference: SwiftProtobuf.Message, SwiftProtob
       guard case .broker(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularInt32Field(value: v, fieldNumber: 2)
     }()
-    case .topic?: try {
-      guard case .topic(let v)? = self.kind else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    case .topicName?: try {
+      guard case .topicName(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case .topicID?: try {
+      guard case .topicID(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     }()
     case nil: break
     }

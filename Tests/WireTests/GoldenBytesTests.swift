@@ -1,0 +1,163 @@
+import MetadataModel
+import MetadataSchema
+import NIOCore
+import RaftCore
+import Testing
+import Wire
+
+/// The bytes that other builds and other languages rely on. When one of these fails, the format has changed: that needs
+/// a new field, case or version, not a new expectation.
+@Suite("Golden bytes")
+struct GoldenBytesTests {
+    private let hint = LeaderHint(nodeID: 2, address: "h:1", term: 3)
+    private let member = MemberAddress(nodeID: 1, clientAddress: "c:1", peerAddress: "p:1", isVoter: true)
+
+    @Test("client requests")
+    func requests() throws {
+        let write = WriteRequest(
+            session: SessionID(9), sequence: 4, acknowledgedBelow: 2, command: [0xaa, 0xbb], timeoutMilliseconds: 100)
+        let heartbeat = BrokerHeartbeat(
+            broker: BrokerID(3), epoch: BrokerEpoch(17), caughtUpVersion: Version(8), wantsFence: true)
+        let read = ReadRequest(
+            query: .partition(.name("t"), PartitionIndex(5)), consistency: .atLeast(Version(6)), timeoutMilliseconds: 7)
+        let golden: [(ClientRequest, String)] = [
+            (.hello(ClientHello(clusterID: "c", clientName: "b1")), "0000000b080112070a016312026231"),
+            (.write(write), "0000001008011a0c0809100418022202aabb2864"),
+            (.read(read), "000000130801220f0a0932070a030a0174100518062807"),
+            (
+                .watch(after: Version(6), filter: WatchFilter(brokers: [BrokerID(1)], topicPrefixes: ["t"])),
+                "0000000e08012a0a080612060a0101120174"
+            ),
+            (.cancelWatch(requestID: 4), "0000000408013004"),
+            (.heartbeat(heartbeat), "0000000c08013a080803101118082001"),
+            (.nodeStatus, "0000000408014200"),
+        ]
+        for (request, bytes) in golden {
+            let frame = try ClientRequestFrame(id: 1, request: request).frame()
+            #expect(hex(frame) == bytes, "\(request)")
+        }
+    }
+
+    @Test("client answers")
+    func responses() throws {
+        let failure = ServiceFailure(
+            code: .notLeader, detail: "d", isDefinite: true, leader: hint, retryAfterMilliseconds: 50)
+        let status = NodeStatus(
+            clusterID: "c", nodeID: 1, role: "leader", term: 3, leader: hint, commitIndex: 10, appliedIndex: 9,
+            version: Version(8), digest: 0x0102, healthy: true, detail: "", members: [member])
+        let event = ChangeEvent(version: Version(5), changes: [.brokerRemoved(BrokerID(2))])
+        let answer = HeartbeatAnswer(state: .active, leaseMilliseconds: 9000, version: Version(8))
+        let golden: [(ClientResponse, String)] = [
+            (
+                .hello(ServerHello(clusterID: "c", nodeID: 1, leader: hint, members: [member])),
+                "00000024080112200a016310011a0908021203683a311803220e08011203633a311a03703a312001"
+            ),
+            (.write(.done(.changed(Version(300)))), "0000000708011a0308ac02"),
+            (.write(.refused(Refusal(.topicExists, "x"))), "0000000b08011a0732050809120178"),
+            (.read(.changes(.tooOld(oldest: Version(4))), appliedIndex: 6), "0000000a080122060a0258041006"),
+            (.watchEvents([event], through: Version(7)), "0000000e08012a0a0a060805120210021007"),
+            (.watchProgress(through: Version(7)), "0000000408013007"),
+            (.watchTooOld(oldest: Version(7)), "0000000408013807"),
+            (.heartbeat(answer), "0000000b08014207080210a8461808"),
+            (
+                .nodeStatus(status),
+                "0000003f08014a3b0a016310011a066c656164657220032a0908021203683a311803300a380940084902010000000000005001620e08011203633a311a03703a312001"
+            ),
+            (.failure(failure), "000000180801521408011201641801220908021203683a3118032832"),
+        ]
+        for (response, bytes) in golden {
+            #expect(hex(ClientResponseFrame(id: 1, response: response).frame()) == bytes, "\(response)")
+        }
+    }
+
+    @Test("peer frames")
+    func peers() throws {
+        let member = Member(
+            id: NodeID(1), disk: DiskID(high: 2, low: 3), peerAddress: "p:1", clientAddress: "c:1")
+        let previous = LogPosition(index: LogIndex(6), term: Term(2))
+        let entries = [
+            Entry(term: Term(2), index: LogIndex(7), kind: .command, payload: [0xaa, 0xbb]),
+            Entry(term: Term(3), index: LogIndex(8), kind: .noop, payload: []),
+        ]
+        let kinds: [Message.Kind] = [
+            .append(previous: previous, entries: entries, commit: LogIndex(5)),
+            .appendAccepted(match: LogIndex(8)), .heartbeat(commit: LogIndex(5), round: 4),
+        ]
+        let messages = kinds.map { Message(from: NodeID(1), to: NodeID(2), term: Term(3), kind: $0) }
+        let chunk = SnapshotChunk(
+            snapshotID: 4, term: Term(3), position: previous, configuration: Configuration(voters: [member]), offset: 0,
+            totalBytes: 2, checksum: 0x0102_0304, bytes: [0xaa, 0xbb])
+        let hello = PeerHello(
+            clusterID: "c", node: NodeID(1), disk: DiskID(high: 2, low: 3), target: NodeID(2))
+        let golden: [(PeerFrame, String)] = [
+            (.hello(hello), "0000001b0a190a016310011902000000000000002103000000000000002802"),
+            (
+                .messages(messages),
+                "0000003a12380a1e0801100218034216080610021805220202032a020100320202003a02aabb0a0808011002180348080a0c0801100218035a0408051004"
+            ),
+            (
+                .snapshotChunk(chunk),
+                "0000003c1a3a080410031a040806100222230a1e08011102000000000000001903000000000000002203703a312a03633a3112010130023d040302014202aabb"
+            ),
+            (.snapshotProgress(SnapshotProgress(snapshotID: 4, state: .received(offset: 9))), "00000006220408041009"),
+            (.snapshotProgress(SnapshotProgress(snapshotID: 4, state: .installed)), "00000006220408041a00"),
+        ]
+        for (frame, bytes) in golden { #expect(hex(frame.frame()) == bytes, "\(frame)") }
+    }
+
+    @Test("commands")
+    func commands() throws {
+        let golden: [(Command, String)] = [
+            (
+                .registerBroker(
+                    Command.RegisterBroker(
+                        id: BrokerID(1), incarnation: IncarnationID(high: 2, low: 3),
+                        endpoints: [Endpoint(name: "P", host: "h", port: 9092)], rack: "r")),
+                "08011224080112120902000000000000001103000000000000001a090a0150120168188447220172"
+            ),
+            (.unregisterBroker(id: BrokerID(1), epoch: BrokerEpoch(2)), "08011a0408011002"),
+            (.fenceBroker(id: BrokerID(1), epoch: BrokerEpoch(2)), "0801220408011002"),
+            (.unfenceBroker(id: BrokerID(1), epoch: BrokerEpoch(2)), "08012a0408011002"),
+            (
+                .createTopic(
+                    Command.CreateTopic(
+                        name: "t", id: TopicID(high: 2, low: 3), partitionCount: 1, replicationFactor: 2,
+                        assignment: [[BrokerID(1), BrokerID(2)]], configs: [ConfigChange(name: "k", value: "v")],
+                        validateOnly: true)),
+                "0801322b0a01741212090200000000000000110300000000000000180120022a040a02010232060a016b1201763801"
+            ),
+            (
+                .deleteTopic(topic: .id(TopicID(high: 2, low: 3)), ifVersion: Version(4)),
+                "08013a180a1412120902000000000000001103000000000000001004"
+            ),
+            (
+                .createPartitions(
+                    Command.CreatePartitions(topic: .name("t"), totalCount: 4, ifVersion: Version(0))),
+                "080142090a030a017410042000"
+            ),
+            (
+                .alterConfigs(
+                    Command.AlterConfigs(
+                        resource: .topic(.name("t")), changes: [ConfigChange(name: "k", value: nil)])),
+                "08014a0a0a031a017412030a016b"
+            ),
+            (
+                .changePartitionLeader(
+                    Command.ChangePartitionLeader(
+                        topic: .name("t"), partition: PartitionIndex(1), leader: BrokerID(2), ifPartitionEpoch: 3)),
+                "0801520b0a030a0174100118022003"
+            ),
+            (
+                .alterPartition(
+                    Command.AlterPartition(
+                        broker: BrokerID(1), brokerEpoch: BrokerEpoch(2),
+                        partition: PartitionKey(topic: TopicID(high: 2, low: 3), index: PartitionIndex(4)),
+                        leaderEpoch: 5, partitionEpoch: 6, isr: [BrokerID(1)])),
+                "08015a21080110021a120902000000000000001103000000000000002004280530063a0101"
+            ),
+            (.openSession(timeoutMilliseconds: 600_000), "080160c0cf24"), (.closeSession(SessionID(9)), "08016809"),
+            (.expireSessions, "08017200"), (.setFeatureLevel(1), "08017801"),
+        ]
+        for (command, bytes) in golden { #expect(hex(command.schemaBytes()) == bytes, "\(command)") }
+    }
+}

@@ -1,0 +1,123 @@
+import MetadataModel
+import RaftCore
+import Wire
+
+extension RandomValues {
+    mutating func leaderHint() -> LeaderHint { LeaderHint(nodeID: number(), address: text(), term: number()) }
+
+    mutating func memberAddress() -> MemberAddress {
+        MemberAddress(nodeID: number(), clientAddress: text(), peerAddress: text(), isVoter: flag())
+    }
+
+    /// One random request of each kind, and of each read consistency.
+    mutating func clientRequests() -> [ClientRequest] {
+        let consistencies: [ReadConsistency] = [
+            .linearizable, .atLeast(version()), .stale(maxLagMilliseconds: number()),
+        ]
+        var requests: [ClientRequest] = [
+            .hello(ClientHello(clusterID: text(), clientName: text())),
+            .write(
+                WriteRequest(
+                    session: maybe { SessionID($0.number()) }, sequence: number(), acknowledgedBelow: number(),
+                    command: bytes(), timeoutMilliseconds: number())),
+            .watch(after: version(), filter: watchFilter()), .cancelWatch(requestID: number()),
+            .heartbeat(
+                BrokerHeartbeat(
+                    broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag())),
+            .nodeStatus,
+        ]
+        for consistency in consistencies {
+            requests.append(
+                .read(
+                    ReadRequest(query: pick(queries()), consistency: consistency, timeoutMilliseconds: number())))
+        }
+        return requests
+    }
+
+    /// One random answer of each kind.
+    mutating func clientResponses() -> [ClientResponse] {
+        [
+            .hello(
+                ServerHello(
+                    clusterID: text(), nodeID: number(), leader: maybe { $0.leaderHint() },
+                    members: list { $0.memberAddress() })),
+            .write(pick(outcomes())), .read(pick(queryResults()), appliedIndex: number()),
+            .watchEvents(list { $0.changeEvent() }, through: version()), .watchProgress(through: version()),
+            .watchTooOld(oldest: version()),
+            .heartbeat(
+                HeartbeatAnswer(state: pick(Broker.State.allCases), leaseMilliseconds: number(), version: version())),
+            .nodeStatus(
+                NodeStatus(
+                    clusterID: text(), nodeID: number(), role: text(), term: number(),
+                    leader: maybe { $0.leaderHint() },
+                    commitIndex: number(), appliedIndex: number(), version: version(), digest: number(),
+                    healthy: flag(), detail: text(), members: list { $0.memberAddress() })),
+            .failure(
+                ServiceFailure(
+                    code: pick(ServiceFailure.Code.allCases), detail: text(), isDefinite: flag(),
+                    leader: maybe { $0.leaderHint() }, retryAfterMilliseconds: number())),
+        ]
+    }
+
+    mutating func nodeID() -> NodeID { NodeID(number()) }
+    mutating func position() -> LogPosition { LogPosition(index: LogIndex(number()), term: Term(number())) }
+    mutating func disk() -> DiskID { DiskID(high: number(), low: number()) }
+
+    mutating func configuration() -> Configuration {
+        let ids = Set(list(upTo: 7) { $0.nodeID() }).sorted()
+        var voters: [NodeID] = []
+        var outgoing: [NodeID] = []
+        var learners: [NodeID] = []
+        for id in ids {
+            if flag() { voters.append(id) } else { learners.append(id) }
+            if flag() { outgoing.append(id) }
+        }
+        let members = ids.map { id in Member(id: id, disk: disk(), peerAddress: text(), clientAddress: text()) }
+        return Configuration(members: members, voters: voters, outgoing: outgoing, learners: learners)
+    }
+
+    mutating func entries(after previous: LogPosition, upTo count: Int = 5) -> [Entry] {
+        var index = previous.index
+        return list(upTo: count) { values in
+            index = index.next
+            return Entry(
+                term: Term(values.number()), index: index, kind: values.pick([.noop, .command, .configuration]),
+                payload: values.bytes())
+        }
+    }
+
+    /// One random message of each kind.
+    mutating func raftMessages() -> [Message] {
+        let previous = LogPosition(index: LogIndex(number(UInt64.self) >> 1), term: Term(number()))
+        let kinds: [Message.Kind] = [
+            .preVoteRequest(last: position()), .preVoteResponse(granted: flag()),
+            .voteRequest(last: position(), transfer: flag()), .voteResponse(granted: flag()),
+            .append(previous: previous, entries: entries(after: previous), commit: LogIndex(number())),
+            .append(previous: previous, entries: [], commit: LogIndex(number())),
+            .appendAccepted(match: LogIndex(number())),
+            .appendRejected(rejected: LogIndex(number()), hint: position()),
+            .heartbeat(commit: LogIndex(number()), round: number()), .heartbeatResponse(round: number()),
+            .readIndexRequest(id: number()), .readIndexResponse(id: number(), index: maybe { LogIndex($0.number()) }),
+            .timeoutNow, .installSnapshot(position: position(), configuration: configuration()),
+        ]
+        return kinds.map { Message(from: nodeID(), to: nodeID(), term: Term(number()), kind: $0) }
+    }
+
+    mutating func snapshotChunk() -> SnapshotChunk {
+        let content = bytes()
+        let offset = number(UInt64.self) >> 1
+        return SnapshotChunk(
+            snapshotID: number(), term: Term(number()), position: position(), configuration: configuration(),
+            offset: offset, totalBytes: offset + UInt64(content.count) + UInt64(generator.below(3)), checksum: number(),
+            bytes: content)
+    }
+
+    /// One random frame of each kind.
+    mutating func peerFrames() -> [PeerFrame] {
+        let states: [SnapshotProgress.State] = [.received(offset: number()), .installed, .failed(text())]
+        return [
+            .hello(PeerHello(clusterID: text(), node: nodeID(), disk: disk(), target: nodeID())),
+            .messages(raftMessages()), .messages([]), .snapshotChunk(snapshotChunk()),
+        ] + states.map { .snapshotProgress(SnapshotProgress(snapshotID: number(), state: $0)) }
+    }
+}

@@ -1,0 +1,180 @@
+import MetadataModel
+import RaftCore
+
+/// Random values of the model, the same for the same seed. Numbers lean towards the edges of their ranges, lists towards
+/// the empty one.
+struct RandomValues {
+    var generator: SeededGenerator
+
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+
+    mutating func flag() -> Bool { generator.below(2) == 0 }
+
+    mutating func number<Number: FixedWidthInteger>(_: Number.Type = Number.self) -> Number {
+        switch generator.below(5) {
+        case 0: .zero
+        case 1: .max
+        case 2: .min
+        case 3: Number(generator.below(100))
+        default: Number(truncatingIfNeeded: generator.next())
+        }
+    }
+
+    mutating func maybe<Value>(_ value: (inout RandomValues) -> Value) -> Value? { flag() ? value(&self) : nil }
+
+    mutating func list<Value>(upTo count: Int = 4, _ value: (inout RandomValues) -> Value) -> [Value] {
+        (0..<generator.below(count + 1)).map { _ in value(&self) }
+    }
+
+    mutating func bytes(upTo count: Int = 64) -> [UInt8] {
+        list(upTo: count) { UInt8(truncatingIfNeeded: $0.generator.next()) }
+    }
+
+    mutating func text() -> String {
+        let alphabet: [String] = ["a", "Z", "0", ".", "_", "-", " ", "é", "漢", "🙂", "\u{0}", "\n"]
+        return list(upTo: 12) { alphabet[$0.generator.below(alphabet.count)] }.joined()
+    }
+
+    mutating func pick<Value>(_ values: [Value]) -> Value { values[generator.below(values.count)] }
+
+    mutating func brokerID() -> BrokerID { BrokerID(number()) }
+    mutating func brokerIDs() -> [BrokerID] { list { $0.brokerID() } }
+    mutating func brokerEpoch() -> BrokerEpoch { BrokerEpoch(number()) }
+    mutating func version() -> Version { Version(number()) }
+    mutating func topicID() -> TopicID { TopicID(high: number(), low: number()) }
+    mutating func incarnation() -> IncarnationID { IncarnationID(high: number(), low: number()) }
+    mutating func partitionIndex() -> PartitionIndex { PartitionIndex(number()) }
+    mutating func partitionKey() -> PartitionKey { PartitionKey(topic: topicID(), index: partitionIndex()) }
+    mutating func endpoint() -> Endpoint { Endpoint(name: text(), host: text(), port: number()) }
+
+    mutating func broker() -> Broker {
+        Broker(
+            id: brokerID(), epoch: brokerEpoch(), incarnation: incarnation(), endpoints: list { $0.endpoint() },
+            rack: text(), state: pick(Broker.State.allCases), version: version())
+    }
+
+    mutating func topic() -> Topic {
+        Topic(id: topicID(), name: text(), partitionCount: number(), replicationFactor: number(), version: version())
+    }
+
+    mutating func partition() -> Partition {
+        Partition(
+            key: partitionKey(), leader: maybe { $0.brokerID() }, leaderEpoch: number(), partitionEpoch: number(),
+            replicas: brokerIDs(), isr: brokerIDs(), adding: brokerIDs(), removing: brokerIDs(), version: version())
+    }
+
+    mutating func configResource() -> ConfigResource {
+        pick([.cluster, .broker(brokerID()), .topic(topicID())])
+    }
+
+    mutating func configEntry() -> ConfigEntry {
+        ConfigEntry(resource: configResource(), name: text(), value: text(), version: version())
+    }
+
+    mutating func configChange() -> ConfigChange { ConfigChange(name: text(), value: maybe { $0.text() }) }
+    mutating func topicReference() -> TopicReference { pick([.name(text()), .id(topicID())]) }
+
+    mutating func resourceReference() -> ResourceReference {
+        pick([.cluster, .broker(brokerID()), .topic(topicReference())])
+    }
+
+    mutating func refusal() -> Refusal { Refusal(pick(Refusal.Reason.allCases), text()) }
+
+    mutating func watchFilter() -> WatchFilter { WatchFilter(brokers: brokerIDs(), topicPrefixes: list { $0.text() }) }
+
+    mutating func session() -> Session {
+        Session(id: SessionID(number()), timeoutMilliseconds: number(), lastActiveMilliseconds: number())
+    }
+
+    mutating func sessionState() -> SessionState {
+        SessionState(
+            session: session(), acknowledgedBelow: number(),
+            results: list { SessionResult(sequence: $0.number(), outcome: $0.pick($0.outcomes())) })
+    }
+
+    /// One random command of each kind.
+    mutating func commands() -> [Command] {
+        [
+            .registerBroker(
+                Command.RegisterBroker(
+                    id: brokerID(), incarnation: incarnation(), endpoints: list { $0.endpoint() }, rack: text())),
+            .unregisterBroker(id: brokerID(), epoch: maybe { $0.brokerEpoch() }),
+            .fenceBroker(id: brokerID(), epoch: brokerEpoch()),
+            .unfenceBroker(id: brokerID(), epoch: brokerEpoch()),
+            .createTopic(
+                Command.CreateTopic(
+                    name: text(), id: topicID(), partitionCount: number(), replicationFactor: number(),
+                    assignment: list { $0.brokerIDs() }, configs: list { $0.configChange() }, validateOnly: flag())),
+            .deleteTopic(topic: topicReference(), ifVersion: maybe { $0.version() }),
+            .createPartitions(
+                Command.CreatePartitions(
+                    topic: topicReference(), totalCount: number(), assignment: list { $0.brokerIDs() },
+                    ifVersion: maybe { $0.version() }, validateOnly: flag())),
+            .alterConfigs(
+                Command.AlterConfigs(
+                    resource: resourceReference(), changes: list { $0.configChange() },
+                    ifVersion: maybe { $0.version() }, validateOnly: flag())),
+            .changePartitionLeader(
+                Command.ChangePartitionLeader(
+                    topic: topicReference(), partition: partitionIndex(), leader: brokerID(),
+                    ifPartitionEpoch: maybe { $0.number() })),
+            .alterPartition(
+                Command.AlterPartition(
+                    broker: brokerID(), brokerEpoch: brokerEpoch(), partition: partitionKey(), leaderEpoch: number(),
+                    partitionEpoch: number(), isr: brokerIDs())),
+            .openSession(timeoutMilliseconds: number()), .closeSession(SessionID(number())), .expireSessions,
+            .setFeatureLevel(number()),
+        ]
+    }
+
+    /// One random outcome of each kind.
+    mutating func outcomes() -> [CommandOutcome] {
+        [
+            .done(.changed(version())), .done(.registered(brokerEpoch(), version())), .done(.topic(topic())),
+            .done(.partition(partition())), .done(.session(SessionID(number()))), .refused(refusal()),
+        ]
+    }
+
+    /// One random change of each kind.
+    mutating func observedChanges() -> [ObservedChange] {
+        [
+            .brokerChanged(broker()), .brokerRemoved(brokerID()), .topicChanged(topic()),
+            .topicRemoved(id: topicID(), name: text()), .partitionChanged(partition(), topicName: text()),
+            .configChanged(configEntry()), .configRemoved(resource: configResource(), name: text()),
+        ]
+    }
+
+    mutating func changeEvent() -> ChangeEvent {
+        ChangeEvent(version: version(), changes: list { $0.pick($0.observedChanges()) })
+    }
+
+    /// One random query of each kind.
+    mutating func queries() -> [Query] {
+        [
+            .summary, .broker(brokerID()), .brokers(after: maybe { $0.brokerID() }, limit: number()),
+            .topic(topicReference()), .topics(after: maybe { $0.text() }, limit: number()),
+            .partition(topicReference(), partitionIndex()),
+            .partitions(topicReference(), after: maybe { $0.partitionIndex() }, limit: number()),
+            .configs(resourceReference(), after: maybe { $0.text() }, limit: number()),
+            .changes(after: version(), filter: watchFilter(), limit: number()),
+        ]
+    }
+
+    /// One random answer of each kind.
+    mutating func queryResults() -> [QueryResult] {
+        [
+            .summary(
+                MetadataSummary(
+                    version: version(), appliedIndex: number(), digest: number(),
+                    totals: MetadataTotals(
+                        brokers: number(), topics: number(), partitions: number(), sessions: number()),
+                    featureLevel: number())),
+            .notFound(refusal()), .broker(broker()), .brokers(Page(items: list { $0.broker() }, hasMore: flag())),
+            .topic(topic()), .topics(Page(items: list { $0.topic() }, hasMore: flag())), .partition(partition()),
+            .partitions(Page(items: list { $0.partition() }, hasMore: flag())),
+            .configs(Page(items: list { $0.configEntry() }, hasMore: flag())),
+            .changes(.events(list { $0.changeEvent() }, through: version())), .changes(.tooOld(oldest: version())),
+            .changes(.notYet(current: version())),
+        ]
+    }
+}
