@@ -48,7 +48,8 @@ struct CompactionPolicy {
         let slack = isSnapshotUnderWay ? 2 : 1
         guard held > entriesMax * slack || logBytes > bytesMax * slack else { return nil }
         let half = core.base.index.advanced(by: held / 2)
-        let target = min(half, durable.index)
+        // After a snapshot the database may be further than the log it has to be explained by.
+        let target = min(half, durable.index, core.appliedIndex)
         return target > core.base.index ? target : nil
     }
 

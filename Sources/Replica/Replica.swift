@@ -44,8 +44,11 @@ package struct Replica {
         case idle
         /// Exits: `idle` by `applied`.
         case applying(through: LogIndex)
-        /// Exits: `idle` by `snapshotInstalled` or `snapshotInstallFailed`.
+        /// Exits: `idle` by `snapshotInstalled` or `snapshotInstallFailed`, `settling` when entries got there first.
         case installing(IncomingSnapshot)
+        /// The state machine is at this index, and the log, which was filled up meanwhile, is not yet synced so far. Exits:
+        /// `idle` when it is.
+        case settling(LogIndex)
     }
 
     /// - Parameters:
@@ -252,18 +255,22 @@ package struct Replica {
             preconditionFailure("a snapshot at \(image.applied) was installed while \(applying)")
         }
         precondition(snapshot.position == image.applied, "installed \(image.applied), asked for \(snapshot.position)")
-        applying = .idle
         version = image.version
         durable = image.applied
-        committedEnd = max(committedEnd, image.applied.index.next)
         logClock.saw(image.logTimeMilliseconds)
         brokers = [:]
         for broker in image.brokers { brokers[broker.id] = broker }
-        compaction.restored(logBytes: 0)
         core.step(
             Message(
                 from: snapshot.from, to: id, term: snapshot.term,
                 kind: .installSnapshot(position: snapshot.position, configuration: snapshot.configuration)))
+        if core.appliedIndex == image.applied.index {
+            applying = .idle
+            committedEnd = max(committedEnd, image.applied.index.next)
+            compaction.restored(logBytes: 0)
+        } else {
+            applying = .settling(image.applied.index)
+        }
     }
 
     package mutating func snapshotInstallFailed() {
@@ -366,10 +373,14 @@ package struct Replica {
     }
 
     private mutating func startApplying() {
+        if case .settling(let index) = applying, committedEnd > index {
+            core.applied(to: index)
+            applying = .idle
+        }
         guard case .idle = applying else { return }
         if let snapshot = waitingSnapshot {
             waitingSnapshot = nil
-            if snapshot.position.index > core.appliedIndex {
+            if snapshot.position.index > core.commitIndex {
                 applying = .installing(snapshot)
                 effects.append(.installSnapshot(snapshot))
                 return
