@@ -1,0 +1,146 @@
+import Testing
+
+@Suite("Tidiness")
+struct TidyTests {
+    @Test("the sources keep the rule", arguments: Rule.all)
+    func sources(rule: Rule) throws {
+        let files = try RepositoryFiles.swiftFiles.get()
+        #expect(files.count > 50, "too few files were found for the rule to mean anything")
+        let found = files.flatMap { rule.violations(in: $0) }
+        #expect(found == [], "\(found.map(\.description).joined(separator: "\n"))")
+    }
+
+    @Test("every relative link of the pages leads to a file, and its anchor to a heading")
+    func links() throws {
+        let pages = try RepositoryFiles.markdownPages()
+        let byPath = Dictionary(pages.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        var broken: [String] = []
+        for page in pages {
+            for link in page.relativeLinks {
+                let (path, anchor) = page.resolve(link)
+                if !RepositoryFiles.exists(path) {
+                    broken.append("\(page.path):\(link.line): \(link.target) leads nowhere")
+                } else if let anchor, let target = byPath[path], !target.anchors.contains(anchor) {
+                    broken.append("\(page.path):\(link.line): \(path) has no heading \(anchor)")
+                }
+            }
+        }
+        #expect(broken == [])
+    }
+}
+
+@Suite("Tidiness rules find what they look for")
+struct TidyRuleTests {
+    /// A rule, a text that breaks it in its second line, and one that does not.
+    struct Planted: Sendable, CustomStringConvertible {
+        var rule: Rule
+        var path: String
+        var bad: String
+        var good: String
+
+        var description: String { "\(rule.name): \(bad)" }
+    }
+
+    static let examples: [Planted] = [
+        Planted(
+            rule: .pureImports, path: "Sources/RaftCore/A.swift", bad: "import Foundation", good: "import Collections"),
+        Planted(
+            rule: .pureImports, path: "Sources/Replica/A.swift", bad: "  package import struct NIOCore.ByteBuffer",
+            good: "public import RaftCore"),
+        Planted(
+            rule: .pureImports, path: "Sources/Resilience/A.swift", bad: "@preconcurrency import Dispatch",
+            good: "// import Dispatch"),
+        Planted(
+            rule: .noClocks, path: "Sources/Coordination/A.swift", bad: "let now = ContinuousClock.now",
+            good: "let text = \"ContinuousClock\""),
+        Planted(rule: .noClocks, path: "Sources/MetadataModel/A.swift", bad: "let now = Date()", good: "update(tick)"),
+        Planted(
+            rule: .noUnseededRandomness, path: "Sources/RaftCore/A.swift", bad: "let x = Int.random(in: 0..<(2 + 3))",
+            good: "let x = Int.random(\n  in: 0..<(2 + 3),\n  using: &generator)"),
+        Planted(
+            rule: .noUnseededRandomness, path: "Sources/RaftCore/A.swift", bad: "peers.shuffle()",
+            good: "peers.shuffle(using: &generator)"),
+        Planted(
+            rule: .noUnseededRandomness, path: "Sources/RaftCore/A.swift", bad: "var g = SystemRandomNumberGenerator()",
+            good: "/* SystemRandomNumberGenerator /* nested */ still */"),
+        Planted(rule: .storageImports, path: "Sources/RaftLog/A.swift", bad: "import NIOPosix", good: "import CZlib"),
+        Planted(
+            rule: .noTasks, path: "Sources/MetadataStore/A.swift", bad: "Task { await run() }", good: "let TaskID = 1"),
+        Planted(rule: .noForce, path: "Sources/Wire/A.swift", bad: "let a = try! make()", good: "if a != b { !c }"),
+        Planted(
+            rule: .noForce, path: "Sources/Wire/A.swift", bad: "let a = list.first!.name", good: "let a = #\"x!\"#"),
+        Planted(
+            rule: .noForce, path: "Sources/Wire/A.swift", bad: "let a = b as! C", good: "let a = \"\"\"\n\"b!\n\"\"\""),
+        Planted(
+            rule: .noCrash, path: "Sources/metad/A.swift", bad: "fatalError(\"no\")",
+            good: "preconditionFailure(\"no\")"),
+        Planted(
+            rule: .noSilentTry, path: "Sources/metactl/A.swift", bad: "let a = try? read()",
+            good: "// Absent is as good as unreadable here.\nlet a = try? read()"),
+        Planted(
+            rule: .explainedSendable, path: "Sources/Wire/A.swift", bad: "final class A: @unchecked Sendable {}",
+            good: "/// Confined to its loop.\n@frozen\nfinal class A: @unchecked Sendable {}"),
+        Planted(
+            rule: .explainedSendable, path: "Sources/Wire/A.swift", bad: "nonisolated(unsafe) var a = 1",
+            good: "nonisolated(unsafe) var a = 1  // Set once, before any thread starts."),
+        Planted(rule: .noLeftovers, path: "Tests/A.swift", bad: "// TO" + "DO: more", good: "// Done."),
+        Planted(
+            rule: .fileLength, path: "Tests/A.swift", bad: String(repeating: "\n", count: 800) + "x",
+            good: String(repeating: "x\n", count: 798)),
+    ]
+
+    @Test("a rule finds the planted line, and nothing in the line that only looks like it", arguments: examples)
+    func planted(example: Planted) {
+        let bad = SourceFile(path: example.path, text: "let first = 1\n" + example.bad + "\n")
+        #expect(example.rule.violations(in: bad).count == 1)
+        let good = SourceFile(path: example.path, text: "let first = 1\n" + example.good + "\n")
+        #expect(example.rule.violations(in: good) == [])
+    }
+
+    @Test("every rule has a planted example")
+    func completeness() {
+        let tested = Set(Self.examples.map(\.rule.name))
+        #expect(Rule.all.map(\.name).filter { !tested.contains($0) } == [])
+    }
+
+    @Test("a finding names the file and the line")
+    func position() {
+        let file = SourceFile(path: "Sources/Wire/A.swift", text: "/* a\n b */\nlet a = try! b()\n")
+        #expect(
+            Rule.noForce.violations(in: file) == [
+                Violation(path: "Sources/Wire/A.swift", line: 3, text: "let a = try! b()")
+            ])
+    }
+
+    @Test("a rule for some targets leaves the others alone")
+    func scope() {
+        let file = SourceFile(path: "Sources/MetadataServer/A.swift", text: "import Foundation\n")
+        #expect(Rule.pureImports.violations(in: file) == [])
+    }
+
+    @Test("blanking keeps every line and its length")
+    func blanking() {
+        let text = "a \"x\\\"y\" b // c\n\"\"\"\n \"q\" \n\"\"\" d\n#\"\\\"#e /* f\n */ g"
+        let blanked = SourceScanner.blanked(text)
+        #expect(blanked == "a        b     \n   \n     \n    d\n     e     \n    g")
+    }
+
+    @Test("links are found in prose, not in code, and are taken from the folder of their page")
+    func links() {
+        let page = MarkdownPage(
+            path: "docs/a/page.md",
+            text: """
+                # A `b`: c-d, e
+                [one](../b.md#x) and [two](https://example.org) `[no](no.md)`
+                ```
+                [no](no.md)
+                ```
+                [self](#a-b-c-d-e) ![image](./i.png "title")
+                """)
+        #expect(page.relativeLinks.map(\.target) == ["../b.md#x", "#a-b-c-d-e", "./i.png"])
+        #expect(page.relativeLinks.map(\.line) == [2, 6, 6])
+        let resolved = page.relativeLinks.map { page.resolve($0) }
+        #expect(resolved.map(\.path) == ["docs/b.md", "docs/a/page.md", "docs/a/i.png"])
+        #expect(resolved.map(\.anchor) == ["x", "a-b-c-d-e", nil])
+    }
+}
