@@ -12,12 +12,14 @@ public enum Change: Hashable, Sendable {
 
 /// What the state machine keeps of a client session, without its results.
 public struct Session: Hashable, Sendable {
+    /// The log index of the entry that opened it.
     public var id: SessionID
     /// The session ends when its log time stands still for longer than this.
     public var timeoutMilliseconds: UInt64
     /// Log time of its last write, in milliseconds.
     public var lastActiveMilliseconds: UInt64
 
+    /// Takes the fields as they are.
     public init(id: SessionID, timeoutMilliseconds: UInt64, lastActiveMilliseconds: UInt64) {
         self.id = id
         self.timeoutMilliseconds = timeoutMilliseconds
@@ -27,16 +29,19 @@ public struct Session: Hashable, Sendable {
 
 /// What watchers are told: a change as clients see it, with the version at which it happened.
 public struct ChangeEvent: Hashable, Sendable {
+    /// The version of everything in this event.
     public var version: Version
     /// Everything that changed at this version: delivered whole or not at all.
     public var changes: [ObservedChange]
 
+    /// Takes the fields as they are.
     public init(version: Version, changes: [ObservedChange]) {
         self.version = version
         self.changes = changes
     }
 }
 
+/// One change, as a client sees it. The removal of a topic or broker implies that of its partitions and configurations.
 public enum ObservedChange: Hashable, Sendable {
     case brokerChanged(Broker)
     case brokerRemoved(BrokerID)
@@ -54,10 +59,12 @@ public struct WatchFilter: Hashable, Sendable {
     /// Changes of topics, partitions and topic configurations whose topic name starts with one of these.
     public var topicPrefixes: [String]
 
+    /// Takes the fields as they are.
     public init(brokers: [BrokerID] = [], topicPrefixes: [String] = []) {
         self.brokers = brokers
         self.topicPrefixes = topicPrefixes
     }
 
+    /// No condition is given.
     public var wantsEverything: Bool { brokers.isEmpty && topicPrefixes.isEmpty }
 }

@@ -23,12 +23,18 @@ public enum Command: Hashable, Sendable {
     /// Raises the level of features that every node understands. Never lowers it.
     case setFeatureLevel(UInt32)
 
+    /// Registers a broker, or changes the endpoints and rack of one that is registered.
     public struct RegisterBroker: Hashable, Sendable {
+        /// The broker, 0 or more.
         public var id: BrokerID
+        /// The process that registers; never all zero.
         public var incarnation: IncarnationID
+        /// Where clients reach it; names are unique.
         public var endpoints: [Endpoint]
+        /// Empty when the broker has no rack.
         public var rack: String
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(id: BrokerID, incarnation: IncarnationID, endpoints: [Endpoint], rack: String) {
             self.id = id
             self.incarnation = incarnation
@@ -37,17 +43,24 @@ public enum Command: Hashable, Sendable {
         }
     }
 
+    /// Creates a topic with all its partitions.
     public struct CreateTopic: Hashable, Sendable {
+        /// Kafka's rules: 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_`, `-`.
         public var name: String
+        /// Chosen at random by the proposer; never all zero.
         public var id: TopicID
+        /// 1 or more; 0 with an explicit assignment: as many as are assigned.
         public var partitionCount: Int32
+        /// 1 or more; 0 with an explicit assignment: as many as are assigned.
         public var replicationFactor: Int16
         /// Replicas of each partition, chosen by the caller; empty: the cluster places them.
         public var assignment: [[BrokerID]]
+        /// Initial configuration; each has a value.
         public var configs: [ConfigChange]
         /// Decide and answer as if, and change nothing.
         public var validateOnly: Bool
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             name: String, id: TopicID, partitionCount: Int32, replicationFactor: Int16, assignment: [[BrokerID]] = [],
             configs: [ConfigChange] = [], validateOnly: Bool = false
@@ -62,15 +75,20 @@ public enum Command: Hashable, Sendable {
         }
     }
 
+    /// Adds partitions to a topic.
     public struct CreatePartitions: Hashable, Sendable {
+        /// The topic that gets them.
         public var topic: TopicReference
         /// The new total, more than there are.
         public var totalCount: Int32
         /// Replicas of each new partition; empty: the cluster places them.
         public var assignment: [[BrokerID]]
+        /// Refuse unless the topic still has this version.
         public var ifVersion: Version?
+        /// Decide and answer as if, and change nothing.
         public var validateOnly: Bool
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             topic: TopicReference, totalCount: Int32, assignment: [[BrokerID]] = [], ifVersion: Version? = nil,
             validateOnly: Bool = false
@@ -83,13 +101,18 @@ public enum Command: Hashable, Sendable {
         }
     }
 
+    /// Changes configuration keys of one resource, all or none.
     public struct AlterConfigs: Hashable, Sendable {
+        /// What the keys belong to.
         public var resource: ResourceReference
+        /// At least one; each name at most once.
         public var changes: [ConfigChange]
         /// For topics: refuse unless the topic still has this version.
         public var ifVersion: Version?
+        /// Decide and answer as if, and change nothing.
         public var validateOnly: Bool
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             resource: ResourceReference, changes: [ConfigChange], ifVersion: Version? = nil, validateOnly: Bool = false
         ) {
@@ -100,13 +123,18 @@ public enum Command: Hashable, Sendable {
         }
     }
 
+    /// Moves the leadership of one partition.
     public struct ChangePartitionLeader: Hashable, Sendable {
+        /// The topic of the partition.
         public var topic: TopicReference
+        /// The number of the partition.
         public var partition: PartitionIndex
+        /// Who is to lead: an active member of the ISR.
         public var leader: BrokerID
         /// Refuse unless the partition still has this epoch.
         public var ifPartitionEpoch: Int32?
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             topic: TopicReference, partition: PartitionIndex, leader: BrokerID, ifPartitionEpoch: Int32? = nil
         ) {
@@ -117,14 +145,22 @@ public enum Command: Hashable, Sendable {
         }
     }
 
+    /// The ISR of a partition as its leader sees it.
     public struct AlterPartition: Hashable, Sendable {
+        /// The broker that reports: the leader.
         public var broker: BrokerID
+        /// That broker's current epoch.
         public var brokerEpoch: BrokerEpoch
+        /// The partition that it leads.
         public var partition: PartitionKey
+        /// The leader epoch under which it leads.
         public var leaderEpoch: Int32
+        /// The partition epoch that the report is based on.
         public var partitionEpoch: Int32
+        /// The new ISR, in any order; contains the leader.
         public var isr: [BrokerID]
 
+        /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             broker: BrokerID, brokerEpoch: BrokerEpoch, partition: PartitionKey, leaderEpoch: Int32,
             partitionEpoch: Int32, isr: [BrokerID]
@@ -154,9 +190,12 @@ public enum ResourceReference: Hashable, Sendable {
 
 /// Sets a key, or removes it when `value` is nil.
 public struct ConfigChange: Hashable, Sendable {
+    /// The key.
     public var name: String
+    /// Nil removes the key.
     public var value: String?
 
+    /// Takes the fields as they are; nothing is checked before the state machine decides.
     public init(name: String, value: String?) {
         self.name = name
         self.value = value

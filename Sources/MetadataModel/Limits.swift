@@ -2,25 +2,41 @@
 public enum Limits {
     /// Kafka's bound on topic names (`Topic.MAX_NAME_LENGTH`).
     public static let topicNameBytesMax = 249
+    /// Topics of a cluster.
     public static let topicsMax = 1_000_000
+    /// Registered brokers.
     public static let brokersMax = 10_000
     /// Of one topic, and of one command.
     public static let partitionsPerTopicMax: Int32 = 10_000
+    /// Partitions of all topics together.
     public static let partitionsMax = 2_000_000
+    /// Replicas of one partition.
     public static let replicationFactorMax: Int16 = 16
+    /// Endpoints of one broker.
     public static let endpointsPerBrokerMax = 16
+    /// Bytes of an endpoint's host.
     public static let hostBytesMax = 255
+    /// Bytes of the name of a rack.
     public static let rackBytesMax = 255
+    /// Bytes of an endpoint's name.
     public static let endpointNameBytesMax = 64
+    /// Bytes of the name of a configuration key.
     public static let configNameBytesMax = 255
+    /// Bytes of the value of a configuration key.
     public static let configValueBytesMax = 65_536
+    /// Configuration keys of one topic or broker, or of the cluster.
     public static let configsPerResourceMax = 256
+    /// Keys that one command changes.
     public static let configChangesPerCommandMax = 256
+    /// Open client sessions.
     public static let sessionsMax = 100_000
     /// Writes of one session that may wait for their answer to be acknowledged.
     public static let sessionWindow: UInt64 = 1_024
+    /// The shortest session timeout.
     public static let sessionTimeoutMillisecondsMin: UInt64 = 1_000
+    /// The longest session timeout.
     public static let sessionTimeoutMillisecondsMax: UInt64 = 86_400_000
+    /// What a client asks for that has no wish.
     public static let sessionTimeoutMillisecondsDefault: UInt64 = 600_000
     /// Items of one page.
     public static let pageItemsMax = 1_000

@@ -48,11 +48,16 @@ package struct BrokerLoad: Hashable, Sendable {
 
 /// How many objects there are, kept up to date row by row (never counted by a scan).
 public struct MetadataTotals: Hashable, Sendable {
+    /// Registered brokers, whatever their state.
     public var brokers: Int
+    /// Topics.
     public var topics: Int
+    /// Partitions of all topics.
     public var partitions: Int
+    /// Open client sessions.
     public var sessions: Int
 
+    /// Takes the fields as they are.
     public init(brokers: Int, topics: Int, partitions: Int, sessions: Int) {
         self.brokers = brokers
         self.topics = topics

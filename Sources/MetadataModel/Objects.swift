@@ -2,9 +2,12 @@
 public struct Endpoint: Hashable, Sendable {
     /// The listener's name, for example `PLAINTEXT`.
     public var name: String
+    /// A name or address, 1 to 255 bytes.
     public var host: String
+    /// Never 0.
     public var port: UInt16
 
+    /// Takes the fields as they are.
     public init(name: String, host: String, port: UInt16) {
         self.name = name
         self.host = host
@@ -14,16 +17,22 @@ public struct Endpoint: Hashable, Sendable {
 
 /// A registered broker.
 public struct Broker: Hashable, Sendable {
+    /// The number that its operator gave it.
     public var id: BrokerID
+    /// Its current registration.
     public var epoch: BrokerEpoch
+    /// The process that registered.
     public var incarnation: IncarnationID
+    /// Where clients reach it.
     public var endpoints: [Endpoint]
     /// Empty when the broker has no rack.
     public var rack: String
+    /// Whether it may lead.
     public var state: State
     /// The version of the last change of this broker.
     public var version: Version
 
+    /// What a broker may do (KIP-631).
     public enum State: String, Sendable, Hashable, CaseIterable {
         /// Registered, leads nothing: it has not caught up yet, or its heartbeats stopped (KIP-631).
         case fenced
@@ -35,6 +44,7 @@ public struct Broker: Hashable, Sendable {
         case draining
     }
 
+    /// Takes the fields as they are.
     public init(
         id: BrokerID, epoch: BrokerEpoch, incarnation: IncarnationID, endpoints: [Endpoint], rack: String, state: State,
         version: Version
@@ -51,13 +61,18 @@ public struct Broker: Hashable, Sendable {
 
 /// A topic. Its partitions are objects of their own.
 public struct Topic: Hashable, Sendable {
+    /// Names the topic for ever.
     public var id: TopicID
+    /// Unique, also when `.` counts as `_`.
     public var name: String
+    /// Its partitions are numbered from 0 up to this.
     public var partitionCount: Int32
+    /// Replicas of each partition when it was created.
     public var replicationFactor: Int16
     /// The version of the last change of the topic itself (not of its partitions): what `ifVersion` is compared with.
     public var version: Version
 
+    /// Takes the fields as they are.
     public init(id: TopicID, name: String, partitionCount: Int32, replicationFactor: Int16, version: Version) {
         self.id = id
         self.name = name
@@ -69,6 +84,7 @@ public struct Topic: Hashable, Sendable {
 
 /// A partition of a topic (KIP-631 `PartitionRecord`).
 public struct Partition: Hashable, Sendable {
+    /// Its topic and number.
     public var key: PartitionKey
     /// Nil while no broker may lead it (offline).
     public var leader: BrokerID?
@@ -80,10 +96,14 @@ public struct Partition: Hashable, Sendable {
     public var replicas: [BrokerID]
     /// The in-sync replicas, in the order of `replicas`. Never empty.
     public var isr: [BrokerID]
+    /// Replicas that a reassignment brings in.
     public var adding: [BrokerID]
+    /// Replicas that a reassignment takes away.
     public var removing: [BrokerID]
+    /// The version of the last change of this partition.
     public var version: Version
 
+    /// Takes the fields as they are.
     public init(
         key: PartitionKey, leader: BrokerID?, leaderEpoch: Int32, partitionEpoch: Int32, replicas: [BrokerID],
         isr: [BrokerID], adding: [BrokerID] = [], removing: [BrokerID] = [], version: Version
@@ -110,11 +130,16 @@ public enum ConfigResource: Hashable, Sendable {
 
 /// One key of one resource.
 public struct ConfigEntry: Hashable, Sendable {
+    /// What the key belongs to.
     public var resource: ConfigResource
+    /// The key.
     public var name: String
+    /// The value.
     public var value: String
+    /// The version at which it was set.
     public var version: Version
 
+    /// Takes the fields as they are.
     public init(resource: ConfigResource, name: String, value: String, version: Version) {
         self.resource = resource
         self.name = name

@@ -17,10 +17,12 @@ public enum CommandResult: Hashable, Sendable {
 
 /// Why a command was not carried out.
 public struct Refusal: Hashable, Sendable {
+    /// What to act on; the detail is for people.
     public var reason: Reason
     /// A sentence with the names and numbers of the case.
     public var detail: String
 
+    /// Takes the fields as they are.
     public init(_ reason: Reason, _ detail: String) {
         self.reason = reason
         self.detail = detail

@@ -14,6 +14,7 @@ public enum Query: Hashable, Sendable {
     case changes(after: Version, filter: WatchFilter, limit: Int)
 }
 
+/// The answer to a `Query`, case by case.
 public enum QueryResult: Hashable, Sendable {
     case summary(MetadataSummary)
     /// What was asked for does not exist.
@@ -28,15 +29,20 @@ public enum QueryResult: Hashable, Sendable {
     case changes(ChangePage)
 }
 
+/// Where a state is, in a few numbers.
 public struct MetadataSummary: Hashable, Sendable {
+    /// The version of the metadata.
     public var version: Version
     /// The log index that the answering node has applied.
     public var appliedIndex: UInt64
     /// 64 bits that depend on every row: equal on two nodes at equal `appliedIndex`, or one of them is damaged.
     public var digest: UInt64
+    /// How many objects there are.
     public var totals: MetadataTotals
+    /// The level of features in force.
     public var featureLevel: UInt32
 
+    /// Takes the fields as they are.
     public init(version: Version, appliedIndex: UInt64, digest: UInt64, totals: MetadataTotals, featureLevel: UInt32) {
         self.version = version
         self.appliedIndex = appliedIndex
@@ -46,16 +52,21 @@ public struct MetadataSummary: Hashable, Sendable {
     }
 }
 
+/// A part of a list.
 public struct Page<Item: Hashable & Sendable>: Hashable, Sendable {
+    /// In key order.
     public var items: [Item]
+    /// The list goes on after the last item.
     public var hasMore: Bool
 
+    /// Takes the fields as they are.
     public init(items: [Item], hasMore: Bool) {
         self.items = items
         self.hasMore = hasMore
     }
 }
 
+/// A part of the change feed, or why there is none.
 public enum ChangePage: Hashable, Sendable {
     /// Events after the version that was asked for. `through` is where to go on, also when the filter let nothing pass.
     case events([ChangeEvent], through: Version)
