@@ -1,3 +1,4 @@
+import Foundation
 import MetadataModel
 import Testing
 import Wire
@@ -168,6 +169,19 @@ struct ReportTests {
         }
         let moved = ChangeReport(.partitionChanged(partition, topicName: "orders"), version: Version(77))
         #expect(moved.table == "77  partition_changed  orders/0  leader=none  leader_epoch=4  replicas=1,2  isr=2")
+    }
+
+    @Test("a demo broker prints lines with the time in UTC, the reason where there is one")
+    func brokerEvents() throws {
+        let time = Date(timeIntervalSince1970: 1_000_000_000.25)
+        let fenced = BrokerEventReport(.fenced(.leaseExpired), broker: BrokerID(2), time: time)
+        #expect(fenced.table == "2001-09-09T01:46:40.250Z broker 2: fenced (lease_expired)")
+        #expect(
+            try JSON.line(BrokerEventReport(.registered(BrokerEpoch(9)), broker: BrokerID(2), time: time))
+                == #"{"broker":2,"epoch":9,"event":"registered","time":"2001-09-09T01:46:40.250Z"}"#)
+        let change = BrokerEventReport(
+            .brokerRemoved(BrokerID(3)), version: Version(8), broker: BrokerID(2), time: time)
+        #expect(change.table == "2001-09-09T01:46:40.250Z broker 2: change 8  broker_removed  broker 3")
     }
 
     @Test("control characters from the network never reach the terminal")
