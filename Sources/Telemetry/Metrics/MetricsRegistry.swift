@@ -70,8 +70,10 @@ package final class MetricsRegistry: Sendable {
         return FloatingCounterHandle()
     }
 
+    /// The gauge of that name and labels. The ending `_total` belongs to counters.
     package func gauge(_ name: String, help: String, labels: [String: String] = [:]) -> GaugeHandle {
         precondition(MetricName.isValid(name), "not a metric name: \(name)")
+        precondition(!name.hasSuffix("_total"), "only the name of a counter ends in _total: \(name)")
         return gauge(orDetached: name, help: help, labels: labels)
     }
 

@@ -7,7 +7,7 @@ struct PrometheusText {
 
     mutating func append(name: String, family: MetricsRegistry.Family) {
         output += "# HELP \(name) \(Self.escapedHelp(family.help))\n"
-        output += "# TYPE \(name) \(family.kind.rawValue)\n"
+        output += "# TYPE \(name) \(Self.typeName(name, family.kind))\n"
         let inOrder = family.series.sorted { $0.key.lexicographicallyPrecedes($1.key) }
         for (values, series) in inOrder {
             let labels = Array(zip(family.labelNames, values))
@@ -22,6 +22,13 @@ struct PrometheusText {
                 append(name: name, labels: labels, histogram: handle)
             }
         }
+    }
+
+    /// The endings of a histogram's samples are reserved for them (`promtool check metrics` warns). A gauge whose name is
+    /// fixed by tradition, such as `raft_peers_count`, is declared untyped, which Prometheus stores and reads the same.
+    private static func typeName(_ name: String, _ kind: MetricsRegistry.Kind) -> String {
+        let isReserved = ["_count", "_sum", "_bucket"].contains { name.hasSuffix($0) }
+        return kind == .gauge && isReserved ? "untyped" : kind.rawValue
     }
 
     private mutating func append(name: String, labels: [(String, String)], histogram: HistogramHandle) {

@@ -166,6 +166,13 @@ struct MetricsRegistryTests {
         #expect(registry.exposition().contains("metrics_series_refused_total 2\n"))
     }
 
+    @Test("a gauge with an ending that histograms reserve is declared untyped")
+    func reservedEndings() {
+        let registry = MetricsRegistry()
+        registry.gauge("raft_peers_count", help: "Peers.").set(3)
+        #expect(text(registry) == "# HELP raft_peers_count Peers.\n# TYPE raft_peers_count untyped\nraft_peers_count 3")
+    }
+
     @Test("the metrics of the process are there and plausible")
     func process() throws {
         let registry = MetricsRegistry()
@@ -194,6 +201,7 @@ struct MetricsRegistryTests {
         ProcessMetrics.register(in: registry)
         registry.counter("metad_writes_total", help: "Writes.", labels: ["result": "o\"k\\\n"]).increment()
         registry.gauge("metad_term", help: "The term.").set(3)
+        registry.gauge("raft_peers_count", help: "Peers.").set(3)
         registry.histogram("metad_fsync_seconds", help: "Syncs.").observe(0.01)
         Timer(label: "library.rpcTime", factory: registry).recordSeconds(1)
         Counter(label: "library.calls", factory: registry).increment()
