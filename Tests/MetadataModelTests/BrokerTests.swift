@@ -125,4 +125,30 @@ struct BrokerTests {
         #expect(applied.event?.changes == [.brokerRemoved(BrokerID(1))])
         #expect(model.machine.digest == 0)
     }
+
+    @Test(
+        "a broker that is fencing or draining leads nothing new, joins nothing and cannot be replaced yet",
+        arguments: [Broker.State.fencing, .draining])
+    func leaving(state: Broker.State) {
+        var model = Model()
+        model.addBrokers(1...3)
+        model.createTopic("orders", id: 1, assignment: [[1, 2, 3]])
+        model.apply(model.report(1, 0, isr: [1, 2]))
+        for id in [Int32(2), 3] {
+            guard let before = model.storage.broker(BrokerID(id)) else { continue }
+            var after = before
+            after.state = state
+            model.machine.storage.apply(.broker(before: before, after: after))
+        }
+        #expect(model.refusal(.move(1, 0, to: 2)) == .brokerFenced)
+        #expect(model.refusal(model.report(1, 0, isr: [1, 2, 3])) == .brokerFenced)
+        #expect(model.refusal(.createTopic(.sample("new", id: 2, replicationFactor: 2))) == .notEnoughBrokers)
+        #expect(model.refusal(.registerBroker(.sample(3, incarnation: 2))) == .brokerIDInUse)
+        let unfence = Command.unfenceBroker(id: BrokerID(3), epoch: model.epoch(3))
+        #expect(model.refusal(unfence) == (state == .draining ? .invalidRequest : nil))
+        model.fence(1)
+        #expect(model.partition(1, 0)?.leader == nil, "broker 2 is in sync, but may not lead")
+        model.fence(3)
+        #expect(model.storage.broker(BrokerID(3))?.state == .fenced)
+    }
 }

@@ -19,12 +19,13 @@ struct RefusalCase: Sendable, CustomTestStringConvertible {
 @Suite("refusals")
 struct RefusalTests {
     /// Brokers 1 to 3 active, 4 fenced, 5 fenced and empty; topic 1 "orders" with 2 partitions on 1, 2, 3; topic 2 "a.b"
-    /// with one partition on 3, 4, whose ISR is 3.
+    /// with one partition on 3, 4, whose ISR is 3; topic 3 "dark" with one partition on 4, which is offline.
     static let model: Model = {
         var model = Model()
         model.addBrokers(1...4)
         model.createTopic("orders", id: 1, assignment: [[1, 2, 3], [2, 3, 1]])
         model.createTopic("a.b", id: 2, assignment: [[3, 4]])
+        model.createTopic("dark", id: 3, assignment: [[4]])
         model.fence(4)
         model.register(5)
         model.apply(model.report(1, 1, isr: [2, 3]))
@@ -192,6 +193,7 @@ struct RefusalTests {
         RefusalCase(.notInReplicas, "change the leader") { _ in .move(1, 0, to: 4) },
         RefusalCase(.notInISR, "change the leader") { _ in .move(1, 1, to: 1) },
         RefusalCase(.notInISR, "change the leader to a fenced replica") { _ in .move(2, 0, to: 4) },
+        RefusalCase(.brokerFenced, "a fenced broker leads again by force") { _ in .move(3, 0, to: 4) },
         RefusalCase(.topicNotFound, "report") { $0.report(8, 0, isr: [1]) },
         RefusalCase(.partitionNotFound, "report") { $0.report(1, 5, isr: [1]) },
         RefusalCase(.brokerNotFound, "report") { $0.report(1, 0, isr: [1]) { $0.broker = BrokerID(9) } },
@@ -249,7 +251,7 @@ struct RefusalTests {
                 == "a replication factor of 4 needs as many active brokers, there are 3 (of 5 registered)")
         #expect(
             detail(.unregisterBroker(id: BrokerID(4), epoch: nil))
-                == "broker 4 still holds 1 replicas: move or delete them first")
+                == "broker 4 still holds 2 replicas: move or delete them first")
         #expect(
             detail(.move(1, 1, to: 1)) == "broker 1 is not in the ISR [2, 3] of partition 1 of topic 'orders'")
         #expect(detail(.move(1, 7, to: 1)) == "topic 'orders' has no partition 7, only 0 to 1")
