@@ -14,7 +14,8 @@ package enum DumpedRecord: Hashable, Sendable {
     case stopped(file: String, offset: Int, record: LogIndex, reason: String)
 }
 
-/// Reads a log for people: changes nothing, cuts nothing, and goes on behind damage as far as it can.
+/// Reads a log for people: changes nothing and cuts nothing. Behind damage it goes on with the next segment; without the
+/// header of each segment it cannot say which of them count, so a damaged header is all that it shows.
 package enum LogDump {
     /// What `.stopped` says at the end of an undamaged log.
     package static let endReason = "the log ends"

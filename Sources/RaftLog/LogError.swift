@@ -27,7 +27,8 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
             let place = record.map { "offset \(offset), record \($0)" } ?? "offset \(offset)"
             return
                 "\(file) is corrupt at \(place): \(reason). Nothing was changed. Acknowledged entries may be lost here: "
-                + "move the data directory away, format a new one and let this member copy the log from its peers"
+                + "let this member take a snapshot from a peer, or move the data directory away, format a new one and add "
+                + "it to the quorum as a new member"
         case .unsupportedVersion(let file, let found, let supported):
             return "\(file) has format version \(found); this program reads version \(supported): run the newer program"
         case .foreign(let file, let found, let expected):

@@ -57,6 +57,23 @@ struct LogRecovery<FS: FileSystem> {
         }
     }
 
+    /// The highest generation that any readable header names, or `floor`. Headers that cannot be read do not count: their
+    /// files are about to be removed.
+    func newestGeneration(atLeast floor: UInt64) throws(LogError) -> UInt64 {
+        let names = try rethrown { () throws(FileSystemError) in try fileSystem.list(directory) }
+        var newest = floor
+        for name in names where name.hasSuffix(LogFormat.segmentSuffix) {
+            do throws(LogError) {
+                newest = max(newest, try readHeader(name).generation)
+            } catch .corrupt {
+                continue
+            } catch {
+                throw error
+            }
+        }
+        return newest
+    }
+
     /// Reads the records of every segment that counts. `synced` is what the hard state knows to have been synced.
     mutating func readSegments(synced: HardStateFile<FS>.Slot) throws(LogError) {
         for (number, header) in segments.enumerated() {
@@ -69,6 +86,12 @@ struct LogRecovery<FS: FileSystem> {
             throw .corrupt(
                 file: path(tail.header.name), offset: tail.offset, record: tail.last.index.next,
                 reason: "the log ends here, and entries up to \(synced.syncedIndex) had been synced")
+        }
+        if synced.generation > tail.header.generation {
+            throw .corrupt(
+                file: path(tail.header.name), offset: 24, record: nil,
+                reason: "it has generation \(tail.header.generation), and the log had reached generation "
+                    + "\(synced.generation), whose segment is missing")
         }
         if tail.last.term > synced.hardState.term {
             throw .corrupt(

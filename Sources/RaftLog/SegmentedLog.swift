@@ -8,6 +8,7 @@ package import RaftCore
 package final class SegmentedLog<FS: FileSystem> {
     package let directory: String
     let fileSystem: FS
+    /// With the disk id of the files, where the caller named none.
     let options: LogOptions
 
     /// Never empty; each begins where the one before ends. The last one is written to.
@@ -35,6 +36,8 @@ package final class SegmentedLog<FS: FileSystem> {
     ) {
         self.directory = directory
         self.fileSystem = fileSystem
+        var options = options
+        if options.diskID == .unknown { options.diskID = hardStateFile.current.diskID }
         self.options = options
         self.segments = segments
         self.file = file
@@ -64,26 +67,8 @@ package final class SegmentedLog<FS: FileSystem> {
             try recovery.readDirectory()
         }
         try recovery.readSegments(synced: hardStateFile.current)
-        guard let tail = recovery.tail, let base = recovery.segments.first?.base else {
-            preconditionFailure("a log with \(recovery.segments.count) segments has no tail")
-        }
         try removeFiles(recovery.leftovers, directory, fileSystem)
-        let file = try rethrown { () throws(FileSystemError) in
-            let file = try fileSystem.open(directory + "/" + tail.header.name, .readWrite)
-            if let torn = recovery.truncatedTail {
-                try file.writeZeros(count: torn.bytes, at: torn.offset)
-            }
-            // What was read may still be on its way to the disk, if only the process died.
-            try file.synchronizeData()
-            return file
-        }
-        let log = SegmentedLog(
-            directory: directory, fileSystem: fileSystem, options: options, segments: recovery.segments, tail: tail,
-            file: file, hardStateFile: hardStateFile)
-        let recovered = RecoveredLog(
-            hardState: hardStateFile.current.hardState, base: base, entries: recovery.entries,
-            truncatedTail: recovery.truncatedTail)
-        return (log, recovered)
+        return try assemble(recovery, hardStateFile, options)
     }
 
     /// The position before the first entry.
@@ -159,6 +144,31 @@ package final class SegmentedLog<FS: FileSystem> {
             failure = error
             throw error
         }
+    }
+
+    /// Clears a torn tail and makes durable what was read, then hands the log over.
+    static func assemble(
+        _ recovery: LogRecovery<FS>, _ hardStateFile: HardStateFile<FS>, _ options: LogOptions
+    ) throws(LogError) -> (log: SegmentedLog, recovered: RecoveredLog) {
+        guard let tail = recovery.tail, let base = recovery.segments.first?.base else {
+            preconditionFailure("a log with \(recovery.segments.count) segments has no tail")
+        }
+        let file = try rethrown { () throws(FileSystemError) in
+            let file = try recovery.fileSystem.open(recovery.path(tail.header.name), .readWrite)
+            if let torn = recovery.truncatedTail {
+                try file.writeZeros(count: torn.bytes, at: torn.offset)
+            }
+            // What was read may still be on its way to the disk, if only the process died.
+            try file.synchronizeData()
+            return file
+        }
+        let log = SegmentedLog(
+            directory: recovery.directory, fileSystem: recovery.fileSystem, options: options,
+            segments: recovery.segments, tail: tail, file: file, hardStateFile: hardStateFile)
+        let recovered = RecoveredLog(
+            hardState: hardStateFile.current.hardState, base: base, entries: recovery.entries,
+            truncatedTail: recovery.truncatedTail)
+        return (log, recovered)
     }
 
     private static func openHardState(
