@@ -1,7 +1,7 @@
 package import NIOCore
 
-/// The first bytes that each end sends on a connection, before any frame: whoever dialled the wrong port learns it at
-/// once, and so does whoever speaks another version.
+/// The first bytes that the dialling end sends, before any frame: whoever dialled the wrong port or speaks another version
+/// is told from the first bytes, before anything of it is taken for a length. The listening end sends frames only.
 ///
 /// ```
 /// offset  bytes
@@ -12,7 +12,7 @@ package enum ConnectionPreamble {
     package static let version: UInt8 = 1
     package static let byteCount = 5
 
-    /// What this end sends.
+    /// What the dialling end sends.
     package static func bytes(for kind: ConnectionKind) -> [UInt8] { magic(of: kind) + [version] }
 
     package static func write(for kind: ConnectionKind, into buffer: inout ByteBuffer) {
@@ -49,25 +49,20 @@ package enum ConnectionPreamble {
     }
 
     /// What the bytes look like instead, in words for the operator's log.
-    private static func guess(_ bytes: some Collection<UInt8>, kind: ConnectionKind) -> String {
+    static func guess(_ bytes: some Collection<UInt8>, kind: ConnectionKind) -> String {
         let start = Array(bytes.prefix(8))
         for other in ConnectionKind.allCases where other != kind && start.starts(with: magic(of: other)) {
             return "a \(other) connection on the \(kind) port"
         }
-        if start.count >= 3, start[0] == 0x16, start[1] == 0x03 { return "a TLS handshake on a plaintext port" }
-        if httpStarts.contains(where: {
-            start.starts(with: $0.utf8) || ($0.utf8.starts(with: start) && start.count > 2)
-        }) {
-            return "an HTTP request"
-        }
-        let shown = start.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }
-        return "a connection that starts with the bytes \(shown.joined(separator: " "))"
+        // A record of type handshake or alert, then the major version.
+        if start.count >= 3, start[0] == 0x16 || start[0] == 0x15, start[1] == 0x03 { return "TLS" }
+        if httpStarts.contains(where: { start.starts(with: $0.utf8) }) { return "HTTP" }
+        let shown = start.map { byte in byte < 16 ? "0" + String(byte, radix: 16) : String(byte, radix: 16) }
+        return "bytes \(shown.joined(separator: " "))"
     }
 
+    /// Methods, the HTTP/2 preface, and answers.
     private static let httpStarts = [
-        "GET ", "POST ", "PUT ", "HEAD ", "DELETE ", "OPTIONS ", "PATCH ", "CONNECT ", "PRI * HT", "HTTP/",
+        "GET ", "POST", "PUT ", "HEAD", "DELE", "OPTI", "PATC", "CONN", "PRI ", "HTTP",
     ]
 }

@@ -19,6 +19,7 @@ package struct FrameDecoder: Sendable {
     }
 
     package let kind: ConnectionKind
+    package let side: Side
     private var state: State
     /// Bytes that arrived and belong to no frame yet.
     private var pending: ByteBuffer
@@ -33,6 +34,7 @@ package struct FrameDecoder: Sendable {
 
     package init(kind: ConnectionKind, side: Side = .listener) {
         self.kind = kind
+        self.side = side
         switch side {
         case .listener: state = .preamble
         case .dialler: state = .hello
@@ -61,6 +63,7 @@ package struct FrameDecoder: Sendable {
                 guard try takePreamble() else { return nil }
                 state = .hello
             case .hello:
+                if let stranger = strangerAnswering() { throw fail(.notOurProtocol(stranger)) }
                 guard let frame = try takeFrame(bytesMax: WireLimits.helloBytesMax) else { return nil }
                 state = .frames
                 return frame
@@ -85,6 +88,14 @@ package struct FrameDecoder: Sendable {
         case .unsupportedVersion(let theirs):
             throw fail(.unsupportedVersion(theirs: theirs, ours: ConnectionPreamble.version))
         }
+    }
+
+    /// What answered a dialler if it was no node of ours: known by a first length that no hello has.
+    private func strangerAnswering() -> String? {
+        guard side == .dialler, let length = pending.getInteger(at: pending.readerIndex, as: UInt32.self),
+            length > WireLimits.helloBytesMax
+        else { return nil }
+        return ConnectionPreamble.guess(pending.readableBytesView, kind: kind)
     }
 
     private mutating func takeFrame(bytesMax: Int) throws(WireError) -> ByteBuffer? {

@@ -16,13 +16,14 @@ extension PeerFrame {
 
     /// Reads the body of a frame, as `FrameDecoder` hands it out.
     package init(decoding body: ByteBuffer) throws(WireError) {
+        let messagesMax = WireLimits.messagesPerFrameMax
+        guard RaftMessageCount.isWithin(messagesMax, body) else {
+            throw .malformed("more than \(messagesMax) messages in a frame")
+        }
         let wire = try body.message(of: WirePeerFrame.self)
         switch wire.frame {
         case .hello(let hello): self = .hello(PeerHello(wire: hello))
         case .messages(let batch):
-            guard batch.messages.count <= WireLimits.messagesPerFrameMax else {
-                throw .malformed("\(batch.messages.count) messages exceed \(WireLimits.messagesPerFrameMax)")
-            }
             var entriesLeft = WireLimits.entriesPerFrameMax
             var messages: [Message] = []
             messages.reserveCapacity(batch.messages.count)

@@ -10,6 +10,9 @@ package enum WireLimits {
     package static let clientFrameBytesMax = 8 << 20
     /// The first frame on a connection: until hello is understood, a stranger is held to this.
     package static let helloBytesMax = 64 << 10
+    /// A sender of Raft messages closes a batch that has reached this, by `PeerFrame.approximateBytes(of:)`. Far enough
+    /// below the largest frame that the message which crosses it still fits, whatever it is.
+    package static let peerBatchBytes = 1 << 20
     /// Entries in all appends of one frame. A sender that keeps to `PeerFrame.approximateBytes` never gets there.
     package static let entriesPerFrameMax = peerFrameBytesMax / Entry.overheadBytes
     /// Raft messages in one frame; as above.

@@ -26,7 +26,7 @@ struct FrameDecoderTests {
 
     @Test("all frames of one read come out in order, in one loop")
     func oneRead() throws {
-        var decoder = FrameDecoder(kind: .client)
+        var decoder = FrameDecoder(kind: .client, side: .listener)
         var buffer = ByteBuffer(bytes: stream(bodies))
         decoder.append(&buffer)
         #expect(buffer.readableBytes == 0)
@@ -38,7 +38,7 @@ struct FrameDecoderTests {
     func cutAnywhere() throws {
         let bytes = stream(bodies)
         for cut in 0...bytes.count {
-            var decoder = FrameDecoder(kind: .client)
+            var decoder = FrameDecoder(kind: .client, side: .listener)
             var first = ByteBuffer(bytes: bytes[..<cut])
             decoder.append(&first)
             let early = try drain(&decoder)
@@ -51,7 +51,7 @@ struct FrameDecoderTests {
 
     @Test("a stream that comes byte by byte gives the same frames")
     func byteByByte() throws {
-        var decoder = FrameDecoder(kind: .peer)
+        var decoder = FrameDecoder(kind: .peer, side: .listener)
         var collected: [[UInt8]] = []
         for byte in stream(bodies, kind: .peer) {
             var buffer = ByteBuffer(bytes: [byte])
@@ -63,7 +63,7 @@ struct FrameDecoderTests {
 
     @Test("frames stay as they were when more bytes arrive behind them")
     func slicesAreStable() throws {
-        var decoder = FrameDecoder(kind: .client)
+        var decoder = FrameDecoder(kind: .client, side: .listener)
         let bytes = stream(bodies)
         var first = ByteBuffer(bytes: bytes.dropLast())
         decoder.append(&first)
@@ -79,14 +79,14 @@ struct FrameDecoderTests {
         "a length beyond the cap is refused as soon as it is read, before memory is taken (pitfall: length prefix)",
         arguments: ConnectionKind.allCases)
     func oversizedLength(kind: ConnectionKind) throws {
-        var decoder = FrameDecoder(kind: kind)
+        var decoder = FrameDecoder(kind: kind, side: .listener)
         var buffer = ByteBuffer(bytes: stream([[1]], kind: kind))
         buffer.writeInteger(UInt32(kind.frameBytesMax))
         decoder.append(&buffer)
         #expect(try drain(&decoder) == [[1]])
         #expect(decoder.pendingBytes == WireLimits.lengthPrefixBytes)
 
-        decoder = FrameDecoder(kind: kind)
+        decoder = FrameDecoder(kind: kind, side: .listener)
         buffer = ByteBuffer(bytes: stream([[1]], kind: kind))
         buffer.writeInteger(UInt32(kind.frameBytesMax + 1))
         decoder.append(&buffer)
@@ -98,7 +98,7 @@ struct FrameDecoderTests {
 
     @Test("before hello a stranger is held to a small frame")
     func oversizedHello() throws {
-        var decoder = FrameDecoder(kind: .peer)
+        var decoder = FrameDecoder(kind: .peer, side: .listener)
         var buffer = ByteBuffer(bytes: stream([], kind: .peer))
         buffer.writeInteger(UInt32(WireLimits.helloBytesMax + 1))
         decoder.append(&buffer)
@@ -109,7 +109,7 @@ struct FrameDecoderTests {
 
     @Test("after an error the stream stays lost")
     func errorsStay() throws {
-        var decoder = FrameDecoder(kind: .client)
+        var decoder = FrameDecoder(kind: .client, side: .listener)
         var buffer = ByteBuffer(bytes: stream([[]]))
         decoder.append(&buffer)
         #expect(throws: WireError.malformed("empty")) { try decoder.next() }
@@ -120,7 +120,7 @@ struct FrameDecoderTests {
 
     @Test("a decoder that never finds a frame holds what arrived, not what was announced")
     func memoryFollowsArrival() throws {
-        var decoder = FrameDecoder(kind: .client)
+        var decoder = FrameDecoder(kind: .client, side: .listener)
         var buffer = ByteBuffer(bytes: stream([[1]]))
         buffer.writeInteger(UInt32(WireLimits.clientFrameBytesMax))
         buffer.writeBytes([UInt8](repeating: 0, count: 10))
@@ -137,7 +137,7 @@ struct FrameDecoderTests {
         var bytes = stream(bodies, kind: .peer)
         let isDamaged = values.flag()
         if isDamaged { bytes[values.generator.below(bytes.count)] ^= UInt8(1 << values.generator.below(8)) }
-        var decoder = FrameDecoder(kind: .peer)
+        var decoder = FrameDecoder(kind: .peer, side: .listener)
         var collected: [[UInt8]] = []
         do {
             while !bytes.isEmpty {

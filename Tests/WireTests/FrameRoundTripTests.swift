@@ -7,7 +7,7 @@ import Wire
 
 @Suite("Frames")
 struct FrameRoundTripTests {
-    @Test("every request comes back as it was sent", arguments: 0..<100)
+    @Test("every request comes back as it was sent", arguments: 0..<30)
     func requests(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         for request in values.clientRequests() {
@@ -16,7 +16,7 @@ struct FrameRoundTripTests {
         }
     }
 
-    @Test("every answer comes back as it was sent", arguments: 0..<100)
+    @Test("every answer comes back as it was sent", arguments: 0..<30)
     func responses(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         for response in values.clientResponses() {
@@ -25,7 +25,7 @@ struct FrameRoundTripTests {
         }
     }
 
-    @Test("every peer frame comes back as it was sent", arguments: 0..<100)
+    @Test("every peer frame comes back as it was sent", arguments: 0..<30)
     func peers(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         for frame in values.peerFrames() {
@@ -56,7 +56,7 @@ struct FrameRoundTripTests {
 
     @Test("no message takes more than its estimate, so that a sender who adds them up stays below the cap")
     func estimates() {
-        for seed in 0..<200 as Range<UInt64> {
+        for seed in 0..<50 as Range<UInt64> {
             var values = RandomValues(seed: seed)
             for message in values.raftMessages() {
                 let frame = PeerFrame.messages([message])

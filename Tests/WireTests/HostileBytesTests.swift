@@ -48,7 +48,7 @@ struct HostileBytesTests {
         return examples.map { ($0.kind, Array($0.body.dropFirst(WireLimits.lengthPrefixBytes))) }
     }
 
-    @Test("a frame cut at any length is refused or means something else, never the same", arguments: 0..<4)
+    @Test("a frame cut at any length is refused or means something else, never the same", arguments: 0..<2)
     func cuts(seed: UInt64) throws {
         for (kind, body) in try examples(seed: seed) {
             let whole = try #require(decode(kind, body))
@@ -58,7 +58,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test("a flipped bit at any offset is refused or decodes, and never traps", arguments: 0..<4)
+    @Test("a flipped bit at any offset is refused or decodes, and never traps", arguments: 0..<2)
     func flips(seed: UInt64) throws {
         var refused = 0
         for (kind, original) in try examples(seed: seed) {
@@ -75,7 +75,7 @@ struct HostileBytesTests {
         #expect(refused > 0)
     }
 
-    @Test("random bytes never trap a decoder", arguments: 0..<8)
+    @Test("random bytes never trap a decoder", arguments: 0..<4)
     func randomBytes(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         for _ in 0..<500 {
@@ -85,7 +85,7 @@ struct HostileBytesTests {
         }
     }
 
-    @Test("spliced frames never trap a decoder", arguments: 0..<8)
+    @Test("spliced frames never trap a decoder", arguments: 0..<4)
     func splices(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         let bodies = try examples(seed: seed)
@@ -102,6 +102,56 @@ struct HostileBytesTests {
     func nesting() {
         // Groups within groups: field 15, start group, never ended.
         #expect(decode(.peer, [UInt8](repeating: 0x7b, count: 1 << 20)) == nil)
+    }
+
+    @Test("a batch of more messages than a sender may send is refused before they are parsed (pitfall: length prefix)")
+    func tooManyMessages() {
+        func error(messages count: Int) -> WireError? {
+            // messages { messages {} ... }
+            let length = varint(UInt64(count * 2))
+            var bytes: [UInt8] = [0x12] + length
+            for _ in 0..<count { bytes += [0x0a, 0x00] }
+            do {
+                _ = try PeerFrame(decoding: ByteBuffer(bytes: bytes))
+                return nil
+            } catch {
+                return error
+            }
+        }
+        let countMax = WireLimits.messagesPerFrameMax
+        #expect(error(messages: countMax) == .unknownValue("raft message"))
+        #expect(error(messages: countMax + 1) == .malformed("more than \(countMax) messages in a frame"))
+    }
+
+    @Test("a frame of more entries than a sender may send is refused")
+    func tooManyEntries() throws {
+        func frame(entries count: Int) -> ByteBuffer {
+            let column = varint(UInt64(count)) + [UInt8](repeating: 1, count: count)
+            let lengths = varint(UInt64(count)) + [UInt8](repeating: 0, count: count)
+            let append: [UInt8] = [0x22] + column + [0x2a] + column + [0x32] + lengths
+            let message: [UInt8] = [0x42] + varint(UInt64(append.count)) + append
+            let batch: [UInt8] = [0x0a] + varint(UInt64(message.count)) + message
+            return ByteBuffer(bytes: [0x12] + varint(UInt64(batch.count)) + batch)
+        }
+        let countMax = WireLimits.entriesPerFrameMax
+        #expect(throws: WireError.malformed("more than \(countMax) entries in a frame")) {
+            try PeerFrame(decoding: frame(entries: countMax + 1))
+        }
+        guard case .messages(let messages) = try PeerFrame(decoding: frame(entries: countMax)) else {
+            Issue.record("not messages")
+            return
+        }
+        #expect(messages.count == 1)
+    }
+
+    private func varint(_ value: UInt64) -> [UInt8] {
+        var rest = value
+        var bytes: [UInt8] = []
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
     }
 
     @Test("an append whose columns do not fit each other is refused")

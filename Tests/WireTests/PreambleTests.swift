@@ -4,8 +4,10 @@ import Wire
 
 @Suite("The first bytes of a connection")
 struct PreambleTests {
-    private func firstError(_ bytes: [UInt8], kind: ConnectionKind) -> WireError? {
-        var decoder = FrameDecoder(kind: kind)
+    private func firstError(
+        _ bytes: [UInt8], kind: ConnectionKind, side: FrameDecoder.Side = .listener
+    ) -> WireError? {
+        var decoder = FrameDecoder(kind: kind, side: side)
         var buffer = ByteBuffer(bytes: bytes)
         decoder.append(&buffer)
         do {
@@ -43,13 +45,13 @@ struct PreambleTests {
     @Test("a stranger is refused with a guess at what it speaks")
     func strangers() {
         let tls: [UInt8] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]
-        #expect(firstError(tls, kind: .peer) == .notOurProtocol("a TLS handshake on a plaintext port"))
+        #expect(firstError(tls, kind: .peer) == .notOurProtocol("TLS"))
         for request in ["GET /metrics HTTP/1.1\r\n\r\n", "POST /v1/topics HTTP/1.1", "PRI * HTTP/2.0\r\n", "HEAD"] {
-            #expect(firstError(Array(request.utf8), kind: .client) == .notOurProtocol("an HTTP request"))
+            #expect(firstError(Array(request.utf8), kind: .client) == .notOurProtocol("HTTP"))
         }
         #expect(
             firstError([0, 0, 0, 12, 0xff], kind: .client)
-                == .notOurProtocol("a connection that starts with the bytes 00 00 00 0c ff"))
+                == .notOurProtocol("bytes 00 00 00 0c ff"))
     }
 
     @Test("a client on the peer port is told so, and the other way round")
@@ -73,5 +75,25 @@ struct PreambleTests {
                 continue
             }
         }
+    }
+
+    @Test("a dialler that reached a stranger is told what answered")
+    func strangersAnswer() {
+        let tlsAlert: [UInt8] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x46]
+        #expect(firstError(tlsAlert, kind: .peer, side: .dialler) == .notOurProtocol("TLS"))
+        let answer = Array("HTTP/1.1 400 Bad Request\r\n".utf8)
+        #expect(firstError(answer, kind: .client, side: .dialler) == .notOurProtocol("HTTP"))
+        #expect(
+            firstError([0xff, 0xfe, 0xfd, 0xfc], kind: .client, side: .dialler) == .notOurProtocol("bytes ff fe fd fc"))
+    }
+
+    @Test("a dialler reads frames from the first byte on", arguments: ConnectionKind.allCases)
+    func dialler(kind: ConnectionKind) throws {
+        var decoder = FrameDecoder(kind: kind, side: .dialler)
+        var buffer = ByteBuffer(bytes: [0, 0, 0, 2, 8, 9, 0, 0, 0, 1, 7])
+        decoder.append(&buffer)
+        var bodies: [[UInt8]] = []
+        while let body = try decoder.next() { bodies.append(Array(body.readableBytesView)) }
+        #expect(bodies == [[8, 9], [7]])
     }
 }
