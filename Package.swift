@@ -111,7 +111,10 @@ let package = Package(
         tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",
-            ["metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire", argumentParser]),
+            [
+                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire", argumentParser,
+                nioCore, nioPosix,
+            ]),
         tests("TidyTests", []),
         tests("ChaosTests", ["MetadataClient", "MetadataModel"], path: "ChaosTests", exclude: ["README.md"]),
     ]

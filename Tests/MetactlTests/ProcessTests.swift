@@ -1,0 +1,165 @@
+import Foundation
+import Testing
+
+/// Runs the program itself against a node of its own.
+@Suite("The program")
+struct ProcessTests {
+    struct Run: Sendable {
+        var status: Int32
+        var output: String
+        var errors: String
+
+        /// The one JSON document on standard output.
+        func json() throws -> [String: Any] {
+            try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+        }
+    }
+
+    /// The program stands beside the tests.
+    private static let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        .appending(path: "metactl")
+
+    private func metactl(_ line: String, _ node: TestNode) async throws -> Run {
+        let process = Process()
+        process.executableURL = ProcessTests.program
+        process.arguments = line.split(separator: " ").map(String.init) + ["--endpoints", node.endpoint]
+        let folder = FileManager.default.temporaryDirectory.appending(path: "metactl-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let (output, errors) = (folder.appending(path: "output"), folder.appending(path: "errors"))
+        for file in [output, errors] { try Data().write(to: file) }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: errors)
+        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+            do {
+                try process.run()
+            } catch {
+                process.terminationHandler = nil
+                continuation.resume(throwing: error)
+            }
+        }
+        let run = Run(
+            status: status, output: try String(contentsOf: output, encoding: .utf8),
+            errors: try String(contentsOf: errors, encoding: .utf8))
+        try FileManager.default.removeItem(at: folder)
+        return run
+    }
+
+    @Test("a topic is created, described, altered and deleted, on brokers that were registered and unfenced")
+    func topicLife() async throws {
+        try await TestNode.run { node in
+            for id in 1...2 {
+                let registered = try await metactl(
+                    "brokers register --id \(id) --host h\(id) --port 9092 --rack r\(id)", node)
+                #expect(registered.status == 0)
+                #expect(try await metactl("brokers unfence \(id)", node).status == 0)
+            }
+            let created = try await metactl(
+                "topics create orders --partitions 2 --replication-factor 2 --config retention.ms=1000 -o json", node)
+            #expect(created.status == 0, "\(created.errors)")
+            let topic = try #require(try created.json()["topic"] as? [String: Any])
+            #expect(topic["name"] as? String == "orders")
+            #expect(topic["partition_count"] as? Int == 2)
+
+            let again = try await metactl("topics create orders --partitions 2 --replication-factor 2", node)
+            #expect(again.status == 1)
+            #expect(again.output.isEmpty)
+            #expect(again.errors.hasPrefix("metactl: refused: topic_exists: "))
+            #expect(again.errors.split(separator: "\n").count == 1)
+
+            #expect(try await metactl("topics alter orders --config retention.ms=5 --partitions 3", node).status == 0)
+            let described = try await metactl("topics describe orders -o json", node).json()
+            #expect((described["partitions"] as? [[String: Any]])?.count == 3)
+            #expect((described["configs"] as? [[String: Any]])?.first?["value"] as? String == "5")
+
+            let partition = try await metactl("partitions describe orders 1 -o json", node).json()
+            let first = try #require((partition["partitions"] as? [[String: Any]])?.first)
+            let leader = try #require(first["leader"] as? Int)
+            #expect(try await metactl("partitions set-leader orders 1 \(3 - leader)", node).status == 0)
+            let moved = try await metactl("partitions describe orders 1 -o json", node).json()
+            #expect((moved["partitions"] as? [[String: Any]])?.first?["leader"] as? Int == 3 - leader)
+
+            #expect(try await metactl("partitions describe orders 9", node).status == 1)
+            #expect(try await metactl("topics delete orders --if-version 1", node).status == 1)
+            #expect(try await metactl("topics delete orders", node).status == 0)
+            let gone = try await metactl("topics describe orders -o json", node)
+            #expect(gone.status == 1)
+            #expect(gone.errors.hasPrefix(#"{"error":{"category":"refused","code":"topic_not_found","#))
+            #expect(try await metactl("topics list -o json", node).json()["topics"] as? [String] == [])
+        }
+    }
+
+    @Test("watch prints what happened since a version and ends after --count changes")
+    func watch() async throws {
+        try await TestNode.run { node in
+            #expect(try await metactl("configs alter --config user.a=1", node).status == 0)
+            #expect(try await metactl("brokers register --id 1 --host h --port 1", node).status == 0)
+            #expect(try await metactl("configs alter --config user.a=2", node).status == 0)
+            let run = try await metactl("watch --from 0 --count 3", node)
+            #expect(run.status == 0)
+            let kinds = run.output.split(separator: "\n").map {
+                $0.split(separator: " ", omittingEmptySubsequences: true)[1]
+            }
+            #expect(kinds == ["config_changed", "broker_changed", "config_changed"])
+            let filtered = try await metactl("watch --from 0 --count 1 --broker 1 -o json", node)
+            #expect(try filtered.json()["change"] as? String == "broker_changed")
+        }
+    }
+
+    @Test("status of a healthy node ends with 0, without a leader with 3, and prints the node both times")
+    func status() async throws {
+        try await TestNode.run { node in
+            let run = try await metactl("status -o json", node)
+            #expect(run.status == 0)
+            let status = try run.json()
+            #expect(status["leader"] as? Int == 1)
+            #expect(status["cluster_id"] as? String == "test")
+            #expect((status["nodes"] as? [[String: Any]])?.first?["healthy"] as? Bool == true)
+        }
+        try await TestNode.run(.hasNoLeader) { node in
+            let run = try await metactl("status", node)
+            #expect(run.status == 3)
+            #expect(run.output.contains("1     candidate"))
+            #expect(run.errors.hasPrefix("metactl: unavailable: no_leader: "))
+        }
+    }
+
+    @Test(
+        "a write that was sent and never answered ends with 4: its outcome is unknown (an ambiguous outcome is no failure)"
+    )
+    func unknownOutcome() async throws {
+        try await TestNode.run(.swallowsWrites) { node in
+            let run = try await metactl("configs alter --config user.a=1 --timeout 500ms -o json", node)
+            #expect(run.status == 4)
+            #expect(run.errors.contains(#""outcome":"indefinite""#))
+            #expect(run.output.isEmpty)
+        }
+    }
+
+    @Test("a write without a leader ends with 3: it was certainly not carried out")
+    func noLeader() async throws {
+        try await TestNode.run(.hasNoLeader) { node in
+            let run = try await metactl("configs alter --config user.a=1 --timeout 500ms", node)
+            #expect(run.status == 3)
+            let read = try await metactl("topics list --timeout 500ms", node)
+            #expect(read.status == 3)
+        }
+    }
+
+    @Test("bench measures writes and reads, and leaves no key behind")
+    func bench() async throws {
+        try await TestNode.run { node in
+            let options = "--clients 8 --connections 2 --duration 300ms --warmup 50ms --keys 20 -o json"
+            for kind in ["write", "read"] {
+                let run = try await metactl("bench \(kind) \(options)", node)
+                #expect(run.status == 0, "\(run.errors)")
+                let report = try run.json()
+                #expect(report["errors"] as? Int == 0, "\(run.output)")
+                #expect(try #require(report["throughput"] as? Double) > 0)
+                #expect(try #require(report["p50_ms"] as? Double) > 0)
+            }
+            #expect(try await metactl("configs describe -o json", node).json()["configs"] as? [String] == [])
+        }
+    }
+}
