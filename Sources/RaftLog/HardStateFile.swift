@@ -133,6 +133,8 @@ struct HardStateFile<FS: FileSystem> {
         guard bytes.load32(8) == LogFormat.version else {
             throw .unsupportedVersion(file: path, found: bytes.load32(8), supported: LogFormat.version)
         }
+        let largest = max(bytes.load64(16), bytes.load64(24), bytes.load64(56), bytes.load64(64))
+        guard largest < LogFormat.numberMax else { return nil }
         let vote = bytes.load32(12) == 0 ? nil : NodeID(bytes.load64(32))
         return Slot(
             sequence: bytes.load64(16), hardState: HardState(term: Term(bytes.load64(24)), vote: vote),

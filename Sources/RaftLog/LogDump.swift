@@ -26,6 +26,11 @@ package enum LogDump {
         try dump(directory: directory, fileSystem: PosixFileSystem(), visit: visit)
     }
 
+    /// The log of a member's data directory, whether or not a process uses it.
+    package static func dump(dataDirectory: String, visit: (DumpedRecord) -> Void) throws(LogError) {
+        try dump(directory: dataDirectory + "/" + DataDirectory.logName, visit: visit)
+    }
+
     package static func dump<FS: FileSystem>(
         directory: String, fileSystem: FS, visit: (DumpedRecord) -> Void
     ) throws(LogError) {

@@ -25,6 +25,10 @@ enum LogFormat {
     /// What a segment file may have; more is refused before anything is allocated for it.
     static let segmentBytesMax = 1 << 30
 
+    /// Indexes, terms, generations and sequence numbers are far below this; what is not was never written by a log, and could
+    /// not be counted on from.
+    static let numberMax: UInt64 = 1 << 62
+
     static let segmentMagic: UInt64 = 0x0A47_4F4C_5446_4152  // "RAFTLOG\n"
     static let batchMagic: UInt32 = 0x4843_5442  // "BTCH"
     static let batchHeaderEnd: UInt32 = 0x4744_4845  // "EHDG"
@@ -124,6 +128,9 @@ struct SegmentHeader: Hashable {
         let version = bytes.load32(8)
         guard version == LogFormat.version else {
             throw .unsupportedVersion(file: file, found: version, supported: LogFormat.version)
+        }
+        guard max(bytes.load64(24), bytes.load64(48), bytes.load64(56)) < LogFormat.numberMax else {
+            throw .corrupt(file: file, offset: 24, record: nil, reason: "generation or base is beyond any limit")
         }
         guard let start = Start(rawValue: bytes.load32(16)) else {
             throw .corrupt(file: file, offset: 16, record: nil, reason: "unknown kind of segment \(bytes.load32(16))")

@@ -128,7 +128,9 @@ struct SegmentScanner {
             return damaged(at: offset, in: batch.offset, "the record does not match its checksum")
         }
         let position = LogPosition(index: LogIndex(bytes.load64(offset + 16)), term: Term(bytes.load64(offset + 8)))
-        guard position.index == last.index.next, position.term >= last.term else {
+        guard position.index == last.index.next, position.term >= last.term,
+            max(position.index.rawValue, position.term.rawValue) < LogFormat.numberMax
+        else {
             return damaged(at: offset, in: batch.offset, "entry \(position) follows entry \(last)", isImpossible: true)
         }
         let kindNumber = bytes.load32(offset + 24)
@@ -183,27 +185,60 @@ struct SegmentScanner {
     /// Why the damaged batch looks like a write that was interrupted, or nil if all of it reached the disk.
     ///
     /// The file was filled with zeros before, and a disk writes whole sectors: what an interrupted write leaves out still
-    /// is zero. The marks at the ends of a batch's header and trailer have no zero byte and differ from one in more than
-    /// one bit, so that a single flipped bit does not pass for a tear.
+    /// is zero, from some byte to the end of its sector. Every sector of a batch that was written has a byte that is not zero:
+    /// the first one has the magic, the last one has the trailer's mark, and those between have zeros only if a payload has.
     func tearEvidence(of damage: Damage) -> String? {
         guard !damage.isImpossible else { return nil }
         let start = damage.batchOffset
         guard let header = BatchHeader.decode(bytes, at: start, salt: salt) else {
-            let end = start + LogFormat.batchHeaderBytes
-            if end > bytes.count { return "the file ends within the batch header" }
-            if bytes[start] == 0 { return "the beginning of the batch header was not written" }
-            if bytes[end - 1] == 0 { return "the end of the batch header was not written" }
-            return nil
+            return tearEvidence(ofHeaderAt: start)
         }
         let end = start + header.length
         if end > bytes.count { return "the file ends within the batch" }
-        if bytes[end - 1] == 0 { return "the end of the batch was not written" }
+        if isCutShort(LogFormat.batchTrailerMagic, at: end - 4) { return "the end of the batch was not written" }
         var sector = start
         while sector < end {
-            let next = min((sector / LogFormat.sectorBytes + 1) * LogFormat.sectorBytes, end)
+            let next = min(endOfSector(sector), end)
             if bytes.slice(sector..<next).isZero { return "the sector at offset \(sector) was not written" }
             sector = next
         }
         return nil
     }
+
+    private func tearEvidence(ofHeaderAt start: Int) -> String? {
+        let end = start + LogFormat.batchHeaderBytes
+        if end > bytes.count { return "the file ends within the batch header" }
+        if bytes.slice(start..<endOfSector(start)).isZero { return "the beginning of the batch was not written" }
+        if !hasBytesOfBatch(from: start) { return "there are fewer bytes than any batch has" }
+        let beginsLikeHeader = bytes.load32(start) == LogFormat.batchMagic
+        if beginsLikeHeader, isCutShort(LogFormat.batchHeaderEnd, at: end - 4),
+            bytes.slice(end..<max(end, endOfSector(end - 1))).isZero
+        {
+            return "the end of the batch header was not written"
+        }
+        return nil
+    }
+
+    /// True when the mark at `place` was written up to some byte and is zero from there on.
+    private func isCutShort(_ mark: UInt32, at place: Int) -> Bool {
+        let found = bytes.load32(place)
+        return (0..<4).contains { written in found == mark & ((1 << (8 * UInt32(written))) - 1) }
+    }
+
+    /// False when the rest of the file has fewer bytes that are not zero than the marks of one batch.
+    private func hasBytesOfBatch(from start: Int) -> Bool {
+        var count = 0
+        for place in start..<bytes.count where bytes[place] != 0 {
+            count += 1
+            if count == Self.markBytes { return true }
+        }
+        return false
+    }
+
+    private func endOfSector(_ offset: Int) -> Int {
+        min((offset / LogFormat.sectorBytes + 1) * LogFormat.sectorBytes, bytes.count)
+    }
+
+    /// The bytes of magic, header mark and trailer mark, none of them zero.
+    private static let markBytes = 12
 }

@@ -1,8 +1,15 @@
-import Glibc
 import RaftCore
 import Testing
 
 @testable import RaftLog
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// Power failures between every two operations of the file system, with every fate of what was not synced.
 @Suite struct CrashTests {

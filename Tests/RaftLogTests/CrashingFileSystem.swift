@@ -1,5 +1,12 @@
-import Glibc
 import RaftLog
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// A file system in memory that keeps what programs see apart from what is durable.
 ///

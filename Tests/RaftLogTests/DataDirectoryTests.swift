@@ -1,8 +1,15 @@
-import Glibc
 import RaftCore
 import Testing
 
 @testable import RaftLog
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 @Suite struct DataDirectoryTests {
     private let disk = DiskID(high: 0x3F25_04E0_4F89_11D3, low: 0x9A0C_0305_E82C_3301)

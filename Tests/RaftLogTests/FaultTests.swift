@@ -1,8 +1,15 @@
-import Glibc
 import RaftCore
 import Testing
 
 @testable import RaftLog
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// Errors of the disk: the first one ends the log (fsyncgate; pitfall 25).
 @Suite struct FaultTests {
