@@ -6,13 +6,13 @@ import Synchronization
 /// How far a checkpoint goes.
 package enum CheckpointMode: Hashable, Sendable {
     /// Copies what it can and waits for nobody. When the WAL has grown long it then also has the writer start again at
-    /// the WAL's beginning, waiting for readers within `StoreOptions.restartTimeoutMilliseconds`.
+    /// the WAL's beginning, waiting for readers within `StoreOptions.checkpointTimeoutMilliseconds`.
     case automatic
     /// Copies what it can and waits for nobody.
     case passive
-    /// Holds the writer up until everything is copied.
+    /// Holds the writer up until everything is copied, within the same time.
     case full
-    /// Like `full`, and leaves an empty WAL. For shutdown and after an install.
+    /// Like `full`, and leaves an empty WAL. For shutdown.
     case truncate
 }
 
@@ -22,30 +22,54 @@ package enum CheckpointMode: Hashable, Sendable {
 final class Checkpointer: Sendable {
     private let queue: DatabaseQueue
     private let options: StoreOptions
-    /// The applied position at which a power loss cannot take the database back any more. Only grows, except by an
-    /// installed snapshot.
-    private let durable = Mutex(LogPosition.zero)
+    private let durable = Mutex(Durable())
+
+    private struct Durable {
+        /// The applied position behind which a power loss cannot take the database any more. Only grows, except by an
+        /// install.
+        var position = LogPosition.zero
+        /// Installs that began or ended so far: odd while one is under way. An install may lead to an earlier position, so
+        /// a checkpoint that overlaps one says nothing.
+        var installBorders = 0
+    }
 
     init(path: String, options: StoreOptions) throws(StoreError) {
         queue = try DatabaseOpening.checkpointer(path: path, options: options)
         self.options = options
     }
 
-    var durablePosition: LogPosition { durable.withLock { $0 } }
+    var durablePosition: LogPosition { durable.withLock { $0.position } }
 
-    /// An install that synced by itself.
-    func noteDurable(_ position: LogPosition) { durable.withLock { $0 = position } }
+    func installBegins() {
+        durable.withLock { durable in
+            precondition(durable.installBorders % 2 == 0, "two installs overlap")
+            durable.installBorders += 1
+        }
+    }
 
-    /// `applied` has to have been committed before this call: a checkpoint that completes covers every frame that was in
-    /// the WAL when it began, so it covers `applied`, and nothing can be said of what came later.
-    func checkpoint(_ mode: CheckpointMode, applied: LogPosition) throws(StoreError) -> LogPosition {
+    /// `position` is what the install synced; nil when it failed and changed nothing.
+    func installEnds(at position: LogPosition?) {
+        durable.withLock { durable in
+            precondition(durable.installBorders % 2 == 1, "an install ended that never began")
+            durable.installBorders += 1
+            if let position { durable.position = position }
+        }
+    }
+
+    /// `applied` gives a position that has been committed. It is asked before the checkpoint begins: one that completes
+    /// covers every frame that was in the WAL at its beginning, so it covers that position, and nothing can be said of
+    /// what came later.
+    func checkpoint(_ mode: CheckpointMode, applied: () -> LogPosition) throws(StoreError) -> LogPosition {
+        let borders = durable.withLock { $0.installBorders }
+        let position = applied()
         let isComplete = try DatabaseOpening.onQueue(queue, "checkpoint") { (connection) throws(StoreError) in
             try run(mode, connection)
         }
         return durable.withLock { durable in
             // Two checkpoints may end in the other order than they began.
-            if isComplete, applied.index > durable.index { durable = applied }
-            return durable
+            let isOverlapped = borders % 2 == 1 || borders != durable.installBorders
+            if isComplete, !isOverlapped, position.index > durable.position.index { durable.position = position }
+            return durable.position
         }
     }
 
@@ -57,9 +81,7 @@ final class Checkpointer: Sendable {
             let passive = try run(SQLITE_CHECKPOINT_PASSIVE, connection)
             guard passive.frames > options.walFramesRestart else { return passive.isComplete }
             // The bulk is copied: what is left to do under the writer's lock is little.
-            try connection.set("busy_timeout", to: options.restartTimeoutMilliseconds)
             let restart = try run(SQLITE_CHECKPOINT_RESTART, connection)
-            try connection.set("busy_timeout", to: options.busyTimeoutMilliseconds)
             return passive.isComplete || restart.isComplete
         case .full:
             return try run(SQLITE_CHECKPOINT_FULL, connection).isComplete
@@ -104,9 +126,7 @@ extension MetadataStore {
     /// Nothing else makes the WAL shorter, so the owner calls this regularly; the WAL grows with what is written between
     /// two calls. Thread-safe. Readers and the writer go on (see `CheckpointMode` for how far).
     package func checkpoint(_ mode: CheckpointMode = .automatic) throws(StoreError) -> LogPosition {
-        // Read first: the transaction of this position is committed, so its frames are in the WAL.
-        let applied = applied
-        return try checkpointer.checkpoint(mode, applied: applied)
+        try checkpointer.checkpoint(mode) { applied }
     }
 
     /// Where the last complete checkpoint got to.

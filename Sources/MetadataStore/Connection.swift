@@ -91,12 +91,18 @@ extension StoreError {
         return ofSQLite(code: code, extendedCode: extended, message: message, operation)
     }
 
+    /// SQLITE_IOERR_SHMSIZE and SQLITE_IOERR_NOMEM: macros with arithmetic, which Swift does not import.
+    private static let ioErrorOfSharedMemorySize = SQLITE_IOERR | (19 << 8)
+    private static let ioErrorOfMemory = SQLITE_IOERR | (12 << 8)
+
     static func ofSQLite(code: Int32, extendedCode: Int32, message: String, _ operation: String) -> StoreError {
         switch code & 0xff {
         case SQLITE_FULL: .diskFull(operation: operation)
         // The shared memory file of the WAL could not be made longer: the same lack, another place.
-        case SQLITE_IOERR where extendedCode == SQLITE_IOERR | (19 << 8): .diskFull(operation: operation)
+        case SQLITE_IOERR where extendedCode == ioErrorOfSharedMemorySize: .diskFull(operation: operation)
         case SQLITE_NOMEM: .outOfMemory(operation: operation)
+        case SQLITE_IOERR where extendedCode == ioErrorOfMemory: .outOfMemory(operation: operation)
+        case SQLITE_BUSY: .busy(operation: operation)
         case SQLITE_CORRUPT, SQLITE_NOTADB: .corrupt(what: "\(operation): \(message)")
         default:
             .sqlite(code: code & 0xff, extendedCode: extendedCode, message: message, operation: operation)

@@ -42,6 +42,7 @@ enum DatabaseOpening {
             // A checkpoint on a connection that does not sync would call volatile what it promises durable.
             try connection.set("synchronous", to: synchronousNormal)
             try connection.set("wal_autocheckpoint", to: 0)
+            try connection.set("busy_timeout", to: options.checkpointTimeoutMilliseconds)
         }
         return queue
     }

@@ -37,9 +37,16 @@ extension MetadataStore {
     /// the snapshot's version. Called from the apply thread.
     package func installSnapshot(from path: String) throws(StoreError) -> LogPosition {
         _ = try Self.verifySnapshot(at: path)
-        let installed = try installVerified(from: path)
+        checkpointer.installBegins()
+        let installed: (state: StateRow, configuration: RaftCore.Configuration?)
+        do throws(StoreError) {
+            installed = try installVerified(from: path)
+        } catch {
+            checkpointer.installEnds(at: nil)
+            throw error
+        }
         publish(installed.state, configuration: installed.configuration)
-        checkpointer.noteDurable(installed.state.applied)
+        checkpointer.installEnds(at: installed.state.applied)
         // The transaction is synced already. This makes the WAL short again, as far as readers let it.
         _ = try checkpoint(.automatic)
         return installed.state.applied

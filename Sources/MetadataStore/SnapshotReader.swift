@@ -43,12 +43,17 @@ struct SnapshotReader {
             (reader) throws(StoreError) in try reader.integer(UInt32.self)
         }
         guard Checksum.crc32(start + header) == stored else { throw .snapshot(reason: "the header is damaged") }
-        state = try header.withBytes { (bytes) throws(StoreError) in try SnapshotFormat.decode(header: bytes) }
-        configuration = try MetadataStore.decode(state.configuration)
+        state = try Self.asSnapshotError { () throws(StoreError) in
+            try header.withBytes { (bytes) throws(StoreError) in try SnapshotFormat.decode(header: bytes) }
+        }
+        let encoded = state.configuration
+        configuration = try Self.asSnapshotError { () throws(StoreError) in try MetadataStore.decode(encoded) }
         tally = SnapshotTally(state)
     }
 
     /// Hands out every row in order, then checks the whole.
+    ///
+    /// Errors of `body` come out as they are.
     mutating func readAll(_ body: (Row) throws(StoreError) -> Void) throws(StoreError) -> SnapshotFile {
         var blockCount = 0
         while true {
@@ -77,7 +82,10 @@ struct SnapshotReader {
             let raw = stored.withUnsafeBytes { Compression.decompress($0, rawCount: rawCount) }
             guard let raw else { throw .snapshot(reason: "block \(blockCount) cannot be unpacked") }
             try raw.withByteReader("a block") { (reader) throws(StoreError) in
-                while reader.remaining > 0 { try body(try nextRow(&reader)) }
+                while reader.remaining > 0 {
+                    let row = try Self.asSnapshotError { () throws(StoreError) in try nextRow(&reader) }
+                    try body(row)
+                }
             }
             blockCount += 1
         }
@@ -105,6 +113,18 @@ struct SnapshotReader {
         try body.end()
         try tally.add(row)
         return row
+    }
+
+    /// The row codings are shared with the database and speak of it; here it is the file that is wrong.
+    private static func asSnapshotError<Value>(
+        _ body: () throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        do throws(StoreError) {
+            return try body()
+        } catch {
+            if case .corrupt(let what) = error { throw .snapshot(reason: what) }
+            throw error
+        }
     }
 
     /// Never allocates more than the file has left.

@@ -6,6 +6,8 @@ package enum StoreError: Error, Hashable, Sendable {
     case diskFull(operation: String)
     /// Memory ran out. Nothing was changed: try the same call again.
     case outOfMemory(operation: String)
+    /// Another connection held a lock for longer than the busy timeout. Nothing was changed: try the same call again.
+    case busy(operation: String)
     /// What was read cannot have been written by this store.
     case corrupt(what: String)
     /// The file is a SQLite database of another program.
@@ -25,7 +27,7 @@ package enum StoreError: Error, Hashable, Sendable {
     /// resources suspends apply, everything else stops the node).
     package var isRetriable: Bool {
         switch self {
-        case .diskFull, .outOfMemory: true
+        case .diskFull, .outOfMemory, .busy: true
         case .sqlite, .corrupt, .foreignDatabase, .schemaTooNew, .pragma, .snapshot, .file, .closed: false
         }
     }
@@ -38,6 +40,7 @@ extension StoreError: CustomStringConvertible {
             "\(operation): SQLite error \(code) (extended \(extendedCode)): \(message)"
         case .diskFull(let operation): "\(operation): no space left for the database"
         case .outOfMemory(let operation): "\(operation): out of memory"
+        case .busy(let operation): "\(operation): the database stayed locked"
         case .corrupt(let what): "the database is damaged: \(what)"
         case .foreignDatabase(let path, let applicationID):
             "\(path) is a database of another program (application id \(applicationID))"

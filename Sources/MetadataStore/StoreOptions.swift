@@ -6,8 +6,9 @@ package struct StoreOptions: Hashable, Sendable {
     package var readerCacheBytes = 8 << 20
     /// How long a connection waits for a lock of another. The writer only ever waits for a checkpoint's short locks.
     package var busyTimeoutMilliseconds = 5_000
-    /// How long a checkpoint that has to restart the WAL may hold up the writer while it waits for readers.
-    package var restartTimeoutMilliseconds = 100
+    /// How long a checkpoint may hold up the writer while it waits for readers. Far below `busyTimeoutMilliseconds`, or
+    /// the writer's patience could end before the checkpoint's.
+    package var checkpointTimeoutMilliseconds = 100
     /// Beyond this many frames, a checkpoint that completed also makes the writer start again at the WAL's beginning.
     package var walFramesRestart = 16_384
     /// What is kept of a WAL file that grew long, to be written over.

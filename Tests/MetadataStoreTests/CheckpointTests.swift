@@ -76,4 +76,40 @@ struct CheckpointTests {
         #expect(try bytes(of: directory.file("db-wal")).isEmpty)
         try store.close()
     }
+
+    @Test("a checkpoint that overlaps an install promises nothing of the state that the install replaced")
+    func overlapsInstall() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        _ = try store.apply(smallCluster())
+        _ = try store.writeSnapshot(to: directory.file("snapshot"))
+        _ = try store.apply([commandEntry(9, registration(9))])
+        let checkpointer = store.checkpointer
+        // Begun before the install, ended after it.
+        let position = try checkpointer.checkpoint(.passive) {
+            let applied = store.applied
+            #expect(throws: Never.self) { try store.installSnapshot(from: directory.file("snapshot")) }
+            return applied
+        }
+        #expect(position.index == LogIndex(8))
+        #expect(store.durablePosition == store.applied)
+        try store.close()
+    }
+
+    @Test("a blocking checkpoint gives up on a reader before the writer gives up on the checkpoint")
+    func blockedCheckpoint() throws {
+        let directory = try TemporaryDirectory()
+        var options = StoreOptions()
+        options.checkpointTimeoutMilliseconds = 5
+        let store = try MetadataStore(path: directory.file("db"), options: options)
+        _ = try store.apply(smallCluster())
+        try store.onReader("hold") { (connection) throws(StoreError) in
+            _ = try connection.integer("SELECT applied_index FROM state", "begin the read")
+            _ = try store.apply([commandEntry(9, registration(9))])
+            for mode in [CheckpointMode.full, .truncate] { #expect(try store.checkpoint(mode) == .zero) }
+            _ = try store.apply([commandEntry(10, registration(10))])
+        }
+        #expect(try store.checkpoint(.truncate).index == LogIndex(10))
+        try store.close()
+    }
 }

@@ -195,6 +195,25 @@ struct RecoveryTests {
         try store.close()
     }
 
+    @Test("a writer that cannot get its lock is busy, which may be tried again")
+    func busy() throws {
+        let directory = try TemporaryDirectory()
+        var options = StoreOptions()
+        options.busyTimeoutMilliseconds = 10
+        let store = try MetadataStore(path: directory.file("db"), options: options)
+        var configuration = GRDB.Configuration()
+        // The lock is held from one call to the next.
+        configuration.allowsUnsafeTransactions = true
+        let other = try DatabaseQueue(path: directory.file("db"), configuration: configuration)
+        try other.inDatabase { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        let failure = #expect(throws: StoreError.self) { _ = try store.apply(smallCluster()) }
+        #expect(failure?.isRetriable == true)
+        try other.inDatabase { try $0.execute(sql: "ROLLBACK") }
+        #expect(try store.apply(smallCluster()).version == Version(8))
+        try other.close()
+        try store.close()
+    }
+
     @Test("after close every call says so")
     func closed() throws {
         let directory = try TemporaryDirectory()
