@@ -33,6 +33,16 @@ extension RaftNode {
         resting.removeAll(keepingCapacity: true)
     }
 
+    /// Entries after `index` were dropped while their write is under way: nobody must be told that they are synced, since the
+    /// leader of this very term would count them.
+    mutating func withdrawAcknowledgements(after index: LogIndex) {
+        func isVoid(_ message: Message) -> Bool {
+            if case .appendAccepted(let match) = message.kind { match > index } else { false }
+        }
+        held.removeAll { isVoid($0.message) }
+        resting.removeAll(where: isVoid)
+    }
+
     /// A promise made in an earlier term is worth nothing by now.
     private mutating func release(_ message: Message) {
         if message.term == term { outbox.append(message) }

@@ -25,7 +25,7 @@ extension RaftNode {
         guard position.index <= Self.indexMax, position.term <= message.term, configuration.problem() == nil,
             !configuration.voters.isEmpty
         else { return }
-        if message.term >= term, !heardLeader(message.from, term: message.term) { return }
+        if message.term >= term { _ = heardLeader(message.from, term: message.term) }
         guard position.index > commitIndex else {
             sendOnceSynced(.appendAccepted(match: commitIndex), to: message.from)
             return
@@ -43,6 +43,7 @@ extension RaftNode {
             // synced. It goes first, with the configurations in it (openraft 1808, 0.7.3).
             log.reset(to: position)
             persistence.replaced(by: position)
+            withdrawAcknowledgements(after: position.index)
             configurations = ConfigurationHistory(base: position.index, configuration: configuration)
             commitIndex = position.index
         }

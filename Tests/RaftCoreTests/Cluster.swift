@@ -34,6 +34,8 @@ struct Cluster {
     var seed: UInt64
     /// Members that want a snapshot, by the leader that said so.
     var snapshotsWanted: [Link] = []
+    /// The term in which each of them was wanted: that of the leader which sends it, even if it leads no more.
+    var snapshotTerms: [Link: Term] = [:]
     var confirmedReads: [NodeID: [ConfirmedRead]] = [:]
     var droppedReads: [NodeID: [UInt64]] = [:]
     /// Writes that removed entries.
@@ -55,7 +57,9 @@ struct Cluster {
         voters: [UInt64], outgoing: [UInt64] = [], learners: [UInt64] = []
     ) -> Configuration {
         let members = Set(voters + outgoing + learners).sorted().map {
-            Member(id: NodeID($0), disk: DiskID(high: 0, low: $0), peerAddress: "node\($0):1", clientAddress: "node\($0):2")
+            Member(
+                id: NodeID($0), disk: DiskID(high: 0, low: $0), peerAddress: "node\($0):1", clientAddress: "node\($0):2"
+            )
         }
         return Configuration(
             members: members, voters: voters.map { NodeID($0) }, outgoing: outgoing.map { NodeID($0) },
@@ -176,8 +180,12 @@ struct Cluster {
     mutating func install(from leader: NodeID, to follower: NodeID) {
         guard let source = peers[leader], let node = source.node, let target = peers[follower]?.node else { return }
         let position = source.machine.position
+        let wantedTerm = snapshotTerms[Link(from: leader, to: follower)] ?? node.hardState.term
+        // It was made while its sender led; what the sender learned as a follower since is not in it.
+        guard position.term <= wantedTerm else { return }
         let message = Message(
-            from: leader, to: follower, term: node.hardState.term,
+            from: leader, to: follower,
+            term: wantedTerm,
             kind: .installSnapshot(
                 position: position, configuration: source.machine.configuration(at: position.index)))
         if position.index > target.commitIndex { peers[follower]?.machine = source.machine }
@@ -255,6 +263,7 @@ struct Cluster {
         for peer in ready.snapshotsWanted {
             trace.append("\(id): wants a snapshot for \(peer)")
             snapshotsWanted.append(Link(from: id, to: peer))
+            snapshotTerms[Link(from: id, to: peer)] = peers[id]?.node?.hardState.term
         }
     }
 
@@ -269,13 +278,16 @@ struct Cluster {
 }
 
 extension NodeID: ExpressibleByIntegerLiteral {
+    /// Lets tests write numbers.
     public init(integerLiteral value: UInt64) { self.init(value) }
 }
 
 extension LogIndex: ExpressibleByIntegerLiteral {
+    /// Lets tests write numbers.
     public init(integerLiteral value: UInt64) { self.init(value) }
 }
 
 extension Term: ExpressibleByIntegerLiteral {
+    /// Lets tests write numbers.
     public init(integerLiteral value: UInt64) { self.init(value) }
 }

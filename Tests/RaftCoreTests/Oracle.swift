@@ -30,7 +30,8 @@ struct Oracle {
         guard node.status.role == .leader, node.hardState.term == leaders.keys.max() else { return }
         for entry in applied where entry.index > node.base.index {
             precondition(
-                node.term(at: entry.index) == entry.term, "leader \(id) of \(node.hardState.term) lacks \(entry.position)")
+                node.term(at: entry.index) == entry.term,
+                "leader \(id) of \(node.hardState.term) lacks \(entry.position)")
         }
     }
 
@@ -54,7 +55,8 @@ struct Oracle {
         guard let started = reads.removeValue(forKey: Read(member: id, id: read.id)) else {
             preconditionFailure("read \(read.id) at \(id) is answered, but was not asked, or twice")
         }
-        precondition(read.index >= started, "read \(read.id) at \(id) sees \(read.index), \(started) was committed before")
+        precondition(
+            read.index >= started, "read \(read.id) at \(id) sees \(read.index), \(started) was committed before")
     }
 
     /// Log matching (Raft §5.3): logs that agree in the term of an entry agree in everything before it.

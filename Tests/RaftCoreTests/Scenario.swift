@@ -62,7 +62,9 @@ struct Scenario {
         case "settle": cluster.settle()
         case "cut", "heal": try connect(arguments)
         case "closed":
-            let (id, peer, refused) = (try arguments.member(1), try arguments.member(2), arguments.words.last == "refused")
+            let (id, peer, refused) = (
+                try arguments.member(1), try arguments.member(2), arguments.words.last == "refused"
+            )
             _ = cluster.on(id) { $0.connectionClosed(to: peer, refused: refused) }
         case "propose": return try propose(arguments)
         case "configure": return try configure(arguments)
@@ -197,7 +199,9 @@ private struct Arguments {
 
     /// `name=1,2,3`
     func list(_ name: String) -> [UInt64]? {
-        words.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1).split(separator: ",").compactMap { UInt64($0) }
+        words.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1).split(separator: ",").compactMap {
+            UInt64($0)
+        }
     }
 
     func option(_ name: String) -> Int? { list(name)?.first.map { Int($0) } }

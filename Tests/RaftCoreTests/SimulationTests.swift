@@ -12,7 +12,7 @@ import Testing
     @Test("no run of three members breaks a safety rule of Raft (Raft §5, figure 3)", arguments: seeds)
     func threeMembers(seed: UInt64) {
         var run = RandomRun(voters: [1, 2, 3], seed: seed)
-        run.run(steps: 1_500)
+        run.run(steps: 2_000)
         run.heal()
         #expect(run.cluster.leaders.count == 1, "seed \(seed)")
         let progressed = run.hasProgress()
@@ -22,7 +22,7 @@ import Testing
     @Test("no run of five members and a learner breaks a safety rule of Raft (Raft §5, figure 3)", arguments: seeds)
     func fiveMembers(seed: UInt64) {
         var run = RandomRun(voters: [1, 2, 3, 4, 5], learners: [6], seed: seed &+ 1_000)
-        run.run(steps: 1_500)
+        run.run(steps: 2_000)
         run.heal()
         #expect(run.cluster.leaders.count == 1, "seed \(seed)")
         let progressed = run.hasProgress()
@@ -34,7 +34,7 @@ import Testing
         var totals = RandomRun.Counts()
         for seed in Self.seeds {
             var run = RandomRun(voters: [1, 2, 3], seed: seed)
-            run.run(steps: 1_500)
+            run.run(steps: 2_000)
             totals.add(run.counts)
             totals.truncations += run.cluster.truncations
             totals.leaders += run.cluster.oracle.leaderCount
@@ -56,7 +56,9 @@ import Testing
         var second = RandomRun(voters: [1, 2, 3], seed: 77)
         first.run(steps: 500)
         second.run(steps: 500)
-        #expect(first.cluster.ids.map { first.cluster.peers[$0]?.node?.text } == second.cluster.ids.map { second.cluster.peers[$0]?.node?.text })
+        #expect(
+            first.cluster.ids.map { first.cluster.peers[$0]?.node?.text }
+                == second.cluster.ids.map { second.cluster.peers[$0]?.node?.text })
         #expect(first.cluster.network == second.cluster.network)
     }
 }
@@ -155,19 +157,23 @@ struct RandomRun {
         case 20..<60: deliverSome()
         case 60..<75:
             for other in cluster.ids where random.below(2) == 0 { cluster.sync(other, count: 1 + random.below(4)) }
-        case 75..<82:
+        case 75..<83:
             proposals += 1
             _ = cluster.propose(cluster.leaders.first ?? id, "p\(proposals)")
-        case 82..<87:
+        case 83..<88:
             reads += 1
             _ = cluster.read(id, reads)
-        case 87..<89: fault(id)
+        case 88: fault(id)
         case 89: cluster.cut = []
         case 90..<92: for other in cluster.ids { cluster.restart(other, durable: randomIndex(other)) }
         case 92..<94: sendSnapshots()
         case 94..<96:
             guard let node = cluster.peers[id]?.node, node.appliedIndex > node.base.index else { return }
             let span = Int(node.appliedIndex.rawValue - node.base.index.rawValue)
+            for other in cluster.ids where random.below(2) == 0 {
+                guard let applied = cluster.peers[other]?.node?.appliedIndex else { continue }
+                cluster.compact(other, to: applied)
+            }
             cluster.compact(id, to: node.base.index.advanced(by: 1 + random.below(span)))
         case 96: changeConfiguration()
         case 97:

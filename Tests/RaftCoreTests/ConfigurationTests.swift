@@ -1,0 +1,222 @@
+import Testing
+
+@testable import RaftCore
+
+@Suite struct ConfigurationTests {
+    private let joint = Cluster.configuration(voters: [1, 2, 4], outgoing: [1, 2, 3], learners: [5])
+
+    private func refusal(_ outcome: ProposeOutcome) -> String? {
+        if case .configurationChangeRefused(let reason) = outcome { return reason }
+        return nil
+    }
+
+    private func propose(_ configuration: Configuration, to node: inout RaftNode) -> ProposeOutcome {
+        let outcome = node.propose([configuration.encoded()], kind: .configuration)
+        node.checkInvariants()
+        return outcome
+    }
+
+    @Test("a change is refused until an entry of the leader's term is committed (erratum of Diss. §4.1)")
+    func beforeOwnTerm() {
+        var node = makeNode()
+        node.win()
+        _ = node.drain()
+        let change = Cluster.configuration(voters: [1, 2, 3], learners: [4])
+        #expect(refusal(propose(change, to: &node)) == "no entry of term 1 is committed yet")
+        node.acknowledge()
+        #expect(propose(change, to: &node) == .accepted(first: 2, term: 1))
+    }
+
+    @Test("one change at a time: refused while another is not committed")
+    func oneAtATime() {
+        var node = makeNode()
+        node.lead()
+        #expect(
+            propose(Cluster.configuration(voters: [1, 2, 3], learners: [4]), to: &node) == .accepted(first: 2, term: 1))
+        let next = Cluster.configuration(voters: [1, 2, 3], learners: [4, 5])
+        #expect(refusal(propose(next, to: &node)) == "the configuration at 2 is not committed yet, commit is 1")
+        _ = node.drain()
+        node.acknowledge()
+        #expect(propose(next, to: &node) == .accepted(first: 3, term: 1))
+    }
+
+    @Test("voters change only through a joint configuration, so that consecutive ones share a majority (Raft §6)")
+    func steps() {
+        func refused(_ from: Configuration, _ to: Configuration) -> Bool {
+            RaftNode.stepRefusal(from: from, to: to) != nil
+        }
+        let three = Cluster.configuration(voters: [1, 2, 3])
+        let four = Cluster.configuration(voters: [1, 2, 3, 4])
+        let entering = Cluster.configuration(voters: [1, 2, 3, 4], outgoing: [1, 2, 3])
+        #expect(refused(three, four))
+        #expect(!refused(three, entering))
+        #expect(!refused(entering, four))
+        #expect(refused(entering, three))
+        #expect(refused(entering, Cluster.configuration(voters: [1, 4], outgoing: [1, 2, 3])))
+        #expect(refused(three, Cluster.configuration(voters: [1, 4], outgoing: [1, 2])))
+        #expect(!refused(three, Cluster.configuration(voters: [1, 2, 3], learners: [7])))
+        #expect(refused(three, Cluster.configuration(voters: [], learners: [1])))
+        #expect(refused(three, Configuration(members: three.members, voters: three.voters, learners: [3])))
+    }
+
+    @Test("a configuration is in effect from the moment it is in the log, also for who is replicated to (Raft §6)")
+    func effectAtAppend() {
+        var node = makeNode()
+        node.lead()
+        _ = propose(Cluster.configuration(voters: [1, 2, 3], learners: [4]), to: &node)
+        #expect(node.progress.map(\.id) == [2, 3, 4])
+        #expect(node.drain().kinds(to: 4).count == 1)
+    }
+
+    @Test("an uncommitted configuration is no longer in effect when its entry is truncated (canonical/raft 323)")
+    func truncated() {
+        let entry = Entry(
+            term: 1, index: 2, kind: .configuration,
+            payload: Cluster.configuration(voters: [1, 2, 3], learners: [4]).encoded())
+        var node = makeNode()
+        node.receive(.append(previous: .zero, entries: [makeEntry(1, 1), entry], commit: 1), from: 2, term: 1)
+        #expect(node.configuration.learners == [4])
+        node.receive(.append(previous: at(1, 1), entries: [makeEntry(2, 2)], commit: 1), from: 3, term: 2)
+        #expect(node.configuration == Cluster.configuration(voters: [1, 2, 3]))
+    }
+
+    @Test(
+        "a leader that is removed leads until that is committed, does not count itself, and steps down (Diss. §4.2.2)")
+    func leaderRemovesItself() {
+        var node = makeNode()
+        node.lead()
+        _ = propose(Cluster.configuration(voters: [2, 3], outgoing: [1, 2, 3]), to: &node)
+        _ = node.drain()
+        node.acknowledge()
+        _ = propose(Cluster.configuration(voters: [2, 3]), to: &node)
+        _ = node.drain()
+        node.receive(.appendAccepted(match: 3), from: 2, term: 1)
+        #expect(node.commitIndex == 2)
+        #expect(node.status.role == .leader)
+        node.receive(.appendAccepted(match: 3), from: 3, term: 1)
+        #expect(node.commitIndex == 3)
+        #expect(node.status.leader == nil)
+        #expect(node.drain().messages.contains { $0.kind == .timeoutNow })
+        for _ in 0..<100 { node.tick() }
+        #expect(node.drain().messages.isEmpty)
+    }
+
+    @Test("a joint configuration needs a majority of both sides, learners count for nothing (Raft §6)")
+    func quorums() {
+        func majority(_ ids: [NodeID]) -> Bool { joint.hasMajority(where: ids.contains) }
+        #expect(majority([1, 2]))
+        #expect(!majority([1, 3]))
+        #expect(!majority([2, 4]))
+        #expect(!majority([1, 5]))
+        #expect(majority([1, 3, 4]))
+        #expect(!Configuration.empty.hasMajority { _ in true })
+        let match: [NodeID: LogIndex] = [1: 9, 2: 3, 3: 5, 4: 7, 5: 99]
+        #expect(joint.quorumIndex { match[$0] ?? 0 } == 5)
+        #expect(Cluster.configuration(voters: [1, 2, 3, 4]).quorumIndex { match[$0] ?? 0 } == 5)
+        #expect(Configuration.empty.quorumIndex { _ in 9 } == 0)
+        for ids in [[1, 2], [1, 3], [2, 4], [1, 3, 4], [3]] as [[NodeID]] {
+            #expect(joint.isQuorum(ids) == majority(ids))
+        }
+    }
+
+    @Test("proposing bytes that are no configuration, or several at once, is refused with the reason")
+    func garbage() {
+        var node = makeNode()
+        node.lead()
+        #expect(
+            refusal(node.propose([[7]], kind: .configuration))
+                == "the configuration does not decode: unsupportedVersion(7)")
+        let bytes = Cluster.configuration(voters: [1, 2, 3]).encoded()
+        #expect(refusal(node.propose([bytes, bytes], kind: .configuration)) != nil)
+        #expect(node.lastIndex == 1)
+    }
+
+    // Coding
+
+    @Test("the bytes of a configuration are these")
+    func goldenBytes() {
+        let configuration = Configuration(
+            members: [
+                Member(id: 1, disk: DiskID(high: 0xA, low: 0xB), peerAddress: "a:1", clientAddress: "b"),
+                Member(id: 258, disk: .unknown, peerAddress: "", clientAddress: "é"),
+            ], voters: [1], outgoing: [1], learners: [258])
+        let golden: [UInt8] = [
+            1, 0, 2,
+            0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xA, 0, 0, 0, 0, 0, 0, 0, 0xB, 3,
+            0, 3, 0x61, 0x3A, 0x31, 0, 1, 0x62,
+            0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4,
+            0, 0, 0, 2, 0xC3, 0xA9,
+        ]
+        #expect(configuration.encoded() == golden)
+        #expect(Configuration.empty.encoded() == [1, 0, 0])
+    }
+
+    @Test("what is written is read back")
+    func roundTrip() throws {
+        for configuration in [joint, .empty, Cluster.configuration(voters: Array(1...64))] {
+            #expect(try Configuration(decoding: configuration.encoded()) == configuration)
+        }
+    }
+
+    @Test("bytes that are cut anywhere are refused")
+    func cut() {
+        let bytes = joint.encoded()
+        for count in 0..<bytes.count {
+            #expect(throws: ConfigurationDecodingError.truncated) {
+                try Configuration(decoding: Array(bytes[..<count]))
+            }
+        }
+        #expect(throws: ConfigurationDecodingError.trailingBytes(1)) { try Configuration(decoding: bytes + [0]) }
+    }
+
+    @Test("a flipped bit anywhere is refused or gives another sound configuration, never a crash")
+    func flippedBits() {
+        let bytes = joint.encoded()
+        for offset in bytes.indices {
+            for bit in 0..<8 {
+                var flipped = bytes
+                flipped[offset] ^= 1 << bit
+                guard let configuration = try? Configuration(decoding: flipped) else { continue }
+                #expect(configuration.problem() == nil)
+                #expect(configuration.encoded() == flipped)
+            }
+        }
+    }
+
+    @Test("random bytes are refused or decode to what gives the same bytes")
+    func fuzz() {
+        var random = SeededGenerator(seed: 42)
+        for _ in 0..<20_000 {
+            let header: [UInt8] = [1, 0, UInt8(random.below(3))]
+            let bytes = header + (0..<random.below(70)).map { _ in UInt8(random.below(5)) }
+            guard let configuration = try? Configuration(decoding: bytes) else { continue }
+            #expect(configuration.encoded() == bytes)
+        }
+    }
+
+    @Test("each limit of the format is enforced")
+    func limits() {
+        #expect(throws: ConfigurationDecodingError.tooManyMembers(65)) { try Configuration(decoding: [1, 0, 65]) }
+        #expect(throws: ConfigurationDecodingError.unsupportedVersion(2)) { try Configuration(decoding: [2, 0, 0]) }
+        let member: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 1] + Array(repeating: 0, count: 16)
+        #expect(throws: ConfigurationDecodingError.invalidRoles(0)) {
+            try Configuration(decoding: [1, 0, 1] + member + [0])
+        }
+        #expect(throws: ConfigurationDecodingError.invalidRoles(5)) {
+            try Configuration(decoding: [1, 0, 1] + member + [5])
+        }
+        #expect(throws: ConfigurationDecodingError.invalidRoles(8)) {
+            try Configuration(decoding: [1, 0, 1] + member + [8])
+        }
+        #expect(throws: ConfigurationDecodingError.addressTooLong(513)) {
+            try Configuration(decoding: [1, 0, 1] + member + [1, 2, 1])
+        }
+        #expect(throws: ConfigurationDecodingError.invalidAddress) {
+            try Configuration(decoding: [1, 0, 1] + member + [1, 0, 1, 0xFF, 0, 0])
+        }
+        #expect(throws: ConfigurationDecodingError.membersOutOfOrder) {
+            try Configuration(decoding: [1, 0, 2] + member + [1, 0, 0, 0, 0] + member + [1, 0, 0, 0, 0])
+        }
+        #expect(Cluster.configuration(voters: Array(1...65)).problem() == "65 members are more than 64")
+    }
+}
