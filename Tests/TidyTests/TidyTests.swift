@@ -10,6 +10,21 @@ struct TidyTests {
         #expect(found == [], "\(found.map(\.description).joined(separator: "\n"))")
     }
 
+    @Test("the example of the first page is the one that a test compiles")
+    func example() throws {
+        let readme = try RepositoryFiles.text("README.md")
+        let compiled = try RepositoryFiles.text("Tests/MetadataClientTests/ReadmeExample.swift")
+        let block = try #require(readme.firstMatch(of: /```swift\n((?:.*\n)*?)```/)).1
+        func lines(_ text: some StringProtocol) -> [String] {
+            text.split(separator: "\n").map { String($0.drop { $0 == " " }) }
+        }
+        let wanted = lines(block)
+        let found = lines(compiled)
+        #expect(wanted.count >= 8)
+        #expect(
+            found.indices.contains { found[$0...].starts(with: wanted) }, "README.md and ReadmeExample.swift differ")
+    }
+
     @Test("every relative link of the pages leads to a file, and its anchor to a heading")
     func links() throws {
         let pages = try RepositoryFiles.markdownPages()

@@ -77,7 +77,7 @@ package struct ProcessMetrics: Sendable {
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 16_384)
             while bytes.count < 1 << 20 {
-                let count = Glibc.read(descriptor, &chunk, chunk.count)
+                let count = systemRead(descriptor, &chunk, chunk.count)
                 guard count >= 0 else { return nil }
                 if count == 0 { break }
                 bytes += chunk[..<count]
@@ -96,4 +96,9 @@ package struct ProcessMetrics: Sendable {
             return count - 1
         }
     #endif
+}
+
+/// `read(2)`, named so that the method of the same name does not hide it.
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
 }
