@@ -125,17 +125,24 @@ struct HostileBytesTests {
 
     @Test("a frame of more entries than a sender may send is refused")
     func tooManyEntries() throws {
-        func frame(entries count: Int) -> ByteBuffer {
+        /// A frame of messages, each an append of so many empty entries.
+        func frame(entries counts: Int...) -> ByteBuffer {
+            let batch = counts.flatMap(message)
+            return ByteBuffer(bytes: [0x12] + varint(UInt64(batch.count)) + batch)
+        }
+        func message(entries count: Int) -> [UInt8] {
             let column = varint(UInt64(count)) + [UInt8](repeating: 1, count: count)
             let lengths = varint(UInt64(count)) + [UInt8](repeating: 0, count: count)
             let append: [UInt8] = [0x22] + column + [0x2a] + column + [0x32] + lengths
             let message: [UInt8] = [0x42] + varint(UInt64(append.count)) + append
-            let batch: [UInt8] = [0x0a] + varint(UInt64(message.count)) + message
-            return ByteBuffer(bytes: [0x12] + varint(UInt64(batch.count)) + batch)
+            return [0x0a] + varint(UInt64(message.count)) + message
         }
         let countMax = WireLimits.entriesPerFrameMax
         #expect(throws: WireError.malformed("more than \(countMax) entries in a frame")) {
             try PeerFrame(decoding: frame(entries: countMax + 1))
+        }
+        #expect(throws: WireError.malformed("more than \(countMax) entries in a frame")) {
+            try PeerFrame(decoding: frame(entries: countMax / 2 + 1, countMax / 2))
         }
         guard case .messages(let messages) = try PeerFrame(decoding: frame(entries: countMax)) else {
             Issue.record("not messages")
@@ -177,6 +184,9 @@ struct HostileBytesTests {
         #expect(
             error([0x22, 1, 1, 0x2a, 1, 1, 0x32, 1, 3, 0x3a, 2, 0x61, 0x62])
                 == .malformed("append lengths sum up to 3 of 2 bytes"))
+        #expect(
+            error([0x22, 1, 1, 0x2a, 1, 1, 0x32, 1, 1, 0x3a, 2, 0x61, 0x62])
+                == .malformed("append lengths sum up to 1 of 2 bytes"))
         #expect(error([0x22, 1, 1, 0x2a, 1, 9, 0x32, 1, 2, 0x3a, 2, 0x61, 0x62]) == .unknownValue("entry kind 9"))
         // previous_index = 2^64 - 1: the entry after it has no index.
         let last: [UInt8] = [0x08] + [UInt8](repeating: 0xff, count: 9) + [0x01]
