@@ -63,7 +63,8 @@ struct CommandFailure: Error, Hashable {
         case .unavailable: kind = "unavailable"
         case .unknownOutcome: kind = "outcome unknown"
         }
-        return detail.isEmpty ? "metactl: \(kind): \(code)" : "metactl: \(kind): \(code): \(detail)"
+        let parts = kind == code ? [kind, detail] : [kind, code, detail]
+        return (["metactl"] + parts.filter { !$0.isEmpty }).joined(separator: ": ")
     }
 }
 

@@ -39,6 +39,7 @@ struct FailureTests {
         )
         #expect(
             CommandFailure(error(.timedOut, .indefinite)).line == "metactl: outcome unknown: timed_out: the detail")
+        #expect(CommandFailure(error(.unavailable, .definite)).line == "metactl: unavailable: the detail")
     }
 
     @Test("usage errors end with 2, help with 0, whatever the parser would have used")

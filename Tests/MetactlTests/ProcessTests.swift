@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Testing
 
@@ -160,6 +161,46 @@ struct ProcessTests {
                 #expect(try #require(report["p50_ms"] as? Double) > 0)
             }
             #expect(try await metactl("configs describe -o json", node).json()["configs"] as? [String] == [])
+        }
+    }
+
+    @Test("a demo broker registers, says when it may lead, and ends with 0 at SIGTERM")
+    func demoBroker() async throws {
+        try await TestNode.run { node in
+            let process = Process()
+            process.executableURL = ProcessTests.program
+            process.arguments = [
+                "demo-broker", "--id", "4", "--port", "9092", "--endpoints", node.endpoint, "--output", "json",
+            ]
+            let pipe = Pipe()
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = pipe
+            let ended = AsyncStream<Int32>.makeStream()
+            process.terminationHandler = { ended.continuation.yield($0.terminationStatus) }
+            try process.run()
+            let printed = await read(pipe.fileHandleForReading, until: #""event":"unfenced""#)
+            #expect(printed.contains(#""event":"registered""#))
+            process.terminate()
+            let rest = await read(pipe.fileHandleForReading, until: nil)
+            #expect(rest.contains(#""event":"stopping","reason":"SIGTERM""#))
+            var ends = ended.stream.makeAsyncIterator()
+            #expect(await ends.next() == 0)
+            #expect(try await metactl("brokers describe 4", node).status == 0)
+        }
+    }
+
+    /// What arrives until `text` has come, or until the end.
+    private func read(_ file: FileHandle, until text: String?) async -> String {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                var printed = ""
+                while true {
+                    let data = file.availableData
+                    printed += String(decoding: data, as: UTF8.self)
+                    if data.isEmpty || text.map(printed.contains) == true { break }
+                }
+                continuation.resume(returning: printed)
+            }
         }
     }
 }

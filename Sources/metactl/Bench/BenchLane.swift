@@ -29,6 +29,9 @@ final class BenchLane: Sendable {
         var stopped = false
     }
 
+    /// Between two looks at what is in flight, at the end.
+    fileprivate static let drainPause: Duration = .milliseconds(10)
+
     private let state: Mutex<State>
     private let stride: Int
     private let operation: BenchOperation
@@ -118,5 +121,29 @@ final class BenchLane: Sendable {
         }
         if case .success = answer { succeeded?(now) }
         if let next { send(next) }
+    }
+}
+
+extension [BenchLane] {
+    /// Puts `clients` requests in flight, shared out evenly.
+    func start(clients: Int) {
+        for (index, lane) in enumerated() {
+            lane.start(clients / count + (index < clients % count ? 1 : 0))
+        }
+    }
+
+    func resumeParked() {
+        for lane in self { lane.resumeParked() }
+    }
+
+    /// Stops sending, and waits for the answers that are out, within bounds: a write that is still under way would come
+    /// after whatever is done next.
+    func stop(grace: Duration) async throws {
+        for lane in self { lane.stop() }
+        let clock = ContinuousClock()
+        let deadline = clock.now + grace
+        while clock.now < deadline, contains(where: { $0.inFlight > 0 }) {
+            try await clock.sleep(for: BenchLane.drainPause)
+        }
     }
 }

@@ -27,24 +27,14 @@ struct BenchRunner {
     /// Starts the lanes, warms up, measures, stops the lanes and waits for the answers that are out. What they bring is not
     /// counted: it arrived after the end.
     func run() async throws -> BenchMeasurement {
-        startLanes()
+        lanes.start(clients: clients)
         let clock = ContinuousClock()
         if warmup > .zero {
             _ = try await measure(clock, duration: warmup, label: "warm-up")
         }
         let measurement = try await measure(clock, duration: duration, label: "")
-        for lane in lanes { lane.stop() }
-        let deadline = clock.now + grace
-        while clock.now < deadline, lanes.contains(where: { $0.inFlight > 0 }) {
-            try await clock.sleep(for: BenchRunner.pause)
-        }
+        try await lanes.stop(grace: grace)
         return measurement
-    }
-
-    private func startLanes() {
-        for (index, lane) in lanes.enumerated() {
-            lane.start(clients / lanes.count + (index < clients % lanes.count ? 1 : 0))
-        }
     }
 
     private func measure(_ clock: ContinuousClock, duration: Duration, label: String) async throws -> BenchMeasurement {
@@ -71,7 +61,7 @@ struct BenchRunner {
                 total.elapsed = now - begun
                 return total
             }
-            for lane in lanes { lane.resumeParked() }
+            lanes.resumeParked()
             try await clock.sleep(for: min(BenchRunner.pause, end - now))
         }
     }

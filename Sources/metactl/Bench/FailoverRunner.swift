@@ -16,6 +16,8 @@ struct FailoverRunner {
     var observation: Duration
     /// How long the cluster may take to accept writes again, and to be whole again.
     var recovery: Duration
+    /// How long to wait at the end for answers that are out.
+    var grace: Duration
     var console: Console
 
     private static let pause: Duration = .milliseconds(5)
@@ -28,21 +30,37 @@ struct FailoverRunner {
 
     /// All rounds, and the failed writes by code.
     func run() async throws -> (rounds: [FailoverRound], errors: [String: Int]) {
-        for (index, lane) in lanes.enumerated() {
-            lane.start(clients / lanes.count + (index < clients % lanes.count ? 1 : 0))
+        let results: [FailoverRound]
+        lanes.start(clients: clients)
+        do {
+            results = try await runRounds()
+        } catch {
+            for lane in lanes { lane.stop() }
+            throw error
         }
-        defer { for lane in lanes { lane.stop() } }
+        try await waitUntilWhole()
+        try await lanes.stop(grace: grace)
+        var latencies = Latencies()
+        var errors: [String: Int] = [:]
+        for lane in lanes { lane.collect(into: &latencies, errors: &errors) }
+        return (results, errors)
+    }
+
+    /// Throws unless every node can be killed: better before the first one is.
+    func check() async throws {
+        for node in StatusReport(await monitor.nodeStatuses(timeout: FailoverRunner.statusTimeout)).nodes {
+            if let id = node.id { try processes.check(id) }
+        }
+    }
+
+    private func runRounds() async throws -> [FailoverRound] {
         var results: [FailoverRound] = []
         for round in 1...rounds {
             let result = try await run(round: round)
             try console.progress(result.table)
             results.append(result)
         }
-        for lane in lanes { lane.stop() }
-        var latencies = Latencies()
-        var errors: [String: Int] = [:]
-        for lane in lanes { lane.collect(into: &latencies, errors: &errors) }
-        return (results, errors)
+        return results
     }
 
     private func run(round: Int) async throws -> FailoverRound {
@@ -68,7 +86,7 @@ struct FailoverRunner {
     private func pump(for duration: Duration) async throws {
         let end = clock.now + duration
         while clock.now < end {
-            for lane in lanes { lane.resumeParked() }
+            lanes.resumeParked()
             try await clock.sleep(for: FailoverRunner.pause)
         }
     }

@@ -13,6 +13,11 @@ struct NodeProcesses: Sendable {
     /// The script that starts and stops single nodes of the local cluster.
     static let nodeScript = "cluster/node"
 
+    /// Throws unless `kill` would find a process to kill.
+    func check(_ node: UInt64) throws {
+        if killCommand == nil { _ = try pid(of: node) }
+    }
+
     /// Ends the node's process without a chance to say goodbye.
     func kill(_ node: UInt64) async throws {
         if let killCommand { return try await shell(killCommand, node) }

@@ -39,7 +39,6 @@ struct BenchFailoverCommand: PrintingCommand {
         let perConnection = (writers + connections - 1) / connections
         let report = try await global.withClient { monitor in
             try await global.withClients(connections, inFlight: perConnection) { clients in
-                try await clients[0].prepare(workload)
                 let meter = GapMeter()
                 let lanes = clients.enumerated().map { index, client in
                     BenchLane(
@@ -51,7 +50,9 @@ struct BenchFailoverCommand: PrintingCommand {
                     processes: NodeProcesses(
                         pidDirectory: pidDir, killCommand: killCommand, startCommand: startCommand),
                     settle: settle.duration, observation: observe.duration, recovery: recovery.duration,
-                    console: global.console)
+                    grace: global.timeout + .seconds(1), console: global.console)
+                try await runner.check()
+                try await clients[0].prepare(workload)
                 let (results, errors) = try await runner.run()
                 if !load.keepKeys { try await clients[0].cleanUp(workload) }
                 return FailoverReport(
