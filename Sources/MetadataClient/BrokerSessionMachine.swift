@@ -71,12 +71,15 @@ struct BrokerSessionMachine: Sendable {
             return .register
         case .fenced(let epoch):
             if let due, now < due { return .sleep(until: due) }
-            return .heartbeat(epoch, timeout: pace)
+            return .heartbeat(epoch, timeout: patience)
         case .leading(let epoch, let until, _):
             if let due, now < due { return .sleep(until: min(due, until)) }
-            return .heartbeat(epoch, timeout: min(pace, max(now.duration(to: until), .milliseconds(1))))
+            return .heartbeat(epoch, timeout: min(patience, max(now.duration(to: until), .milliseconds(1))))
         }
     }
+
+    /// How long an answer to a heartbeat is waited for.
+    private var patience: Duration { max(pace, BrokerSessionMachine.patienceMin) }
 
     // MARK: Inputs. Each answers what has to be reported.
 
@@ -170,6 +173,7 @@ struct BrokerSessionMachine: Sendable {
         return [.fenced(.closed)]
     }
 
+    static let patienceMin = Duration.seconds(1)
     static let retryBase = Duration.milliseconds(250)
     static let retryCap = Duration.seconds(2)
     /// However short the lease, heartbeats are not sent more often.

@@ -58,14 +58,20 @@ struct Call: Sendable {
         }
     }
 
+    /// An attempt is under way, or was lost: what it did is not known.
+    var isUnanswered: Bool {
+        if case .sent = place { return true }
+        return mayHaveHappened
+    }
+
     /// Whether to give up on the call now leaves its effect unknown.
-    var isUnresolved: Bool {
+    var isUnresolved: Bool { hasEffect && isUnanswered }
+
+    /// Reads change nothing, so that their failures are always definite.
+    var hasEffect: Bool {
         switch kind {
-        case .write, .heartbeat, .openSession, .closeSession:
-            if case .sent = place { return true }
-            return mayHaveHappened
-        case .read, .status:
-            return false
+        case .write, .heartbeat, .openSession, .closeSession: true
+        case .read, .status: false
         }
     }
 

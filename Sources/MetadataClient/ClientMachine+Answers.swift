@@ -148,11 +148,7 @@ extension ClientMachine {
     /// The failure is the answer.
     private mutating func giveUp(_ id: CallID, _ code: MetadataError.Code, _ failure: ServiceFailure) {
         guard let call = calls[id] else { return }
-        let isOpen: Bool
-        switch call.kind {
-        case .write, .heartbeat, .openSession, .closeSession: isOpen = call.mayHaveHappened || !failure.isDefinite
-        case .read, .status: isOpen = false
-        }
+        let isOpen = call.hasEffect && (call.mayHaveHappened || !failure.isDefinite)
         let retryAfter =
             failure.retryAfterMilliseconds == 0 ? nil : Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
         fail(id, CallFailure(code, isOpen ? .indefinite : .definite, failure.detail, retryAfter: retryAfter))

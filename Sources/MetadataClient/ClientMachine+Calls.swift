@@ -222,6 +222,7 @@ extension ClientMachine {
     private mutating func linearizableTarget(avoiding avoided: NodeKey?) -> ConnectionID? {
         guard let leaderNode = leader.node else { return nil }
         if leaderNode != avoided, let link = nodes[leaderNode.index].ready { return hasRoomForRead(link) }
+        if nodes[leaderNode.index].ready == nil { missedLeader = true }
         let others = readyNodes { $0 != leaderNode && $0 != avoided }
         if let other = others.randomElement(using: &random) { return nodes[other.index].ready.flatMap(hasRoomForRead) }
         return nodes[leaderNode.index].ready.flatMap(hasRoomForRead)

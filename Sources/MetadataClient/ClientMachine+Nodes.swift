@@ -88,8 +88,10 @@ extension ClientMachine {
             nodes[key.index].rejection = nil
             nodes[key.index].problem = nil
             nodes[key.index].nodeID = hello.nodeID
-            nodes[key.index].link = .ready(
-                Node.ReadyLink(connection: connection, quietSince: now, nextWatchProbe: .distantFuture, usedAt: now))
+            var link = Node.ReadyLink(
+                connection: connection, quietSince: now, nextWatchProbe: .distantFuture, usedAt: now)
+            if hello.leader == nil { link.leaderlessSince = now }
+            nodes[key.index].link = .ready(link)
             learn(hello.members)
             heed(hello.leader, saidBy: key, now: now)
         case .failure(let failure) where failure.code == .wrongCluster:
@@ -132,10 +134,14 @@ extension ClientMachine {
         nodes[key.index].updateReady { link in
             link.leaderlessSince = status.leader == nil ? link.leaderlessSince ?? now : nil
         }
-        if let since = nodes[key.index].ready?.leaderlessSince, now - since > ClientMachine.leaderlessMax {
-            // What the node delivers may be long out of date (pitfall 40): let another node carry the watches.
-            moveWatches(off: connection, tellNode: true)
+        guard let link = nodes[key.index].ready, link.watches > 0, let since = link.leaderlessSince else { return }
+        // What the node delivers may be long out of date (pitfall 40): let another node carry the watches.
+        nodes[key.index].updateReady { $0.nextWatchProbe = now + ClientMachine.leaderlessProbeInterval }
+        guard now - since >= ClientMachine.leaderlessMax else { return }
+        if readyNodes(where: { $0 != key && nodes[$0.index].ready?.leaderlessSince == nil }).isEmpty {
             for other in nodes.indices where other != key.index { dial(NodeKey(index: other), now: now) }
+        } else {
+            moveWatches(off: connection, tellNode: true)
         }
     }
 

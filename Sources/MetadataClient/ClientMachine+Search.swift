@@ -38,13 +38,14 @@ extension ClientMachine {
     /// Whether some call waits for a node that is not there.
     private var isMissingNode: Bool {
         let needsLeader = !(newWrites.isEmpty && resends.isEmpty && leaderReads.isEmpty && controls.isEmpty)
-        if needsLeader, leaderLink == nil { return true }
+        if needsLeader || missedLeader, leaderLink == nil { return true }
         let needsAny = !(anywhereReads.isEmpty && unplacedWatches.isEmpty)
         return needsAny && !nodes.contains { $0.ready != nil }
     }
 
     /// Starts the search when it is needed, and ends it when it is over. Part of each dispatch.
     mutating func updateSearch(now: NIODeadline) {
+        if leaderLink != nil { missedLeader = false }
         guard case .running = phase, isMissingNode else {
             search = nil
             return

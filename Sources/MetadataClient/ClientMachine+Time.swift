@@ -57,14 +57,12 @@ extension ClientMachine {
     /// What to say of a call whose time is up. A write that may have arrived somewhere is neither done nor refused
     /// (pitfall 32).
     private func expiry(of call: Call) -> CallFailure {
-        if call.isUnresolved {
-            return CallFailure(
-                .timedOut, .indefinite, "outcome unknown: sent, but not answered in time; \(troubleDetail)")
+        guard call.isUnanswered else {
+            return CallFailure(.unavailable, .definite, "not served in time; \(troubleDetail)")
         }
-        if call.wasAttempted {
-            return CallFailure(.timedOut, .definite, "sent, but not answered in time; \(troubleDetail)")
-        }
-        return CallFailure(.unavailable, .definite, "not sent in time; \(troubleDetail)")
+        let outcome: MetadataError.Outcome = call.isUnresolved ? .indefinite : .definite
+        let unknown = call.isUnresolved ? "outcome unknown: " : ""
+        return CallFailure(.timedOut, outcome, "\(unknown)sent, but not answered in time; \(troubleDetail)")
     }
 
     private mutating func wakeDelayed(now: NIODeadline) {

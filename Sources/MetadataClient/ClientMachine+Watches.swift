@@ -14,7 +14,9 @@ extension ClientMachine {
                 continue
             }
             let ready = readyNodes { nodes[$0.index].ready?.isWritable == true }
-            let preferred = ready.filter { $0 != watch.avoids }
+            let preferred = ready.filter {
+                $0 != watch.avoids && nodes[$0.index].ready?.leaderlessSince == nil
+            }
             let chosen = (preferred.isEmpty ? ready : preferred).randomElement(using: &random)
             guard let chosen, let connection = nodes[chosen.index].connection else { return }
             let requestID = nextInternalID()

@@ -50,6 +50,8 @@ struct ClientMachine: Sendable {
     var nodes: [Node] = []
     var leader = LeaderView()
     var search: Search?
+    /// A read went to another node because the leader is not connected: it is looked for although nothing waits.
+    var missedLeader = false
     var lastGeneration: UInt64 = 0
     /// The cluster that was meant, or the one that answered first.
     var clusterID: String
@@ -100,6 +102,9 @@ struct ClientMachine: Sendable {
             nodes.append(makeNode(endpoint, isConfigured: true))
         }
     }
+
+    /// Calls and leftovers that are watched for their deadlines.
+    var deadlineCount: Int { deadlines.count }
 
     var hasActions: Bool { !actions.isEmpty }
 
@@ -211,7 +216,9 @@ struct ClientMachine: Sendable {
     /// A connection that carries watches asks this often whether the node still hears a leader.
     static let watchProbeInterval = TimeAmount.seconds(2)
     /// A node without a leader for longer than this loses its watches to another.
-    static let leaderlessMax = TimeAmount.seconds(2)
+    static let leaderlessMax = TimeAmount.seconds(1)
+    /// Until it has a leader again or another node has taken them, it is asked this often.
+    static let leaderlessProbeInterval = TimeAmount.milliseconds(250)
     /// After this many fruitless rounds of asking, what was known of terms is forgotten.
     static let searchRoundsUntilForgotten = 32
     /// Two rounds of asking for the leader are at least this far apart.
