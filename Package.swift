@@ -18,6 +18,7 @@ let collections = Target.Dependency.product(name: "Collections", package: "swift
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
@@ -93,7 +94,7 @@ let package = Package(
             ["MetadataModel", "MetadataSchema", "Wire", "Resilience", nioCore, nioPosix, logging, collections]),
 
         // Entry.
-        program("metad", ["MetadataServer", "Telemetry", argumentParser, logging, lifecycle]),
+        program("metad", ["MetadataServer", "Telemetry", "RaftCore", argumentParser, logging, lifecycle, signals]),
         program(
             "metactl",
             ["MetadataClient", "MetadataModel", "RaftCore", "RaftLog", "MetadataSchema", argumentParser, histogram, logging]),

@@ -1,0 +1,68 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// A thread of its own for blocking work. Whatever is submitted while it is busy becomes its next batch, so that one sync, one
+/// transaction, one wake-up serve many requests.
+final class BatchWorker<Item: Sendable>: Sendable {
+    private struct Queue {
+        var items: [Item] = []
+        var isStopping = false
+    }
+
+    private let queue = Mutex(Queue())
+    private let wake = DispatchSemaphore(value: 0)
+    private let ended = DispatchSemaphore(value: 0)
+
+    /// - Parameter work: called on the thread, with at least one item, in the order of submission.
+    init(name: String, work: @escaping @Sendable ([Item]) -> Void) {
+        let thread = Thread { [self] in
+            while let batch = nextBatch() { work(batch) }
+            ended.signal()
+        }
+        thread.name = name
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    /// Never blocks. Items submitted after `stop` are dropped.
+    func submit(_ item: Item) { submit(contentsOf: CollectionOfOne(item)) }
+
+    func submit(contentsOf items: some Collection<Item>) {
+        guard !items.isEmpty else { return }
+        let shouldWake = queue.withLock { queue in
+            guard !queue.isStopping else { return false }
+            let wasEmpty = queue.items.isEmpty
+            queue.items.append(contentsOf: items)
+            return wasEmpty
+        }
+        if shouldWake { wake.signal() }
+    }
+
+    /// How much waits now.
+    var depth: Int { queue.withLock { $0.items.count } }
+
+    /// Does what was submitted before, then ends the thread; returns when it has ended. Call once.
+    func stop() {
+        queue.withLock { $0.isStopping = true }
+        wake.signal()
+        ended.wait()
+    }
+
+    private func nextBatch() -> [Item]? {
+        while true {
+            wake.wait()
+            let (batch, isStopping) = queue.withLock { queue in
+                var taken: [Item] = []
+                swap(&taken, &queue.items)
+                return (taken, queue.isStopping)
+            }
+            if !batch.isEmpty {
+                // The last batch before the end: the wake-up that `stop` sent must be there for the next round.
+                if isStopping { wake.signal() }
+                return batch
+            }
+            if isStopping { return nil }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Logging
+import MetadataModel
+import NIOCore
+import Wire
+
+/// One client's connection: frames in, frames out. It knows nothing of Raft; requests go to the node, which answers through
+/// `send` whenever and in whatever order it likes. Confined to the node's event loop.
+final class ClientConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Answers that a client does not take are kept up to this many bytes; then the connection is closed.
+    static let unsentBytesMax = 64 << 20
+
+    let id: UInt64
+    private let node: Node
+    private let logger: Logger
+    private var decoder = FrameDecoder(kind: .client)
+    private var outbound: ByteBuffer
+    private var context: ChannelHandlerContext?
+    private var greeted = false
+    /// Requests that were read and are not answered.
+    private(set) var openRequests = 0
+
+    init(id: UInt64, node: Node, logger: Logger, allocator: ByteBufferAllocator) {
+        self.id = id
+        self.node = node
+        self.logger = logger
+        self.outbound = allocator.buffer(capacity: 16 << 10)
+    }
+
+    /// True while the client takes what it is sent.
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        node.opened(self)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.context = nil
+        node.closed(self)
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        decoder.append(&buffer)
+        do {
+            while let frame = try decoder.next() { try received(ClientRequestFrame(decoding: frame)) }
+        } catch {
+            refuse(context, error)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("client connection failed", metadata: ["remote": "\(remote(context))", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    /// Queues an answer; it leaves with `flush`.
+    func send(_ response: ClientResponse, to request: UInt64) {
+        ClientResponseFrame(id: request, response: response).encode(into: &outbound)
+        noteAnswer(response)
+    }
+
+    /// Queues an answer that was encoded elsewhere.
+    func send(encoded frame: inout ByteBuffer) {
+        outbound.writeBuffer(&frame)
+        openRequests -= 1
+    }
+
+    var hasUnsent: Bool { outbound.readableBytes > 0 }
+
+    func flush() {
+        guard hasUnsent, let context else { return }
+        let full = outbound
+        outbound = context.channel.allocator.buffer(capacity: max(4 << 10, min(full.readableBytes, 256 << 10)))
+        if !context.channel.isWritable, full.readableBytes > ClientConnection.unsentBytesMax {
+            logger.warning("client does not read its answers; closing", metadata: ["remote": "\(remote(context))"])
+            context.close(promise: nil)
+            return
+        }
+        context.writeAndFlush(wrapOutboundOut(full), promise: nil)
+    }
+
+    func close() { context?.close(promise: nil) }
+
+    private func noteAnswer(_ response: ClientResponse) {
+        switch response {
+        case .watchEvents, .watchProgress, .watchTooOld: return
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .failure: openRequests -= 1
+        }
+    }
+
+    private func received(_ frame: ClientRequestFrame) throws {
+        openRequests += 1
+        if !greeted {
+            guard case .hello(let hello) = frame.request else {
+                throw ConnectionRefused(reason: "the first frame is not a hello")
+            }
+            if let failure = node.objection(to: hello) {
+                send(.failure(failure), to: frame.id)
+                flush()
+                throw ConnectionRefused(reason: failure.detail)
+            }
+            greeted = true
+            send(.hello(node.serverHello), to: frame.id)
+            node.hasUnsent(self)
+            return
+        }
+        node.received(frame, on: self)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ error: any Error) {
+        logger.warning(
+            "closing a client connection", metadata: ["remote": "\(remote(context))", "reason": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    private func remote(_ context: ChannelHandlerContext) -> String {
+        context.remoteAddress.map { "\($0)" } ?? "unknown"
+    }
+}
+
+/// Why a connection is closed before it began.
+struct ConnectionRefused: Error, CustomStringConvertible {
+    var reason: String
+    var description: String { reason }
+}

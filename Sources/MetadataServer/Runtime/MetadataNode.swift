@@ -1,0 +1,169 @@
+import Dispatch
+import Logging
+import MetadataStore
+import NIOCore
+import NIOPosix
+import RaftCore
+import RaftLog
+import Replica
+import ServiceLifecycle
+import Telemetry
+import Wire
+
+/// A listener of the node itself could not be opened.
+package struct ListenError: Error, CustomStringConvertible {
+    package var key: String
+    package var address: NetworkAddress
+    package var cause: String
+
+    package var description: String {
+        "cannot listen on \(address): \(cause); change \(key), or stop the program that uses the port"
+    }
+}
+
+/// A node, from its data directory to its listeners, as a service.
+package final class MetadataNode: Service {
+    private let configuration: NodeConfiguration
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private let loop: any EventLoop
+    private let storage: NodeStorage
+    private let published: PublishedState
+
+    package var health: any HealthSource { published }
+
+    /// Opens everything on disk. Nothing listens before `run`.
+    package init(
+        _ configuration: NodeConfiguration, registry: MetricsRegistry, logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.logger = logger
+        let opened = try OpenedStorage(configuration, logger: logger)
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        loop = group.next()
+        storage = try NodeStorage(opened: opened, loop: loop)
+        published = PublishedState(
+            nodeID: configuration.node.id, clusterID: configuration.cluster.id,
+            dataDirectory: configuration.node.dataDirectory)
+        NodeMetrics.register(in: registry, published: published, storage: storage)
+    }
+
+    package func run() async throws {
+        let ended = loop.makePromise(of: Void.self)
+        do {
+            try await serve(until: ended)
+        } catch {
+            published.failed("\(error)")
+            await close()
+            throw error
+        }
+        await close()
+    }
+
+    private func serve(until ended: EventLoopPromise<Void>) async throws {
+        let settings = NodeSettings(
+            configuration, disk: storage.disk,
+            seed: UInt64.random(in: .min ... .max))
+        let node = try await loop.submit { [self] in
+            NIOLoopBound(
+                Node(
+                    eventLoop: loop, settings: settings, storage: storage, published: published, failed: ended,
+                    logger: logger), eventLoop: loop)
+        }.get()
+        let listeners: [any Channel]
+        do {
+            listeners = try await listen(node)
+        } catch {
+            ended.succeed()
+            throw error
+        }
+        try await loop.submit { node.value.start() }.get()
+        logger.info(
+            "node is up",
+            metadata: [
+                "node": "\(configuration.node.id)", "cluster": "\(configuration.cluster.id)",
+                "client_address": "\(configuration.node.clientAddress)",
+                "peer_address": "\(configuration.node.peerAddress)",
+                "applied": "\(storage.image.applied)",
+            ])
+        let outcome = await withTaskCancellationOrGracefulShutdownHandler {
+            await Result(catching: { try await ended.futureResult.get() })
+        } onCancelOrGracefulShutdown: {
+            ended.succeed()
+        }
+        if case .success = outcome { await drain(node) }
+        for listener in listeners { listener.close(promise: nil) }
+        try await loop.submit { node.value.stop() }.get()
+        try outcome.get()
+    }
+
+    /// Waits until another member leads, or for half the time that a stop may take.
+    private func drain(_ node: NIOLoopBound<Node>) async {
+        let patience = configuration.resilience.timeouts.shutdown / 2
+        let deadline = ContinuousClock.now + patience
+        do {
+            var leads = try await loop.submit {
+                node.value.drain()
+                return node.value.isLeader
+            }.get()
+            while leads, ContinuousClock.now < deadline {
+                try await Task.sleep(for: .milliseconds(5))
+                leads = try await loop.submit { node.value.isLeader }.get()
+            }
+            logger.info(leads ? "stopping as leader: nobody took over" : "stopping")
+        } catch {
+            logger.warning("stopping without handing over", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func listen(_ node: NIOLoopBound<Node>) async throws -> [any Channel] {
+        let logger = logger
+        let clients = try await bind(configuration.node.clientAddress, key: "node.client_address") { channel in
+            try channel.pipeline.syncOperations.addHandler(
+                ClientConnection(
+                    id: node.value.nextConnectionID(), node: node.value, logger: logger, allocator: channel.allocator))
+        }
+        let peers = try await bind(configuration.node.peerAddress, key: "node.peer_address") { channel in
+            try channel.pipeline.syncOperations.addHandler(PeerConnection(node: node.value, logger: logger))
+        }
+        return [clients, peers]
+    }
+
+    private func bind(
+        _ address: NetworkAddress, key: String, child: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws -> any Channel {
+        do {
+            return try await ServerBootstrap(group: loop)
+                .serverChannelOption(.backlog, value: 1_024)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 4 << 20))
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { try child(channel) }
+                }
+                .bind(host: address.host, port: address.port)
+                .get()
+        } catch {
+            throw ListenError(key: key, address: address, cause: "\(error)")
+        }
+    }
+
+    private func close() async {
+        let storage = storage
+        do {
+            // Joins threads: not on a thread of the cooperative pool.
+            try await withCheckedThrowingContinuation { continuation in
+                DispatchQueue.global().async { continuation.resume(with: Result { try storage.stop() }) }
+            }
+            try await group.shutdownGracefully()
+        } catch {
+            logger.warning("the node did not stop cleanly", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate init(catching body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}

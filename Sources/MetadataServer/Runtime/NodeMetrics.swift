@@ -1,0 +1,102 @@
+import MetadataModel
+import MetadataStore
+import RaftCore
+import RaftLog
+import Telemetry
+import Wire
+
+/// The figures of a node under the names that dashboards use. They are read from the latest reading when somebody scrapes;
+/// the hot path pays nothing for them.
+enum NodeMetrics {
+    static func register(in registry: MetricsRegistry, published: PublishedState, storage: NodeStorage) {
+        registerRaft(in: registry, published: published)
+        registerMetadata(in: registry, published: published, store: storage.store)
+        registerRuntime(in: registry, published: published, storage: storage)
+        ProcessMetrics.register(in: registry)
+    }
+
+    private static func registerRaft(in registry: MetricsRegistry, published: PublishedState) {
+        let term = registry.gauge("raft_term", help: "Current term.")
+        let commit = registry.gauge("raft_commit_index", help: "Last log index known to be committed.")
+        let applied = registry.gauge("raft_applied_index", help: "Last log index applied to the state machine.")
+        let last = registry.gauge("raft_last_log_index", help: "Last log index in memory.")
+        let synced = registry.gauge("raft_synced_index", help: "Last log index synced to this node's disk.")
+        let peers = registry.gauge("raft_peers_count", help: "Voting members of the quorum, this node included.")
+        let elections = registry.counter(
+            "raft_leadership_changes_total", help: "How often this node became leader.")
+        let roles = ["leader", "follower", "candidate", "pre_candidate", "learner"].map { role in
+            (role, registry.gauge("raft_role", help: "1 for the role that the node has.", labels: ["role": role]))
+        }
+        let hasLeader = registry.gauge("raft_has_leader", help: "1 when the node knows a leader.")
+        registry.addCollector {
+            guard let reading = published.reading else { return }
+            term.set(reading.status.term)
+            commit.set(reading.status.commitIndex)
+            applied.set(reading.status.appliedIndex)
+            last.set(reading.lastIndex)
+            synced.set(reading.syncedIndex)
+            peers.set(reading.voters)
+            elections.raise(to: reading.leadershipChanges)
+            for (role, gauge) in roles { gauge.set(role == reading.status.role) }
+            hasLeader.set(reading.status.leader != nil)
+            for peer in reading.peers {
+                let lag = reading.lastIndex > peer.match.rawValue ? reading.lastIndex - peer.match.rawValue : 0
+                registry.gauge(
+                    "raft_peer_lag_entries", help: "Entries that the peer lacks, as the leader knows it.",
+                    labels: ["peer": "\(peer.id)"]
+                ).set(lag)
+            }
+        }
+    }
+
+    private static func registerMetadata(
+        in registry: MetricsRegistry, published: PublishedState, store: MetadataStore
+    ) {
+        let version = registry.gauge("metadata_version", help: "Log index of the last change of the metadata.")
+        let brokers = registry.gauge("metadata_brokers_count", help: "Registered brokers.")
+        let active = registry.gauge("cluster_brokers_active", help: "Registered brokers that are not fenced.")
+        let topics = registry.gauge("metadata_topics_count", help: "Topics.")
+        let partitions = registry.gauge("metadata_partitions_count", help: "Partitions of all topics.")
+        let sessions = registry.gauge("metadata_sessions_count", help: "Open client sessions.")
+        registry.addCollector {
+            guard let reading = published.reading else { return }
+            version.set(reading.status.version.rawValue)
+            brokers.set(reading.brokers.count)
+            active.set(reading.brokers.count { $0.state == .active })
+            let totals = store.summary.totals
+            topics.set(totals.topics)
+            partitions.set(totals.partitions)
+            sessions.set(totals.sessions)
+        }
+    }
+
+    private static func registerRuntime(
+        in registry: MetricsRegistry, published: PublishedState, storage: NodeStorage
+    ) {
+        let writes = registry.gauge("metad_open_writes", help: "Writes that wait for their outcome.")
+        let reads = registry.gauge("metad_open_reads", help: "Reads that wait for confirmation or apply.")
+        let connections = registry.gauge("metad_client_connections", help: "Open client connections.")
+        let watches = registry.gauge("metad_watches", help: "Open watches.")
+        let syncs = registry.counter("raft_log_syncs_total", help: "Syncs of the log since the start.")
+        let bytes = registry.counter("raft_log_bytes_written_total", help: "Bytes written to the log since the start.")
+        let lastSync = registry.gauge("raft_log_last_sync_seconds", help: "How long the latest sync of the log took.")
+        let logBytes = registry.gauge("metad_log_size_bytes", help: "Size of the log on disk.")
+        let databaseBytes = registry.gauge("metad_database_size_bytes", help: "Size of the database on disk.")
+        let free = registry.gauge("metad_disk_free_bytes", help: "Free room on the data directory's file system.")
+        registry.addCollector {
+            let log = storage.logMetrics.metrics
+            syncs.raise(to: log.syncs)
+            bytes.raise(to: log.bytesWritten)
+            lastSync.set(Double(log.lastSyncNanoseconds) / 1e9)
+            let sizes = published.directorySizes()
+            logBytes.set(sizes.log)
+            databaseBytes.set(sizes.database)
+            free.set(sizes.free)
+            guard let reading = published.reading else { return }
+            writes.set(reading.openWrites)
+            reads.set(reading.openReads)
+            connections.set(reading.connections)
+            watches.set(reading.watches)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import NIOCore
+import RaftCore
+import Replica
+
+/// The configuration in the terms of the node loop.
+struct NodeSettings: Sendable {
+    var id: NodeID
+    var clusterID: String
+    var disk: DiskID
+    var tick: TimeAmount
+    var replica: ReplicaOptions
+    var clientConnectionsMax: Int
+    var requestsPerConnectionMax: Int
+    var snapshotTimeout: TimeAmount
+    /// Differs at each start, so that members do not draw the same timeouts.
+    var seed: UInt64
+
+    init(_ configuration: NodeConfiguration, disk: DiskID, seed: UInt64) {
+        let timeouts = configuration.resilience.timeouts
+        id = configuration.node.id
+        clusterID = configuration.cluster.id
+        self.disk = disk
+        tick = TimeAmount(configuration.raft.tick)
+        replica = ReplicaOptions(
+            raft: configuration.raft.options,
+            // A cut takes half: what is kept stays.
+            logEntriesMax: configuration.raft.logKeepEntries * 2, logBytesMax: configuration.raft.logKeepBytes * 2,
+            brokerTimeoutMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
+            brokerGraceMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds)
+        clientConnectionsMax = configuration.limits.clientConnectionsMax
+        requestsPerConnectionMax = configuration.limits.inflightRequestsMax
+        snapshotTimeout = TimeAmount(timeouts.snapshot)
+        self.seed = seed
+    }
+}
+
+extension Duration {
+    var wholeMilliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds)) * 1_000 + UInt64(max(0, attoseconds)) / 1_000_000_000_000_000
+    }
+}

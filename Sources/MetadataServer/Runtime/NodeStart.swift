@@ -1,0 +1,162 @@
+import Logging
+import MetadataModel
+import MetadataStore
+import RaftCore
+import RaftLog
+import Replica
+
+/// What a start finds on disk, checked and put together.
+struct OpenedStorage {
+    var directory: OpenDataDirectory
+    var log: LogThreadLog
+    var store: MetadataStore
+    var restored: RestoredState
+    var image: StateMachineImage
+}
+
+/// The log as the node uses it.
+typealias LogThreadLog = SegmentedLog<PosixFileSystem>
+
+/// Why a node does not start. Each says what to do.
+package enum NodeStartError: Error, CustomStringConvertible {
+    case directory(DataDirectoryError)
+    case log(LogError)
+    case store(StoreError)
+    /// The log and the database do not fit together.
+    case inconsistent(String)
+    case noInitialMembers(NodeID)
+
+    package var description: String {
+        switch self {
+        case .directory(let error): "\(error)"
+        case .log(let error): "\(error)"
+        case .store(let error): "\(error)"
+        case .inconsistent(let what): what
+        case .noInitialMembers(let id):
+            "cluster.initial_members does not name node \(id): list every first member as id=peer-address,client-address"
+        }
+    }
+}
+
+extension OpenedStorage {
+    init(_ configuration: NodeConfiguration, logger: Logger) throws(NodeStartError) {
+        let directory: OpenDataDirectory
+        do {
+            directory = try DataDirectory.open(
+                path: configuration.node.dataDirectory, expectedClusterID: configuration.cluster.id,
+                expectedNodeID: configuration.node.id)
+        } catch { throw .directory(error) }
+        let log: LogThreadLog
+        let recovered: RecoveredLog
+        do {
+            (log, recovered) = try SegmentedLog.open(
+                directory: directory.logDirectory, fileSystem: PosixFileSystem(),
+                options: directory.logOptions(configuration))
+        } catch { throw .log(error) }
+        if let tail = recovered.truncatedTail {
+            logger.notice("the end of the log was never acknowledged and was cut", metadata: ["tail": "\(tail)"])
+        }
+        let store: MetadataStore
+        let image: StateMachineImage
+        do {
+            store = try MetadataStore(path: directory.databasePath, options: StoreOptions())
+            image = try store.image()
+        } catch { throw .store(error) }
+        let restored = try restore(recovered, store: store, log: log, logger: logger)
+        self.init(directory: directory, log: log, store: store, restored: restored, image: image)
+    }
+}
+
+extension OpenDataDirectory {
+    fileprivate func logOptions(_ configuration: NodeConfiguration) -> LogOptions {
+        var options = logOptions
+        options.segmentBytes = configuration.raft.segmentBytes
+        return options
+    }
+}
+
+/// Fits the log to the database. The database may lag (the log replays), and it may be ahead after a crash between the
+/// installation of a snapshot and the reset of the log; then the log begins anew behind it.
+private func restore(
+    _ recovered: RecoveredLog, store: MetadataStore, log: LogThreadLog, logger: Logger
+) throws(NodeStartError) -> RestoredState {
+    let applied = store.applied
+    var recovered = recovered
+    switch LogFit(base: recovered.base, entries: recovered.entries, applied: applied) {
+    case .fits:
+        break
+    case .entriesAreMissing:
+        throw NodeStartError.inconsistent(
+            "the log begins after entry \(recovered.base.index) and the database ends at \(applied.index): entries are "
+                + "missing. Was the database replaced or deleted? Wipe the data directory and join the node again")
+    case .mustBeginAnew:
+        logger.notice("the database is ahead of the log; the log begins anew behind it", metadata: ["applied": "\(applied)"])
+        do { try log.write([Persist(sequence: 0, reset: applied)]) } catch { throw .log(error) }
+        recovered.base = applied
+        recovered.entries = []
+        recovered.hardState.raise(to: applied.term)
+    }
+    var configuration = Configuration.empty
+    if recovered.base.index > .zero {
+        // What the database knows is at least as new as the base; entries after the base say what came later.
+        guard let known = store.configuration else {
+            throw NodeStartError.inconsistent("the database knows no members, and the log no longer says who they are")
+        }
+        configuration = known
+    }
+    let restored = RestoredState(
+        hardState: recovered.hardState, base: recovered.base, entries: recovered.entries, applied: applied.index,
+        configuration: configuration)
+    if let problem = restored.problem() { throw NodeStartError.inconsistent(problem) }
+    return restored
+}
+
+/// Whether the data directory is this node's already. A foreign one is not, and `formatNode` says so.
+package func isFormatted(_ configuration: NodeConfiguration) -> Bool {
+    do {
+        let identity = try DataDirectory.identity(path: configuration.node.dataDirectory)
+        return identity.clusterID == configuration.cluster.id && identity.nodeID == configuration.node.id
+    } catch {
+        return false
+    }
+}
+
+/// Prepares a data directory: identity, and a log whose first entry names the first members, the same on each of them, so
+/// that membership lives in the log from the beginning.
+package func formatNode(_ configuration: NodeConfiguration, disk: DiskID) throws(NodeStartError) {
+    let members = configuration.cluster.initialMembers
+    guard members.isEmpty || members.contains(where: { $0.id == configuration.node.id }) else {
+        throw .noInitialMembers(configuration.node.id)
+    }
+    let path = configuration.node.dataDirectory
+    do {
+        try DataDirectory.format(
+            path: path, clusterID: configuration.cluster.id, nodeID: configuration.node.id, diskID: disk)
+    } catch { throw .directory(error) }
+    guard !members.isEmpty else { return }
+    let directory: OpenDataDirectory
+    do {
+        directory = try DataDirectory.open(
+            path: path, expectedClusterID: configuration.cluster.id, expectedNodeID: configuration.node.id)
+    } catch { throw .directory(error) }
+    do {
+        let (log, _) = try SegmentedLog.open(
+            directory: directory.logDirectory, fileSystem: PosixFileSystem(),
+            options: directory.logOptions(configuration))
+        try log.write([
+            Persist(
+                sequence: 0, entries: [firstEntry(members)], hardState: HardState(term: Term(1), vote: nil))
+        ])
+        log.close()
+    } catch { throw .log(error) }
+}
+
+private func firstEntry(_ members: [InitialMember]) -> Entry {
+    let configuration = Configuration(
+        voters: members.map {
+            // The disks of the others are not known yet when the first member is formatted.
+            Member(
+                id: $0.id, disk: .unknown, peerAddress: "\($0.peerAddress)", clientAddress: "\($0.clientAddress)")
+        })
+    return Entry(term: Term(1), index: LogIndex(1), kind: .configuration, payload: configuration.encoded())
+}

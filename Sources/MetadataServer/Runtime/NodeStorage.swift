@@ -1,0 +1,199 @@
+import Logging
+import MetadataModel
+import MetadataStore
+import NIOCore
+import RaftCore
+import RaftLog
+import Replica
+import Synchronization
+import Wire
+
+/// An answer of the reader thread, ready to be sent.
+enum EncodedAnswer: Sendable {
+    case reply(connection: UInt64, ByteBuffer)
+    case catchUp(watch: WatchKey, ChangePage)
+}
+
+/// The threads that block so that the node loop does not: log, apply, readers, and one for what takes long. Each hands its
+/// results to the loop, a batch at a time.
+final class NodeStorage: Sendable {
+    let restored: RestoredState
+    let image: StateMachineImage
+    let store: MetadataStore
+    let snapshotDirectory: String
+    let disk: DiskID
+
+    private enum LogJob: Sendable {
+        case write(Persist)
+        case compact(LogPosition)
+    }
+
+    private let logThread: BatchWorker<LogJob>
+    private let applyThread: BatchWorker<ApplyJob>
+    private let readThread: BatchWorker<ReadJob>
+    private let background: BatchWorker<@Sendable () -> Void>
+    let logMetrics: LogReading
+
+    init(opened: OpenedStorage, loop: any EventLoop) throws {
+        self.restored = opened.restored
+        self.image = opened.image
+        self.store = opened.store
+        self.snapshotDirectory = opened.directory.snapshotDirectory
+        self.disk = opened.directory.identity.diskID
+        let reading = LogReading()
+        self.logMetrics = reading
+        let outbox = Outbox(loop: loop)
+        self.outbox = outbox
+        let store = opened.store
+
+        let log = HandedOver(opened.log)
+        logThread = BatchWorker(name: "metad-log") { jobs in
+            NodeStorage.run(jobs, on: log.value, reading: reading, outbox: outbox)
+        }
+        self.held = HandedOver((log: opened.log, directory: opened.directory))
+        applyThread = BatchWorker(name: "metad-apply") { jobs in
+            for job in jobs {
+                let result = store.perform(job)
+                outbox.send { $0.finished(result) }
+            }
+        }
+        let reader = try store.makeReader()
+        readThread = BatchWorker(name: "metad-read") { jobs in
+            let answers = NodeStorage.answer(jobs, with: reader)
+            outbox.send { $0.answered(answers) }
+        }
+        background = BatchWorker(name: "metad-background") { jobs in
+            for job in jobs { job() }
+        }
+    }
+
+    private let outbox: Outbox
+    /// Closed when the threads have ended.
+    private let held: HandedOver<(log: LogThreadLog, directory: OpenDataDirectory)>
+
+    func connect(to node: NIOLoopBound<Node>) { outbox.connect(node) }
+
+    var applyDepth: Int { applyThread.depth }
+    var readDepth: Int { readThread.depth }
+
+    func write(_ persist: Persist) { logThread.submit(.write(persist)) }
+    func compactLog(to position: LogPosition) { logThread.submit(.compact(position)) }
+    func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }
+    func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
+    func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
+
+    func checkpoint() {
+        let store = store
+        background.submit { [outbox] in
+            let result = Result { () throws(StoreError) in try store.checkpoint() }
+            outbox.send { $0.checkpointed(result) }
+        }
+    }
+
+    /// Runs `work` where it may take long and block, then `done` on the node loop.
+    func inBackground<Value: Sendable>(
+        _ work: @escaping @Sendable () -> Value, then done: @escaping @Sendable (Node, Value) -> Void
+    ) {
+        background.submit { [outbox] in
+            let value = work()
+            outbox.send { done($0, value) }
+        }
+    }
+
+    /// Finishes what was handed over and ends the threads. Blocks; not on the loop.
+    func stop() throws(StoreError) {
+        logThread.stop()
+        applyThread.stop()
+        readThread.stop()
+        background.stop()
+        held.value.log.close()
+        defer { held.value.directory.close() }
+        try store.close()
+    }
+
+    private static func run(
+        _ jobs: [LogJob], on log: LogThreadLog, reading: LogReading, outbox: Outbox
+    ) {
+        // One sync for all writes up to a compaction, which is rare.
+        var pending: [Persist] = []
+        func sync() {
+            guard let last = pending.last else { return }
+            do throws(LogError) {
+                try log.write(pending)
+                reading.update(log.metrics)
+                outbox.send { $0.persisted(.success(last.sequence)) }
+            } catch {
+                outbox.send { $0.persisted(.failure(error)) }
+            }
+            pending.removeAll()
+        }
+        for job in jobs {
+            switch job {
+            case .write(let persist):
+                pending.append(persist)
+            case .compact(let position):
+                sync()
+                let result = Result { () throws(LogError) in try log.compact(to: position) }
+                outbox.send { $0.compacted(result) }
+            }
+        }
+        sync()
+    }
+
+    private static func answer(
+        _ jobs: [ReadJob], with reader: MetadataReader
+    ) -> Result<[EncodedAnswer], StoreError> {
+        Result { () throws(StoreError) in
+            let answers = try reader.answer(jobs.map(\.query))
+            return zip(jobs, answers.results).map { job, result in
+                switch job.purpose {
+                case .reply(let connection, let request):
+                    var buffer = ByteBufferAllocator().buffer(capacity: 256)
+                    ClientResponseFrame(
+                        id: request, response: .read(result, appliedIndex: answers.applied.index.rawValue)
+                    ).encode(into: &buffer)
+                    return .reply(connection: connection, buffer)
+                case .catchUp(let key):
+                    guard case .changes(let page) = result else {
+                        preconditionFailure("a query for changes was answered with \(result)")
+                    }
+                    return .catchUp(watch: key, page)
+                }
+            }
+        }
+    }
+}
+
+/// A value on its way to the one thread that uses it from then on.
+///
+/// Unchecked because the compiler cannot see the hand-over: whoever makes one uses the value no more until that thread has
+/// ended, and `BatchWorker.stop` waits for the end.
+struct HandedOver<Value>: @unchecked Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+}
+
+/// The way from the workers to the node loop.
+final class Outbox: Sendable {
+    private let loop: any EventLoop
+    private let node = Mutex<NIOLoopBound<Node>?>(nil)
+
+    init(loop: any EventLoop) { self.loop = loop }
+
+    func connect(_ node: NIOLoopBound<Node>) { self.node.withLock { $0 = node } }
+
+    func send(_ deliver: @escaping @Sendable (Node) -> Void) {
+        loop.execute {
+            if let node = self.node.withLock({ $0 }) { deliver(node.value) }
+        }
+    }
+}
+
+/// The log's figures, readable from any thread.
+final class LogReading: Sendable {
+    private let latest = Mutex(LogMetrics())
+
+    func update(_ metrics: LogMetrics) { latest.withLock { $0 = metrics } }
+    var metrics: LogMetrics { latest.withLock { $0 } }
+}

@@ -1,0 +1,136 @@
+import Foundation
+import MetadataModel
+import NIOCore
+import RaftCore
+import Synchronization
+import Wire
+
+/// What the node loop says of itself, four times a second.
+struct NodeReading: Sendable {
+    var status: NodeStatus
+    var lastIndex: UInt64
+    var syncedIndex: UInt64
+    var peers: [PeerProgress]
+    var linksUp: [NodeID]
+    var sinceCommit: TimeAmount
+    var sinceLeaderContact: UInt64?
+    var isStopping: Bool
+    var leadershipChanges: UInt64
+    var openWrites: Int
+    var openReads: Int
+    var connections: Int
+    var watches: Int
+    var brokers: [Broker]
+    var voters: Int
+}
+
+/// The latest reading, for probes and metrics on other threads. Whoever asks never waits for the node loop; a loop that has
+/// stopped turning shows by the age of its reading.
+final class PublishedState: HealthSource {
+    /// A loop that said nothing for this long does not turn.
+    static let silenceMax: TimeAmount = .seconds(5)
+
+    private struct Latest {
+        var reading: NodeReading?
+        var at = NIODeadline.now()
+        var failure: String?
+    }
+
+    private let latest = Mutex(Latest())
+    private let nodeID: NodeID
+    private let clusterID: String
+    private let dataDirectory: String
+    private let disk = Mutex((at: NIODeadline.uptimeNanoseconds(0), sizes: DirectorySizes()))
+
+    init(nodeID: NodeID, clusterID: String, dataDirectory: String) {
+        self.nodeID = nodeID
+        self.clusterID = clusterID
+        self.dataDirectory = dataDirectory
+    }
+
+    func update(_ reading: NodeReading) {
+        latest.withLock {
+            $0.reading = reading
+            $0.at = .now()
+        }
+    }
+
+    func failed(_ reason: String) { latest.withLock { $0.failure = reason } }
+
+    var reading: NodeReading? { latest.withLock { $0.reading } }
+
+    func snapshot() -> NodeHealth {
+        let (reading, at, failure) = latest.withLock { ($0.reading, $0.at, $0.failure) }
+        var failures: [String] = []
+        if let failure { failures.append(failure) }
+        let silence = NIODeadline.now() - at
+        if silence > PublishedState.silenceMax {
+            failures.append("the node loop has not turned for \(silence.nanoseconds / 1_000_000_000) s")
+        }
+        guard let reading else {
+            return NodeHealth(
+                nodeID: nodeID, clusterID: clusterID, failures: failures, notReadyReasons: ["the node is starting"])
+        }
+        let sizes = directorySizes()
+        return NodeHealth(
+            nodeID: nodeID, clusterID: clusterID, failures: failures,
+            notReadyReasons: reading.status.healthy ? [] : [reading.status.detail], raft: raft(reading),
+            store: NodeHealth.Store(
+                version: reading.status.version.rawValue, databaseBytes: sizes.database, logBytes: sizes.log,
+                freeBytes: sizes.free,
+                suspendedReason: reading.status.healthy || reading.status.leader == nil || reading.isStopping
+                    ? nil : reading.status.detail))
+    }
+
+    private func raft(_ reading: NodeReading) -> NodeHealth.Raft {
+        NodeHealth.Raft(
+            role: NodeHealth.Role(rawValue: reading.status.role) ?? .none, term: Term(reading.status.term),
+            leader: reading.status.leader.map { NodeID($0.nodeID) },
+            commitIndex: LogIndex(reading.status.commitIndex), appliedIndex: LogIndex(reading.status.appliedIndex),
+            lastLogIndex: LogIndex(reading.lastIndex),
+            peers: reading.peers.map {
+                NodeHealth.Peer(
+                    id: $0.id, matchIndex: $0.match,
+                    lagEntries: reading.lastIndex > $0.match.rawValue ? reading.lastIndex - $0.match.rawValue : 0,
+                    isActive: $0.isActive)
+            },
+            sinceLastCommit: .nanoseconds(reading.sinceCommit.nanoseconds))
+    }
+
+    /// Asks the file system at most once a second, however often probes come.
+    func directorySizes() -> DirectorySizes {
+        disk.withLock { known in
+            if NIODeadline.now() - known.at > .seconds(1) {
+                known = (.now(), DirectorySizes(of: dataDirectory))
+            }
+            return known.sizes
+        }
+    }
+}
+
+/// How much room the data directory takes and how much is left.
+struct DirectorySizes: Sendable {
+    var database: UInt64 = 0
+    var log: UInt64 = 0
+    var free: UInt64 = 0
+
+    init() {}
+
+    init(of directory: String) {
+        let manager = FileManager.default
+        guard let walk = manager.enumerator(atPath: directory) else { return }
+        for case let path as String in walk {
+            guard let size = walk.fileAttributes?[.size] as? NSNumber,
+                walk.fileAttributes?[.type] as? FileAttributeType == .typeRegular
+            else { continue }
+            if path.contains(".sqlite") { database += size.uint64Value } else { log += size.uint64Value }
+        }
+        do {
+            let attributes = try manager.attributesOfFileSystem(forPath: directory)
+            free = (attributes[.systemFreeSize] as? NSNumber)?.uint64Value ?? 0
+        } catch {
+            // The directory is gone; the node will say so with its next write.
+            free = 0
+        }
+    }
+}

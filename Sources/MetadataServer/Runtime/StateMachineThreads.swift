@@ -1,0 +1,107 @@
+import MetadataModel
+import MetadataStore
+import NIOCore
+import RaftCore
+import RaftLog
+import Replica
+import Wire
+
+/// What the apply thread is asked for.
+enum ApplyJob: Sendable {
+    case apply([Entry])
+    case install(path: String, IncomingSnapshot)
+}
+
+/// What the apply thread answers.
+enum ApplyResult: Sendable {
+    case applied(AppliedReport, events: [ChangeEvent], digest: UInt64)
+    case installed(StateMachineImage, digest: UInt64, IncomingSnapshot)
+    case installFailed(StoreError, IncomingSnapshot)
+    /// Nothing was changed; the same batch is tried again after a pause.
+    case suspended(StoreError, retry: [Entry])
+    case failed(StoreError)
+}
+
+/// A question for the reader thread.
+struct ReadJob: Sendable {
+    enum Purpose: Sendable {
+        /// Answer the client.
+        case reply(connection: UInt64, request: UInt64)
+        /// Feed a watch from the change feed on disk.
+        case catchUp(watch: WatchKey)
+    }
+
+    var purpose: Purpose
+    var query: Query
+}
+
+struct ReadAnswer: Sendable {
+    var purpose: ReadJob.Purpose
+    var result: QueryResult
+    var applied: LogPosition
+}
+
+extension MetadataStore {
+    /// The part of the apply thread that decides nothing: one job in, one result out.
+    func perform(_ job: ApplyJob) -> ApplyResult {
+        switch job {
+        case .apply(let entries):
+            do throws(StoreError) {
+                let batch = try apply(entries)
+                return .applied(AppliedReport(batch), events: batch.events, digest: batch.digest)
+            } catch {
+                if case .diskFull = error { return .suspended(error, retry: entries) }
+                return .failed(error)
+            }
+        case .install(let path, let snapshot):
+            do throws(StoreError) {
+                _ = try installSnapshot(from: path)
+                return .installed(try image(), digest: digest, snapshot)
+            } catch {
+                return .installFailed(error, snapshot)
+            }
+        }
+    }
+
+    /// The state machine as the replica needs to know it.
+    func image() throws(StoreError) -> StateMachineImage {
+        let reader = try makeReader()
+        var brokers: [Broker] = []
+        while true {
+            let answer = try reader.answer([.brokers(after: brokers.last?.id, limit: Limits.pageItemsMax)])
+            guard case .brokers(let page)? = answer.results.first else {
+                preconditionFailure("a list of brokers was answered with \(answer.results)")
+            }
+            brokers += page.items
+            if !page.hasMore { break }
+        }
+        try reader.close()
+        return StateMachineImage(
+            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: brokers)
+    }
+}
+
+extension AppliedReport {
+    init(_ batch: AppliedBatch) {
+        var brokers: [BrokerID: Broker] = [:]
+        var removed: Set<BrokerID> = []
+        for event in batch.events {
+            for change in event.changes {
+                switch change {
+                case .brokerChanged(let broker):
+                    brokers[broker.id] = broker
+                    removed.remove(broker.id)
+                case .brokerRemoved(let id):
+                    brokers[id] = nil
+                    removed.insert(id)
+                case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
+                    continue
+                }
+            }
+        }
+        self.init(
+            applied: batch.applied, version: batch.version, logTimeMilliseconds: batch.logTimeMilliseconds,
+            outcomes: batch.outcomes.map { Outcome(index: $0.index, outcome: $0.outcome) },
+            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted())
+    }
+}

@@ -1,0 +1,133 @@
+import ArgumentParser
+import Foundation
+import Logging
+import MetadataServer
+import RaftCore
+import ServiceLifecycle
+import Telemetry
+import UnixSignals
+
+/// A node of the metadata quorum.
+@main
+struct Metad: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "metad", abstract: "A node of a StreamBus metadata quorum.",
+        subcommands: [Run.self, Format.self, CheckConfig.self], defaultSubcommand: Run.self)
+}
+
+/// Exit codes after sysexits.h, so that a supervisor can tell what is worth a restart.
+enum ProcessExit {
+    /// The configuration is wrong: restarting does not help.
+    static let configuration = ExitCode(78)
+    /// Something outside of the program failed; the reason is the last line logged.
+    static let failure = ExitCode(70)
+}
+
+struct ConfigurationOptions: ParsableArguments {
+    @Option(help: "The node's settings (YAML). Environment variables METAD_… and --set go before it.")
+    var config: String
+
+    @Option(name: .customLong("set"), help: "One setting, as key=value; may be given several times.")
+    var overrides: [String] = []
+
+    func load() async throws -> NodeConfiguration {
+        var values: [String: String] = [:]
+        for text in overrides {
+            guard let equals = text.firstIndex(of: "=") else {
+                throw ValidationError("--set takes key=value, not “\(text)”")
+            }
+            values[String(text[..<equals])] = String(text[text.index(after: equals)...])
+        }
+        do {
+            return try await NodeConfiguration.load(file: config, overrides: values)
+        } catch {
+            complain("\(error)")
+            throw ProcessExit.configuration
+        }
+    }
+}
+
+/// One clear line (or several, if there are several problems) where a person looks.
+func complain(_ text: String) {
+    FileHandle.standardError.write(Data("metad: \(text)\n".utf8))
+}
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run the node until it is told to stop.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try await options.load()
+        let logs: LogPipeline
+        do {
+            logs = try LogPipeline(
+                format: configuration.logging.format, level: configuration.logging.level,
+                output: configuration.logging.output, nodeID: "\(configuration.node.id)")
+        } catch {
+            complain("\(error)")
+            throw ProcessExit.configuration
+        }
+        logs.bootstrap()
+        defer { _ = logs.writer.flush() }
+        let logger = logs.logger("node")
+        for notice in configuration.notices { logger.notice("\(notice)") }
+        let registry = MetricsRegistry()
+        logs.register(in: registry)
+        do {
+            let node = try MetadataNode(configuration, registry: registry, logger: logger)
+            let servers = HTTPServers(
+                configuration: configuration, health: node.health, registry: registry, logger: logs.logger("http"))
+            var services: [ServiceGroupConfiguration.ServiceConfiguration] = servers.services.map {
+                .init(service: $0)
+            }
+            services.append(.init(service: node, successTerminationBehavior: .gracefullyShutdownGroup))
+            var group = ServiceGroupConfiguration(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logs.logger("lifecycle"))
+            group.maximumGracefulShutdownDuration = configuration.resilience.timeouts.shutdown
+            try await ServiceGroup(configuration: group).run()
+        } catch {
+            logger.critical("the node ends", metadata: ["error": "\(error)"])
+            complain("\(error)")
+            throw ProcessExit.failure
+        }
+    }
+}
+
+struct Format: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prepare the data directory of a node: its identity and the first members.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Flag(help: "Succeed without a change when the directory is this node's already.")
+    var ifNeeded = false
+
+    func run() async throws {
+        let configuration = try await options.load()
+        if ifNeeded, isFormatted(configuration) { return }
+        var generator = SystemRandomNumberGenerator()
+        do {
+            try formatNode(configuration, disk: DiskID(high: generator.next(), low: generator.next()))
+        } catch {
+            complain("\(error)")
+            throw ProcessExit.configuration
+        }
+        print(
+            "formatted \(configuration.node.dataDirectory) for node \(configuration.node.id) of cluster "
+                + configuration.cluster.id)
+    }
+}
+
+struct CheckConfig: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check-config", abstract: "Check the settings and say all that is wrong with them.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try await options.load()
+        for notice in configuration.notices { print("notice: \(notice)") }
+        print("ok: node \(configuration.node.id) of cluster \(configuration.cluster.id)")
+    }
+}
