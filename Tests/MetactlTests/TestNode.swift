@@ -29,10 +29,11 @@ final class TestNode: Sendable {
         var feed = ChangeFeed(eventsMax: 1_000)
         var index: UInt64 = 0
         var watchers: [Watcher] = []
+        var mood: Mood
+        var term: UInt64 = 3
     }
 
-    private let state = Mutex(State())
-    private let mood: Mood
+    private let state: Mutex<State>
     private let channel: any Channel
 
     /// Nodes listen on a port that the system chooses, for as long as `body` runs.
@@ -51,7 +52,7 @@ final class TestNode: Sendable {
     }
 
     private init(_ mood: Mood) async throws {
-        self.mood = mood
+        state = Mutex(State(mood: mood))
         let box = Box()
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
@@ -101,8 +102,23 @@ final class TestNode: Sendable {
         }
     }
 
-    private var leader: LeaderHint? {
-        mood == .hasNoLeader ? nil : LeaderHint(nodeID: 1, address: endpoint, term: 3)
+    private var mood: Mood { state.withLock { $0.mood } }
+
+    /// The node loses its leader.
+    func loseLeader() { state.withLock { $0.mood = .hasNoLeader } }
+
+    /// The node leads again, in the next term.
+    func win() {
+        state.withLock { state in
+            state.mood = .answers
+            state.term += 1
+        }
+    }
+
+    private var leader: LeaderHint? { state.withLock { leader($0) } }
+
+    private func leader(_ state: State) -> LeaderHint? {
+        state.mood == .hasNoLeader ? nil : LeaderHint(nodeID: 1, address: endpoint, term: state.term)
     }
 
     private var members: [MemberAddress] {
@@ -183,12 +199,12 @@ final class TestNode: Sendable {
 
     private func status() -> NodeStatus {
         state.withLock { state in
-            NodeStatus(
-                clusterID: "test", nodeID: 1, role: mood == .hasNoLeader ? "candidate" : "leader", term: 3,
-                leader: leader,
-                commitIndex: state.index, appliedIndex: state.index, version: state.machine.version,
-                digest: state.machine.digest, healthy: mood != .hasNoLeader,
-                detail: mood == .hasNoLeader ? "no leader" : "", members: members)
+            let isLost = state.mood == .hasNoLeader
+            return NodeStatus(
+                clusterID: "test", nodeID: 1, role: isLost ? "candidate" : "leader", term: state.term,
+                leader: leader(state), commitIndex: state.index, appliedIndex: state.index,
+                version: state.machine.version, digest: state.machine.digest, healthy: !isLost,
+                detail: isLost ? "no leader" : "", members: members)
         }
     }
 }

@@ -9,7 +9,10 @@ struct FailoverRunner {
     var meter: GapMeter
     /// Asks the nodes how they are; not one of the writers' clients.
     var monitor: MetadataClient
-    var processes: NodeProcesses
+    /// Ends the process of a node at once.
+    var kill: (UInt64) async throws -> Void
+    /// Has it started again, or leaves that to whoever supervises it.
+    var start: (UInt64) async throws -> Void
     /// How long writes flow before a kill, so that the gap begins under load.
     var settle: Duration
     /// How long a round is observed after the kill, at least.
@@ -46,13 +49,6 @@ struct FailoverRunner {
         return (results, errors)
     }
 
-    /// Throws unless every node can be killed: better before the first one is.
-    func check() async throws {
-        for node in StatusReport(await monitor.nodeStatuses(timeout: FailoverRunner.statusTimeout)).nodes {
-            if let id = node.id { try processes.check(id) }
-        }
-    }
-
     private func runRounds() async throws -> [FailoverRound] {
         var results: [FailoverRound] = []
         for round in 1...rounds {
@@ -71,12 +67,12 @@ struct FailoverRunner {
         }
         meter.begin(at: clock.now)
         let killed = clock.now
-        try await processes.kill(leader.node)
+        try await kill(leader.node)
         try await waitForWrites(since: killed, round: round)
         let gap = meter.longest(at: clock.now)
         let writes = meter.successes
         let successor = try await waitForSuccessor(of: leader, round: round)
-        try await processes.start(leader.node)
+        try await start(leader.node)
         return FailoverRound(
             round: round, killedNode: leader.node, newLeader: successor.node, newTerm: successor.term,
             gapMs: Numbers.rounded(gap.inMilliseconds), writes: writes)
@@ -93,6 +89,8 @@ struct FailoverRunner {
 
     /// Until the round was observed for long enough and writes succeed again.
     private func waitForWrites(since killed: ContinuousClock.Instant, round: Int) async throws {
+        // Shorter, and the writes before the kill would pass for fresh ones.
+        let observation = max(observation, FailoverRunner.freshness * 2)
         while true {
             try await pump(for: FailoverRunner.pause)
             let now = clock.now

@@ -45,13 +45,17 @@ struct BenchFailoverCommand: PrintingCommand {
                         first: index, stride: connections, succeeded: { meter.succeeded(at: $0) },
                         operation: client.writing(workload))
                 }
+                let processes = NodeProcesses(
+                    pidDirectory: pidDir, killCommand: killCommand, startCommand: startCommand)
+                // Better before the first node is killed than in the middle.
+                for node in StatusReport(await monitor.nodeStatuses(timeout: global.nodeTimeout)).nodes {
+                    if let id = node.id { try processes.check(id) }
+                }
                 let runner = FailoverRunner(
                     rounds: rounds, clients: writers, lanes: lanes, meter: meter, monitor: monitor,
-                    processes: NodeProcesses(
-                        pidDirectory: pidDir, killCommand: killCommand, startCommand: startCommand),
+                    kill: { try await processes.kill($0) }, start: { try await processes.start($0) },
                     settle: settle.duration, observation: observe.duration, recovery: recovery.duration,
                     grace: global.timeout + .seconds(1), console: global.console)
-                try await runner.check()
                 try await clients[0].prepare(workload)
                 let (results, errors) = try await runner.run()
                 if !load.keepKeys { try await clients[0].cleanUp(workload) }
