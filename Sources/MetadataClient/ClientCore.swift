@@ -88,7 +88,11 @@ final class ClientCore {
         case .connect(let connection, let endpoint): connect(connection, endpoint)
         case .send(let connection, let frame):
             guard let handler = handler(for: connection) else { return }
-            if handler.enqueue(frame) { unflushed.append(handler) }
+            do {
+                if try handler.enqueue(frame) { unflushed.append(handler) }
+            } catch {
+                machine.unsendable(connection, frame.id, reason: "\(error)")
+            }
         case .disconnect(let connection):
             guard let handler = handler(for: connection) else { return }
             handlers[connection.node.index] = nil

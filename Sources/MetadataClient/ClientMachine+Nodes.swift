@@ -50,6 +50,17 @@ extension ClientMachine {
         drop(connection, reason: "protocol violation: \(what)", now: now)
     }
 
+    /// A request was not sent after all, since no frame can carry it.
+    mutating func unsendable(_ connection: ConnectionID, _ requestID: CallID, reason: String) {
+        if let watch = watchRequests[requestID] {
+            return endWatch(watch, delivering: [], failure: CallFailure(.invalidRequest, .definite, reason))
+        }
+        let id = retries[requestID] ?? requestID
+        guard let call = calls[id] else { return }
+        let isOpen = call.hasEffect && call.mayHaveHappened
+        fail(id, CallFailure(.invalidRequest, isOpen ? .indefinite : .definite, reason))
+    }
+
     mutating func writabilityChanged(_ connection: ConnectionID, isWritable: Bool) {
         guard nodes[connection.node.index].ready?.connection == connection else { return }
         nodes[connection.node.index].updateReady { $0.isWritable = isWritable }

@@ -51,9 +51,7 @@ extension ClientMachine {
             return
         }
         if search == nil {
-            search = Search(
-                since: now, nextRound: now,
-                backoff: Backoff(base: options.retry.leaderSearchBase, cap: options.retry.leaderSearchCap))
+            search = Search(since: now, newsAt: now, nextRound: now)
         }
         searchRound(now: now)
     }
@@ -61,15 +59,14 @@ extension ClientMachine {
     /// The leader is gone, or denies: everybody is asked now, however long the pause was going to be.
     mutating func searchAtOnce(now: NIODeadline) {
         search?.nextRound = now
-        search?.backoff.reset()
+        search?.newsAt = now
     }
 
     /// One round of asking, when it is due.
     mutating func searchRound(now: NIODeadline) {
         guard var current = search, current.nextRound <= now else { return }
         current.rounds += 1
-        let pause = TimeAmount(current.backoff.next(using: &random))
-        current.nextRound = now + max(pause, ClientMachine.searchPauseMin)
+        current.nextRound = now + searchPause(elapsed: now - current.newsAt)
         search = current
         if current.rounds % ClientMachine.searchRoundsUntilForgotten == 0 { leader.forget() }
         let isFresh = nodes.allSatisfy { $0.connection == nil && $0.problem == nil }
@@ -79,6 +76,13 @@ extension ClientMachine {
         } else {
             askAround(now: now)
         }
+    }
+
+    /// Half of it fixed, half random, so that a crowd of clients spreads.
+    private mutating func searchPause(elapsed: TimeAmount) -> TimeAmount {
+        let grown = Duration.nanoseconds(elapsed.nanoseconds / Int64(ClientMachine.searchPauseDivisor))
+        let bound = min(options.retry.leaderSearchCap, max(options.retry.leaderSearchBase, grown))
+        return TimeAmount(bound / 2 + Backoff.random(upTo: bound / 2, using: &random))
     }
 
     /// What keeps calls from being served, for the detail of errors.

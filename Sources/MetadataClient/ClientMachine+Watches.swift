@@ -133,7 +133,7 @@ extension ClientMachine {
         }
     }
 
-    private mutating func endWatch(_ id: CallID, delivering events: [WatchEvent], failure: CallFailure?) {
+    mutating func endWatch(_ id: CallID, delivering events: [WatchEvent], failure: CallFailure?) {
         guard var watch = watches.removeValue(forKey: id) else { return }
         detach(&watch, tellNode: false)
         unplacedWatches.remove(id)

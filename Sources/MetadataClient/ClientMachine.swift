@@ -33,9 +33,10 @@ struct ClientMachine: Sendable {
     /// The client needs a node that it is not connected to, and asks around.
     struct Search: Sendable {
         let since: NIODeadline
+        /// When there was news last: what the pauses grow from.
+        var newsAt: NIODeadline
         var nextRound: NIODeadline
         var rounds = 0
-        var backoff: Backoff
     }
 
     let options: MetadataClient.Options
@@ -221,8 +222,9 @@ struct ClientMachine: Sendable {
     static let leaderlessProbeInterval = TimeAmount.milliseconds(250)
     /// After this many fruitless rounds of asking, what was known of terms is forgotten.
     static let searchRoundsUntilForgotten = 32
-    /// Two rounds of asking for the leader are at least this far apart.
-    static let searchPauseMin = TimeAmount.milliseconds(10)
+    /// The pause between two rounds of asking for the leader is this part of the time that the search has taken so far:
+    /// finding it adds little to an election however long that takes, and the load falls off as the search goes on.
+    static let searchPauseDivisor = 4
     /// Calls that were slow are looked for this often.
     static let slowSweepInterval = TimeAmount.milliseconds(100)
     /// A request that is tried again at the same node without its having named a time waits about this long.

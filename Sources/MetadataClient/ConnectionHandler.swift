@@ -23,14 +23,11 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: From the core
 
-    /// Adds a frame to the batch. Answers whether it is the first: then `flush` has to follow.
-    func enqueue(_ frame: ClientRequestFrame) -> Bool {
+    /// Adds a frame to the batch, or nothing when it cannot be sent. Answers whether it is the first: then `flush` has to
+    /// follow.
+    func enqueue(_ frame: ClientRequestFrame) throws(WireError) -> Bool {
         let isFirst = outbound.readableBytes == 0
-        do {
-            try frame.encode(into: &outbound)
-        } catch {
-            close(because: "a request cannot be sent: \(error)")
-        }
+        try frame.encode(into: &outbound)
         return isFirst
     }
 

@@ -8,7 +8,7 @@ import Wire
 
 /// A broker's (or a tool's) access to the metadata quorum.
 ///
-/// Make one for the process and share it: it finds the leader from any of its endpoints, keeps one connection to each node
+/// Make one for the process, share it, and keep it for as long as calls and watches are to go on: it finds the leader from any of its endpoints, keeps one connection to each node
 /// that it needs, pipelines all calls, and retries by itself until the deadline of each call. Calls may be made from any
 /// task. Writes are carried out once: they travel in a session and the cluster recognizes retries (Diss. §6.3). It
 /// connects with the first call.

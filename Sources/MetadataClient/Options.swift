@@ -38,9 +38,9 @@ extension MetadataClient {
         public var backoffBase: Duration = .milliseconds(50)
         /// The bound never exceeds this.
         public var backoffCap: Duration = .seconds(1)
-        /// The bound of the wait between two rounds in which all nodes are asked for the leader, at first.
-        public var leaderSearchBase: Duration = .milliseconds(25)
-        /// And at last.
+        /// The longest pause between two rounds in which all nodes are asked for the leader, at first.
+        public var leaderSearchBase: Duration = .milliseconds(20)
+        /// And when the search has taken some time.
         public var leaderSearchCap: Duration = .milliseconds(250)
         /// Retries of overloaded or failing nodes that may be made at once; refilled by calls (a tenth each) and time
         /// (one a second).

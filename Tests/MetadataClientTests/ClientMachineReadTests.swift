@@ -152,6 +152,20 @@ struct ClientMachineReadTests {
         #expect(harness.readOutcome(id) == .success(summary))
     }
 
+    @Test("a request that no frame can carry fails alone: its connection and the other calls go on")
+    func unsendable() throws {
+        let harness = MachineHarness()
+        let connection = try #require(harness.bringUp(leader: 1))
+        let id = harness.read()
+        let other = harness.read()
+        let request = try #require(harness.takeRead())
+        harness.machine.unsendable(request.connection, request.frame.id, reason: "too large")
+        harness.advance(.milliseconds(10))
+        #expect(harness.readOutcome(id) == .failure(CallFailure(.invalidRequest, .definite, "too large")))
+        #expect(harness.readOutcome(other) == nil)
+        #expect(harness.machine.leaderLink?.connection == connection)
+    }
+
     @Test("a cancelled call ends at once; a write that was sent is indefinite")
     func cancel() throws {
         let harness = MachineHarness()
