@@ -155,22 +155,33 @@ extension Rule {
 extension String {
     var trimmed: String { String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
 
-    /// Whether the word stands there by itself.
+    /// Whether the word stands there by itself. Compares bytes in place: this runs for every line and word there is.
     func hasWord(_ word: String) -> Bool {
-        let text = Array(utf8)
-        let wanted = Array(word.utf8)
-        guard let first = wanted.first, text.count >= wanted.count else { return false }
-        return (0...(text.count - wanted.count)).contains { start in
-            text[start] == first && text[start..<(start + wanted.count)].elementsEqual(wanted)
-                && !(start > 0 && text[start - 1].isWordPart)
-                && !(start + wanted.count < text.count && text[start + wanted.count].isWordPart)
+        var (line, word) = (self, word)
+        return line.withUTF8 { text in
+            word.withUTF8 { wanted in
+                guard let first = wanted.first, text.count >= wanted.count else { return false }
+                for start in 0...(text.count - wanted.count) where text[start] == first {
+                    let end = start + wanted.count
+                    if text[start..<end].elementsEqual(wanted), start == 0 || !text[start - 1].isWordPart,
+                        end == text.count || !text[end].isWordPart
+                    {
+                        return true
+                    }
+                }
+                return false
+            }
         }
     }
 }
 
 extension UInt8 {
     fileprivate var isWordPart: Bool {
-        let character = Character(Unicode.Scalar(self))
-        return self < 0x80 && (character.isLetter || character.isNumber || character == "_")
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
     }
 }

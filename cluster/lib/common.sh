@@ -17,6 +17,8 @@ cd "$root"
     nodes=(1 2 3)
     demo_brokers=(1 2 3)
     build_packages=(libsqlite3-dev zlib1g-dev)
+    # SwiftPM fetches the dependencies with git, which a bare machine need not have.
+    if ! command -v git >/dev/null; then build_packages+=(git ca-certificates); fi
 }
 
 say() { printf '%s\n' "$*"; }
