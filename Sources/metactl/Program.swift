@@ -30,7 +30,7 @@ enum Program {
             return report(failure, on: console)
         } catch let error as MetadataError {
             return report(CommandFailure(error), on: console)
-        } catch let error as CocoaError where error.code == .fileWriteUnknown && isBrokenPipe(error) {
+        } catch is OutputClosed {
             // The reader of our output has seen enough: `metactl watch | head`.
             return .done
         } catch {
@@ -70,10 +70,6 @@ enum Program {
         } catch {
             return false
         }
-    }
-
-    private static func isBrokenPipe(_ error: CocoaError) -> Bool {
-        (error.underlying as? POSIXError)?.code == .EPIPE
     }
 
     /// What the arguments ask for, as far as it can be told before they are parsed: a usage error is JSON too then.

@@ -189,6 +189,26 @@ struct ProcessTests {
         }
     }
 
+    @Test("a reader that leaves early is no failure, as in metactl watch | head")
+    func closedOutput() async throws {
+        try await TestNode.run { node in
+            let process = Process()
+            process.executableURL = ProcessTests.program
+            process.arguments = ["status", "--endpoints", node.endpoint]
+            let pipe = Pipe()
+            try pipe.fileHandleForReading.close()
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = pipe
+            let ended = AsyncStream<(Process.TerminationReason, Int32)>.makeStream()
+            process.terminationHandler = { ended.continuation.yield(($0.terminationReason, $0.terminationStatus)) }
+            try process.run()
+            var ends = ended.stream.makeAsyncIterator()
+            let end = try #require(await ends.next())
+            #expect(end.0 == .exit)
+            #expect(end.1 == 0)
+        }
+    }
+
     /// What arrives until `text` has come, or until the end.
     private func read(_ file: FileHandle, until text: String?) async -> String {
         await withCheckedContinuation { continuation in

@@ -52,6 +52,15 @@ struct Console: Sendable {
 
     static func write(_ text: String, to file: FileHandle) throws {
         guard !text.isEmpty else { return }
-        try file.write(contentsOf: Data((text + "\n").utf8))
+        do {
+            try file.write(contentsOf: Data((text + "\n").utf8))
+        } catch {
+            let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+            guard let cause, cause.domain == NSPOSIXErrorDomain, cause.code == Int(EPIPE) else { throw error }
+            throw OutputClosed()
+        }
     }
 }
+
+/// Nobody reads our output any more. The networking library has the signal for it ignored, so it arrives as an error.
+struct OutputClosed: Error {}
