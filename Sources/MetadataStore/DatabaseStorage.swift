@@ -4,7 +4,7 @@ import MetadataSchema
 /// The rows of the state machine in SQLite: what `decide` sees and what its changes are written to.
 ///
 /// It lives on the one connection that writes. Inside an open transaction it reads what earlier commands of the batch
-/// wrote. A few small and often asked things are held in memory beside the rows: brokers, loads, totals. After a
+/// wrote. A few small and often asked things are held in memory beside the rows: brokers, loads, totals, recent topics. After a
 /// transaction that was rolled back they are stale, so this object is thrown away and loaded anew.
 final class DatabaseStorage: MetadataStorage {
     typealias Failure = StoreError
@@ -17,6 +17,7 @@ final class DatabaseStorage: MetadataStorage {
     private var loads: [BrokerID: BrokerLoad]
     /// Whose loads differ from their rows; written once per batch.
     private var touchedLoads: Set<BrokerID> = []
+    private var topics = TopicCache()
     private var level: UInt32
     private var counts: MetadataTotals
     private(set) var configCount: Int
@@ -57,6 +58,11 @@ final class DatabaseStorage: MetadataStorage {
         case .topic(let before, let after):
             try writer.writeTopic(before: before, after: after)
             counts.topics += step(before, after)
+            if let after {
+                topics.put(after)
+            } else if let before {
+                topics.remove(before)
+            }
         case .partition(let before, let after):
             try writer.writePartition(before: before, after: after)
             counts.partitions += step(before, after)
@@ -128,8 +134,20 @@ final class DatabaseStorage: MetadataStorage {
         loads.values.filter { $0.replicas > 0 || $0.leaders > 0 }.sorted { $0.id < $1.id }
     }
 
-    func topic(_ id: TopicID) throws(StoreError) -> Topic? { try reader.topic(id) }
-    func topic(named name: String) throws(StoreError) -> Topic? { try reader.topic(named: name) }
+    func topic(_ id: TopicID) throws(StoreError) -> Topic? {
+        if let known = topics.topic(id) { return known }
+        guard let found = try reader.topic(id) else { return nil }
+        topics.put(found)
+        return found
+    }
+
+    func topic(named name: String) throws(StoreError) -> Topic? {
+        if let known = topics.topic(named: name) { return known }
+        guard let found = try reader.topic(named: name) else { return nil }
+        topics.put(found)
+        return found
+    }
+
     func topic(collidingWith name: String) throws(StoreError) -> Topic? { try reader.topic(collidingWith: name) }
     func partition(_ key: PartitionKey) throws(StoreError) -> Partition? { try reader.partition(key) }
 

@@ -91,3 +91,34 @@ struct CodingTests {
         #expect(throws: StoreError.corrupt(what: "broker state 4")) { _ = try RowCoding.state(tag: 4) }
     }
 }
+
+@Suite("The cache of topics")
+struct TopicCacheTests {
+    private func topic(_ number: UInt64, _ name: String) -> Topic {
+        Topic(
+            id: TopicID(high: 1, low: number), name: name, partitionCount: 1, replicationFactor: 1, version: .zero)
+    }
+
+    @Test("a name that only looks like a topic's is no hit: an answer must not depend on what is cached")
+    func lookalike() {
+        var cache = TopicCache()
+        cache.put(topic(1, "K"))
+        let kelvin = "\u{212A}"
+        #expect(kelvin == "K")
+        #expect(cache.topic(named: "K") != nil)
+        #expect(cache.topic(named: kelvin) == nil)
+    }
+
+    @Test("at its limit the cache begins anew, and a removed topic is gone under both names")
+    func limit() {
+        var cache = TopicCache()
+        for number in 0..<UInt64(TopicCache.topicsMax) { cache.put(topic(number, "t\(number)")) }
+        #expect(cache.topic(named: "t0") != nil)
+        cache.put(topic(1_000_000, "last"))
+        #expect(cache.topic(named: "t0") == nil)
+        #expect(cache.topic(TopicID(high: 1, low: 0)) == nil)
+        cache.remove(topic(1_000_000, "last"))
+        #expect(cache.topic(named: "last") == nil)
+        #expect(cache.topic(TopicID(high: 1, low: 1_000_000)) == nil)
+    }
+}
