@@ -118,7 +118,8 @@ struct LogRecovery<FS: FileSystem> {
             case .end:
                 break scan
             case .damaged(let damage):
-                try judge(damage, scanner, header, hasNext: next != nil, synced: synced)
+                try judge(
+                    damage, firstCut: whole.last.index.next, scanner, header, hasNext: next != nil, synced: synced)
                 let end = scanner.endOfData(from: damage.batchOffset)
                 truncatedTail = TornTail(
                     file: path(header.name), offset: damage.batchOffset, bytes: end - damage.batchOffset,
@@ -132,9 +133,11 @@ struct LogRecovery<FS: FileSystem> {
             header: header, offset: whole.offset, last: whole.last, chain: whole.chain, fileBytes: bytes.count)
     }
 
-    /// Throws unless the damage is a torn tail: part of the last batch, which no one was told is safe.
+    /// Throws unless the damage is a torn tail: part of the last batch, which no one was told is safe. A cut would take
+    /// the whole batch, from `firstCut` on, whichever of its records is damaged.
     private func judge(
-        _ damage: SegmentScanner.Damage, _ scanner: SegmentScanner, _ header: SegmentHeader, hasNext: Bool,
+        _ damage: SegmentScanner.Damage, firstCut: LogIndex, _ scanner: SegmentScanner, _ header: SegmentHeader,
+        hasNext: Bool,
         synced: HardStateFile<FS>.Slot
     ) throws(LogError) {
         let proof: String
@@ -144,7 +147,7 @@ struct LogRecovery<FS: FileSystem> {
             proof =
                 "the batch at offset \(later.offset) was written after everything before "
                 + "\(later.syncedOffset) was synced"
-        } else if synced.generation == header.generation, damage.record <= synced.syncedIndex {
+        } else if synced.generation == header.generation, firstCut <= synced.syncedIndex {
             proof = "entries up to \(synced.syncedIndex) had been synced"
         } else if scanner.tearEvidence(of: damage) == nil {
             proof = "it is in the last batch, all of which had reached the disk, so that it was not torn by a crash"

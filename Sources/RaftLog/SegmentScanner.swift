@@ -20,7 +20,7 @@ struct SegmentScanner {
         var offset: Int
         /// Where its batch begins.
         var batchOffset: Int
-        /// The entry that should have stood there.
+        /// The entry that should have stood there; of a damaged trailer, the one before it.
         var record: LogIndex
         var reason: String
         /// The checksum matches and the contents are wrong all the same: no interrupted write looks like that.
@@ -77,12 +77,12 @@ struct SegmentScanner {
     }
 
     private mutating func damaged(
-        at place: Int, in batch: Int, _ reason: String, isImpossible: Bool = false
+        at place: Int, in batch: Int, record: LogIndex? = nil, _ reason: String, isImpossible: Bool = false
     ) -> Step {
         stop(
             .damaged(
                 Damage(
-                    offset: place, batchOffset: batch, record: last.index.next, reason: reason,
+                    offset: place, batchOffset: batch, record: record ?? last.index.next, reason: reason,
                     isImpossible: isImpossible)))
     }
 
@@ -151,10 +151,12 @@ struct SegmentScanner {
         let trailer = batch.offset + batch.length - LogFormat.batchTrailerBytes
         guard bytes.slice(offset..<trailer).isZero else {
             return damaged(
-                at: offset, in: batch.offset, "the bytes between the last record and the trailer are not zero")
+                at: offset, in: batch.offset, record: last.index,
+                "the bytes between the last record and the trailer are not zero")
         }
         guard bytes.load32(trailer) == checksum, bytes.load32(trailer + 4) == LogFormat.batchTrailerMagic else {
-            return damaged(at: trailer, in: batch.offset, "the batch's trailer does not match its last record")
+            return damaged(
+                at: trailer, in: batch.offset, record: last.index, "the batch's trailer does not match its last record")
         }
         offset = trailer + LogFormat.batchTrailerBytes
         state = .betweenBatches

@@ -188,7 +188,7 @@ import Testing
             guard case .corrupt(Self.second, _, LogIndex(11), let reason) = error,
                 reason.contains("; entries up to 11 had been synced") == (length > start)
             else {
-                Issue.record("\(String(describing: error))")
+                Issue.record("start \(start), length \(length): \(String(describing: error))")
                 return
             }
         }
