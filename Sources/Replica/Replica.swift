@@ -56,7 +56,8 @@ package struct Replica {
     ///   - now: milliseconds of the caller's monotonic clock.
     ///   - seed: decides this member's election timeouts and compaction points.
     package init(
-        id: NodeID, options: ReplicaOptions, restored: RestoredState, image: StateMachineImage, now: UInt64, seed: UInt64
+        id: NodeID, options: ReplicaOptions, restored: RestoredState, image: StateMachineImage, now: UInt64,
+        seed: UInt64
     ) {
         precondition(
             restored.applied == image.applied.index,

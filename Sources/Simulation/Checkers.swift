@@ -1,5 +1,4 @@
-internal import MetadataModel
-internal import RaftCore
+package import RaftCore
 
 /// What must never happen, and did.
 package struct Violation: Error, Hashable, CustomStringConvertible {
@@ -11,16 +10,18 @@ package struct Violation: Error, Hashable, CustomStringConvertible {
 
 /// Judges a run by what it can see from outside: who led, what was committed, applied and synced. It shares no code with
 /// what it judges. The rules are those of Raft Figure 3.
-struct RaftChecker {
+package struct RaftChecker {
+    package init() {}
+
     private var leaders: [Term: NodeID] = [:]
     /// Every entry that any member applied.
     private var chosen: [LogIndex: Entry] = [:]
     private var digests: [LogIndex: UInt64] = [:]
-    private(set) var committed = LogPosition.zero
+    package private(set) var committed = LogPosition.zero
     private var terms: [NodeID: Term] = [:]
 
     /// Election Safety: at most one leader in a term (Raft §5.2).
-    mutating func leads(_ node: NodeID, in term: Term) throws(Violation) {
+    package mutating func leads(_ node: NodeID, in term: Term) throws(Violation) {
         if let other = leaders[term], other != node {
             throw Violation(rule: "election safety", detail: "nodes \(other) and \(node) both lead in term \(term)")
         }
@@ -28,14 +29,14 @@ struct RaftChecker {
     }
 
     /// Leader Completeness: what was committed is in the log of every later leader (Raft §5.4).
-    func mustHoldCommitted(_ node: NodeID, term: Term, holds: (LogPosition) -> Bool) throws(Violation) {
+    package func mustHoldCommitted(_ node: NodeID, term: Term, holds: (LogPosition) -> Bool) throws(Violation) {
         guard committed.term < term, !holds(committed) else { return }
         throw Violation(
             rule: "leader completeness", detail: "node \(node) leads in term \(term) without \(committed)")
     }
 
     /// Commit rests on synced logs: a majority of the disks holds what is called committed.
-    mutating func commits(
+    package mutating func commits(
         _ position: LogPosition, on node: NodeID, durable: [NodeID: Bool], quorum: Configuration
     ) throws(Violation) {
         guard position.index > committed.index else { return }
@@ -49,7 +50,7 @@ struct RaftChecker {
     }
 
     /// State Machine Safety: no two members apply different entries at one index (Raft §5.4.3).
-    mutating func applies(_ entries: [Entry], on node: NodeID) throws(Violation) {
+    package mutating func applies(_ entries: [Entry], on node: NodeID) throws(Violation) {
         for entry in entries {
             if let other = chosen[entry.index], other != entry {
                 throw Violation(
@@ -61,7 +62,7 @@ struct RaftChecker {
     }
 
     /// The same index means the same state.
-    mutating func reaches(_ digest: UInt64, at index: LogIndex, on node: NodeID) throws(Violation) {
+    package mutating func reaches(_ digest: UInt64, at index: LogIndex, on node: NodeID) throws(Violation) {
         if let other = digests[index], other != digest {
             throw Violation(
                 rule: "equal digests", detail: "node \(node) has \(digest) at \(index), another had \(other)")
@@ -70,7 +71,7 @@ struct RaftChecker {
     }
 
     /// A member's term never falls, restarts included.
-    mutating func isInTerm(_ term: Term, _ node: NodeID) throws(Violation) {
+    package mutating func isInTerm(_ term: Term, _ node: NodeID) throws(Violation) {
         if let before = terms[node], before > term {
             throw Violation(rule: "monotonic term", detail: "node \(node) went from term \(before) to \(term)")
         }
@@ -78,38 +79,40 @@ struct RaftChecker {
     }
 
     /// A crash may take back a term that nobody was told of.
-    mutating func restarts(_ node: NodeID, durableTerm: Term) { terms[node] = durableTerm }
+    package mutating func restarts(_ node: NodeID, durableTerm: Term) { terms[node] = durableTerm }
 }
 
 /// Judges what clients saw. Registers have one writer each, which writes rising numbers; so a read is linearizable when it
 /// returns at least what was acknowledged or read by anyone before it began, and at most what was ever sent.
-struct ClientChecker {
+package struct ClientChecker {
+    package init() {}
+
     private var acknowledged: [String: Int] = [:]
     private var sent: [String: Int] = [:]
     private var seen: [String: Int] = [:]
-    private(set) var acknowledgedTopics: Set<String> = []
-    private(set) var sentTopics: Set<String> = []
-    private(set) var acknowledgedWrites = 0
-    private(set) var reads = 0
+    package private(set) var acknowledgedTopics: Set<String> = []
+    package private(set) var sentTopics: Set<String> = []
+    package private(set) var acknowledgedWrites = 0
+    package private(set) var reads = 0
 
-    mutating func sendsTopic(_ name: String) { sentTopics.insert(name) }
+    package mutating func sendsTopic(_ name: String) { sentTopics.insert(name) }
 
-    mutating func acknowledgesTopic(_ name: String) {
+    package mutating func acknowledgesTopic(_ name: String) {
         acknowledgedTopics.insert(name)
         acknowledgedWrites += 1
     }
 
-    mutating func sendsWrite(_ register: String, _ value: Int) { sent[register] = value }
+    package mutating func sendsWrite(_ register: String, _ value: Int) { sent[register] = value }
 
-    mutating func acknowledgesWrite(_ register: String, _ value: Int) {
+    package mutating func acknowledgesWrite(_ register: String, _ value: Int) {
         acknowledged[register] = max(acknowledged[register] ?? 0, value)
         acknowledgedWrites += 1
     }
 
     /// What a read that begins now has to see at least.
-    func floor(of register: String) -> Int { max(acknowledged[register] ?? 0, seen[register] ?? 0) }
+    package func floor(of register: String) -> Int { max(acknowledged[register] ?? 0, seen[register] ?? 0) }
 
-    mutating func returnsRead(_ register: String, _ value: Int, floor: Int) throws(Violation) {
+    package mutating func returnsRead(_ register: String, _ value: Int, floor: Int) throws(Violation) {
         reads += 1
         if value < floor {
             throw Violation(
@@ -122,10 +125,11 @@ struct ClientChecker {
     }
 
     /// One effect for each request, and nothing that was acknowledged is lost.
-    func judge(topics: Set<String>, on node: NodeID) throws(Violation) {
+    package func judge(topics: Set<String>, on node: NodeID) throws(Violation) {
         let lost = acknowledgedTopics.subtracting(topics)
         if let name = lost.min() {
-            throw Violation(rule: "acknowledged never lost", detail: "node \(node) lacks \(lost.count) topics, as \(name)")
+            throw Violation(
+                rule: "acknowledged never lost", detail: "node \(node) lacks \(lost.count) topics, as \(name)")
         }
         if let name = topics.subtracting(sentTopics).min() {
             throw Violation(rule: "no invention", detail: "node \(node) has topic \(name), which nobody created")

@@ -59,7 +59,8 @@ package struct SimulatedCluster {
         report = SimulationReport(seed: seed)
         let ids = (1...options.nodes).map { NodeID(UInt64($0)) }
         let configuration = Configuration(
-            voters: ids.map { Member(id: $0, disk: .unknown, peerAddress: "node\($0):1", clientAddress: "node\($0):2") })
+            voters: ids.map { Member(id: $0, disk: .unknown, peerAddress: "node\($0):1", clientAddress: "node\($0):2") }
+        )
         self.configuration = configuration
         let first = Entry(
             term: Term(1), index: LogIndex(1), kind: .configuration, payload: configuration.encoded())
@@ -87,7 +88,9 @@ package struct SimulatedCluster {
 
     private mutating func run() throws(Violation) {
         for position in nodes.indices { start(position) }
-        for position in clients.indices { queue.plan(in: 1_000 * UInt64(position + 1), .nextOperation(client: position)) }
+        for position in clients.indices {
+            queue.plan(in: 1_000 * UInt64(position + 1), .nextOperation(client: position))
+        }
         queue.plan(in: draw(50_000, 500_000), .fault)
         try proceed(until: options.faultyMilliseconds * 1_000)
         heal()
@@ -318,7 +321,8 @@ package struct SimulatedCluster {
         switch LogFit(base: node.disk.base, entries: node.disk.entries, applied: applied) {
         case .fits: break
         case .mustBeginAnew: node.disk.reset(to: applied, configuration: node.checkpoint.configuration)
-        case .entriesAreMissing: preconditionFailure("node \(node.id): log at \(node.disk.base), database at \(applied)")
+        case .entriesAreMissing:
+            preconditionFailure("node \(node.id): log at \(node.disk.base), database at \(applied)")
         }
         let restored = RestoredState(
             hardState: node.disk.hardState, base: node.disk.base, entries: node.disk.entries,
@@ -427,7 +431,8 @@ package struct SimulatedCluster {
         }
         for node in nodes where node.database.applied.index.rawValue + 20 < leader.database.applied.index.rawValue {
             throw Violation(
-                rule: "progress", detail: "node \(node.id) is at \(node.database.applied), the leader at \(leader.database.applied)")
+                rule: "progress",
+                detail: "node \(node.id) is at \(node.database.applied), the leader at \(leader.database.applied)")
         }
     }
 

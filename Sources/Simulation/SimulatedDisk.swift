@@ -47,7 +47,8 @@ struct SimulatedDisk {
         guard position.index > base.index else { return }
         let count = Int(position.index.rawValue - base.index.rawValue)
         precondition(count <= entries.count, "cut to \(position), the durable log ends at \(last)")
-        precondition(entries[count - 1].position == position, "cut to \(position), there is \(entries[count - 1].position)")
+        precondition(
+            entries[count - 1].position == position, "cut to \(position), there is \(entries[count - 1].position)")
         entries.removeFirst(count)
         base = position
         baseConfiguration = configuration

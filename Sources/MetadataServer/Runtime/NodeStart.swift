@@ -90,7 +90,8 @@ private func restore(
             "the log begins after entry \(recovered.base.index) and the database ends at \(applied.index): entries are "
                 + "missing. Was the database replaced or deleted? Wipe the data directory and join the node again")
     case .mustBeginAnew:
-        logger.notice("the database is ahead of the log; the log begins anew behind it", metadata: ["applied": "\(applied)"])
+        logger.notice(
+            "the database is ahead of the log; the log begins anew behind it", metadata: ["applied": "\(applied)"])
         do { try log.write([Persist(sequence: 0, reset: applied)]) } catch { throw .log(error) }
         recovered.base = applied
         recovered.entries = []

@@ -162,7 +162,8 @@ final class PeerLink {
         let bound = NIOLoopBound(self, eventLoop: node.eventLoop)
         let retry = node.eventLoop.scheduleTask(in: wait) { bound.value.retry() }
         state = .down(retry: retry)
-        logger.debug("peer not reached", metadata: ["peer": "\(peer.id)", "error": "\(error.map { "\($0)" } ?? "closed")"])
+        logger.debug(
+            "peer not reached", metadata: ["peer": "\(peer.id)", "error": "\(error.map { "\($0)" } ?? "closed")"])
         if refused { node.linkDown(peer.id, refused: true) }
     }
 

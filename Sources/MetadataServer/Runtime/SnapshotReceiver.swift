@@ -148,7 +148,10 @@ final class SnapshotReceiver {
 
     private func discard(_ incoming: Incoming) {
         let path = path(of: incoming.snapshot.id)
-        storage.inBackground { removeFile(path) } then: { _, _ in }
+        storage.inBackground {
+            removeFile(path)
+        } then: { _, _ in
+        }
     }
 
     private func report(_ progress: SnapshotProgress.State, id: UInt64, to peer: NodeID) {
@@ -159,7 +162,8 @@ final class SnapshotReceiver {
 
 private func writeChunk(_ bytes: [UInt8], at offset: UInt64, path: String) throws {
     if offset == 0 {
-        let isCreated = FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
+        let isCreated = FileManager.default.createFile(
+            atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
         guard isCreated else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }
     }
     let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))

@@ -110,7 +110,8 @@ final class SnapshotSenders {
             case .success(let bytes):
                 let chunk = SnapshotChunk(
                     snapshotID: transfer.id, term: transfer.term, position: file.position,
-                    configuration: file.configuration ?? node.configuration, offset: offset, totalBytes: UInt64(file.bytes),
+                    configuration: file.configuration ?? node.configuration, offset: offset,
+                    totalBytes: UInt64(file.bytes),
                     checksum: checksum(of: bytes), bytes: bytes)
                 // When the link is down the chunk is sent again as it comes up.
                 _ = node.send(.snapshotChunk(chunk), to: peer)
@@ -123,7 +124,10 @@ final class SnapshotSenders {
     func end(_ peer: NodeID, succeeded: Bool, reason: String) {
         guard let transfer = transfers.removeValue(forKey: peer) else { return }
         let path = transfer.path
-        storage.inBackground { removeFile(path) } then: { _, _ in }
+        storage.inBackground {
+            removeFile(path)
+        } then: { _, _ in
+        }
         let milliseconds = (NIODeadline.now() - transfer.started).nanoseconds / 1_000_000
         node.logger.info(
             "snapshot transfer ended",

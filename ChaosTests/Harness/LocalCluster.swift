@@ -1,0 +1,230 @@
+import Foundation
+import MetadataClient
+import MetadataModel
+
+/// Three real `metad` processes on ports of their own, with data in a temporary folder that goes when the cluster is
+/// stopped.
+actor LocalCluster {
+    struct Node {
+        var id: Int
+        var clientPort: UInt16
+        var process: Process?
+        /// Everything that the node has printed, over all its lives.
+        var log: URL
+    }
+
+    struct HarnessFailure: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    static let binaries = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+
+    let folder: URL
+    private let configuration: URL
+    private let settings: [String]
+    private var ports: [[Int: UInt16]] = []
+    private(set) var nodes: [Node] = []
+
+    /// - Parameter settings: `key=value`, beside those of addresses and data.
+    init(settings: [String] = []) throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        self.settings = settings
+        let numbers = try freePorts(12)
+        var members: [String] = []
+        for id in 1...3 {
+            let own = Array(numbers[(id - 1) * 4..<id * 4])
+            members.append("    - \"\(id)=127.0.0.1:\(own[1]),127.0.0.1:\(own[0])\"")
+            nodes.append(
+                Node(id: id, clientPort: own[0], log: folder.appendingPathComponent("node\(id).log")))
+            ports.append([0: own[0], 1: own[1], 2: own[2], 3: own[3]])
+        }
+        configuration = folder.appendingPathComponent("cluster.yaml")
+        try """
+        cluster:
+          id: "chaos"
+          initial_members:
+        \(members.joined(separator: "\n"))
+        logging:
+          format: console
+
+        """.write(to: configuration, atomically: true, encoding: .utf8)
+    }
+
+    nonisolated static func started(settings: [String] = []) async throws -> LocalCluster {
+        let cluster = try LocalCluster(settings: settings)
+        for id in 1...3 {
+            try await cluster.format(id)
+            try await cluster.start(id)
+        }
+        try await cluster.waitUntilHealthy()
+        return cluster
+    }
+
+    var endpoints: [MetadataClient.Endpoint] {
+        nodes.map { MetadataClient.Endpoint(host: "127.0.0.1", port: $0.clientPort) }
+    }
+
+    func client() -> MetadataClient { MetadataClient(MetadataClient.Options(endpoints: endpoints)) }
+
+    // MARK: Processes
+
+    private func arguments(_ id: Int) -> [String] {
+        guard let own = ports.indices.contains(id - 1) ? ports[id - 1] : nil else { return [] }
+        let ownSettings = [
+            "node.id=\(id)", "node.data_dir=\(folder.path)/node\(id)",
+            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=127.0.0.1:\(own[1] ?? 0)",
+            "health.http.port=\(own[2] ?? 0)", "metrics.port=\(own[3] ?? 0)",
+        ]
+        return ["--config", configuration.path] + (ownSettings + settings).flatMap { ["--set", $0] }
+    }
+
+    private func format(_ id: Int) throws {
+        let process = Process()
+        process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
+        process.arguments = ["format"] + arguments(id)
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw HarnessFailure(description: "metad format ended with \(process.terminationStatus)")
+        }
+    }
+
+    func start(_ id: Int) throws {
+        let log = nodes[id - 1].log
+        if !FileManager.default.fileExists(atPath: log.path) {
+            FileManager.default.createFile(atPath: log.path, contents: nil)
+        }
+        let handle = try FileHandle(forWritingTo: log)
+        try handle.seekToEnd()
+        let process = Process()
+        process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
+        process.arguments = ["run"] + arguments(id)
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+        nodes[id - 1].process = process
+    }
+
+    /// Ends the process without a word, and makes sure that it is gone.
+    func kill(_ id: Int) throws {
+        guard let process = nodes[id - 1].process, process.isRunning else {
+            throw HarnessFailure(description: "node \(id) is not running: \(tail(of: id))")
+        }
+        signal(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        guard process.terminationReason == .uncaughtSignal, process.terminationStatus == SIGKILL else {
+            throw HarnessFailure(description: "node \(id) ended by itself: \(tail(of: id))")
+        }
+        nodes[id - 1].process = nil
+    }
+
+    /// Asks the process to end, as an operator would, and returns its exit code.
+    func terminate(_ id: Int) throws -> Int32 {
+        guard let process = nodes[id - 1].process else {
+            throw HarnessFailure(description: "node \(id) is not running")
+        }
+        process.terminate()
+        process.waitUntilExit()
+        nodes[id - 1].process = nil
+        return process.terminationStatus
+    }
+
+    /// Ends everything and removes the data.
+    func stop() {
+        for node in nodes {
+            guard let process = node.process, process.isRunning else { continue }
+            signal(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        do {
+            try FileManager.default.removeItem(at: folder)
+        } catch {
+            print("cannot remove \(folder.path): \(error)")
+        }
+    }
+
+    func logText(of id: Int) throws -> String { try String(contentsOf: nodes[id - 1].log, encoding: .utf8) }
+
+    private func tail(of id: Int) -> String {
+        do {
+            return String(try logText(of: id).suffix(2_000))
+        } catch {
+            return "no log: \(error)"
+        }
+    }
+
+    // MARK: Observing
+
+    /// What each node says of itself; a node that does not answer is missing.
+    func statuses() async -> [NodeStatusReport] {
+        let client = client()
+        let answers = await client.nodeStatuses(timeout: .seconds(2))
+        await client.close()
+        return answers.compactMap { answer in
+            guard case .success(let status) = answer.status else { return nil }
+            return status
+        }.sorted { $0.nodeID < $1.nodeID }
+    }
+
+    func leader() async throws -> Int {
+        var seen: [NodeStatusReport] = []
+        for _ in 0..<200 {
+            seen = await statuses()
+            let leaders = seen.filter { $0.role == "leader" }
+            if let leader = leaders.max(by: { $0.term < $1.term }) { return Int(leader.nodeID) }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw HarnessFailure(description: "no leader for 10 s: \(seen.map { "\($0.nodeID) \($0.role)" })")
+    }
+
+    /// Three nodes, all healthy, at the same version with the same digest.
+    @discardableResult
+    func waitUntilHealthy(within patience: Duration = .seconds(60)) async throws -> [NodeStatusReport] {
+        let deadline = ContinuousClock.now + patience
+        var seen: [NodeStatusReport] = []
+        while ContinuousClock.now < deadline {
+            seen = await statuses()
+            let agree = Set(seen.map { "\($0.version) \($0.digest) \($0.appliedIndex)" }).count == 1
+            if seen.count == 3, agree, seen.allSatisfy(\.healthy) { return seen }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let states = seen.map {
+            "node \($0.nodeID) \($0.role) at \($0.appliedIndex), digest \($0.digest), \($0.detail)"
+        }
+        throw HarnessFailure(description: "the nodes did not agree in \(patience): \(states)")
+    }
+}
+
+/// `kill(2)` under a name that does not hide behind the methods here.
+private func signal(_ process: pid_t, _ number: Int32) { _ = Foundation.kill(process, number) }
+
+/// Ports that nobody listens on. Another program might take one before a node does; then the node says so and the test fails.
+private func freePorts(_ count: Int) throws -> [UInt16] {
+    var descriptors: [Int32] = []
+    defer { for descriptor in descriptors { close(descriptor) } }
+    var ports: [UInt16] = []
+    for _ in 0..<count {
+        let descriptor = socket(AF_INET, streamSocketType, 0)
+        descriptors.append(descriptor)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
+            }
+        }
+        guard result == 0 else { throw LocalCluster.HarnessFailure(description: "no free port: errno \(errno)") }
+        ports.append(UInt16(bigEndian: address.sin_port))
+    }
+    return ports
+}
+
+#if canImport(Glibc)
+    private let streamSocketType = Int32(SOCK_STREAM.rawValue)
+#else
+    private let streamSocketType = SOCK_STREAM
+#endif
