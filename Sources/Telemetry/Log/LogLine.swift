@@ -7,7 +7,7 @@ struct LogLine {
     /// Nested metadata beyond this depth is written as text.
     static let metadataDepthMax = 4
     /// Keys that metadata cannot take over; theirs gets the prefix `metadata_`.
-    static let reservedKeys: Set<String> = ["timestamp", "level", "message", "component", "node_id", "error"]
+    static let reservedKeys: Set<String> = ["timestamp", "level", "message", "component", "node_id"]
 
     var timestamp: Timestamp
     var level: Logger.Level
@@ -25,7 +25,9 @@ struct LogLine {
         if let nodeID { line += ",\"node_id\":" + Self.quoted(nodeID) }
         if let error { line += ",\"error\":" + Self.quoted(error) }
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
-            let name = Self.reservedKeys.contains(key) ? "metadata_" + key : key
+            // Most callers pass the error as metadata; the key is taken only when the event carries one of its own.
+            let isTaken = Self.reservedKeys.contains(key) || (key == "error" && error != nil)
+            let name = isTaken ? "metadata_" + key : key
             line += ",\(Self.quoted(name)):" + Self.json(value, depth: 1)
         }
         return line + "}"
