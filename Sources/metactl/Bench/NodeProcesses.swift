@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import MetadataClient
 
@@ -61,23 +62,37 @@ struct NodeProcesses: Sendable {
     }
 
     private func shell(_ command: String, _ node: UInt64) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command.replacing("{node}", with: "\(node)")]
-        // A node that the command leaves behind must not hold our own output open.
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.run()
-            } catch {
-                process.terminationHandler = nil
-                continuation.resume(throwing: error)
-            }
+        let text = command.replacing("{node}", with: "\(node)")
+        let status = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: NodeProcesses.runShell(text)) }
         }
         guard status == 0 else { throw failure("\"\(command)\" for node \(node) ended with status \(status)") }
+    }
+
+    /// Runs a command and waits for it alone. `Process` of Foundation would also wait for what the command leaves behind (on
+    /// Linux it looks for the end of a descriptor that a daemon inherits), and a started node stays behind.
+    ///
+    /// - Returns: The exit status, or 128 and the signal as shells count it; 127 when there is no shell.
+    private static func runShell(_ command: String) -> Int32 {
+        // A node that the command leaves behind must not hold our own output open.
+        let script = "exec </dev/null >/dev/null 2>&1\n" + command
+        let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+        let arguments = NodeProcesses.cStrings(["sh", "-c", script])
+        let variables = NodeProcesses.cStrings(environment)
+        defer { for string in arguments + variables { free(string) } }
+        var pid: pid_t = 0
+        guard posix_spawn(&pid, "/bin/sh", nil, nil, arguments, variables) == 0 else { return 127 }
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) == -1 {
+            guard errno == EINTR else { return 127 }
+        }
+        let signal = status & 0x7f
+        return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+    }
+
+    /// Copies that end with a null pointer, as C takes lists. To be freed.
+    private static func cStrings(_ strings: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        strings.map { strdup($0) } + [nil]
     }
 
     private func failure(_ detail: String) -> CommandFailure {
