@@ -108,7 +108,7 @@ let package = Package(
         tests("MetadataStoreTests", ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", grdb]),
         tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
         tests("MetadataClientTests", ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
-        tests("MetadataServerTests", ["MetadataServer", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
+        tests("MetadataServerTests", ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",

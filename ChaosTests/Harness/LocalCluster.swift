@@ -93,9 +93,7 @@ actor LocalCluster {
 
     func start(_ id: Int) throws {
         let log = nodes[id - 1].log
-        if !FileManager.default.fileExists(atPath: log.path) {
-            FileManager.default.createFile(atPath: log.path, contents: nil)
-        }
+        if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
         let process = Process()
