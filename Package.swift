@@ -85,7 +85,8 @@ let package = Package(
         layer(
             "MetadataServer",
             [
-                "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataStore", "MetadataSchema", "Coordination", "Wire",
+                "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataStore", "MetadataSchema", "Coordination",
+                "Wire",
                 "Resilience", "Telemetry", nioCore, nioPosix, logging, metrics, lifecycle, configuration, hummingbird,
                 collections,
             ]),
@@ -97,7 +98,10 @@ let package = Package(
         program("metad", ["MetadataServer", "Telemetry", "RaftCore", argumentParser, logging, lifecycle, signals]),
         program(
             "metactl",
-            ["MetadataClient", "MetadataModel", "RaftCore", "RaftLog", "MetadataSchema", argumentParser, histogram, logging]),
+            [
+                "MetadataClient", "MetadataModel", "RaftCore", "RaftLog", "MetadataSchema", argumentParser, histogram,
+                logging,
+            ]),
         program("simulate", ["Simulation", argumentParser]),
 
         // Test side: no shipped target imports these.
@@ -107,13 +111,18 @@ let package = Package(
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
         tests("MetadataStoreTests", ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", grdb]),
         tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
-        tests("MetadataClientTests", ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
-        tests("MetadataServerTests", ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
+        tests(
+            "MetadataClientTests",
+            ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
+        tests(
+            "MetadataServerTests",
+            ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",
             [
-                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire", argumentParser,
+                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire",
+                argumentParser,
                 nioCore, nioPosix,
             ]),
         tests("TidyTests", []),
