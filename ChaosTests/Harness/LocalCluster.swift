@@ -2,6 +2,10 @@ import Foundation
 import MetadataClient
 import MetadataModel
 
+#if canImport(FoundationNetworking)
+    import FoundationNetworking
+#endif
+
 /// Three real `metad` processes on ports of their own, with data in a temporary folder that goes when the cluster is
 /// stopped.
 actor LocalCluster {
@@ -155,6 +159,28 @@ actor LocalCluster {
 
     // MARK: Observing
 
+    enum Port: Int {
+        case client = 0
+        case peer = 1
+        case health = 2
+        case metrics = 3
+    }
+
+    /// The client and the peer port.
+    func openPorts(of id: Int) -> [UInt16] { [Port.client, .peer].compactMap { ports[id - 1][$0.rawValue] } }
+
+    func get(_ id: Int, _ path: String, port: Port = .health) async throws -> (status: Int, body: String) {
+        let number = ports[id - 1][port.rawValue] ?? 0
+        guard let url = URL(string: "http://127.0.0.1:\(number)\(path)") else {
+            throw HarnessFailure(description: "not a path: \(path)")
+        }
+        let (data, response) = try await URLSession.shared.data(from: url)
+        guard let response = response as? HTTPURLResponse else {
+            throw HarnessFailure(description: "node \(id) does not speak HTTP on \(path)")
+        }
+        return (response.statusCode, String(decoding: data, as: UTF8.self))
+    }
+
     /// What each node says of itself; a node that does not answer is missing.
     func statuses() async -> [NodeStatusReport] {
         let client = client()
@@ -222,7 +248,7 @@ private func freePorts(_ count: Int) throws -> [UInt16] {
 }
 
 #if canImport(Glibc)
-    private let streamSocketType = Int32(SOCK_STREAM.rawValue)
+    let streamSocketType = Int32(SOCK_STREAM.rawValue)
 #else
-    private let streamSocketType = SOCK_STREAM
+    let streamSocketType = SOCK_STREAM
 #endif

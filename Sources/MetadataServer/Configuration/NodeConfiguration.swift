@@ -44,9 +44,10 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var uncommittedBytesMax: Int
         package var pendingReadsMax: Int
         package var segmentBytes: Int
-        /// Applied entries that stay in the log for followers that lag: a cut keeps this many bytes at least.
+        /// Applied entries that stay in the log for followers that lag, in bytes: a log that has grown to twice this is cut
+        /// in half.
         package var logKeepBytes: Int
-        /// As `logKeepBytes`, in entries; what keeps more wins, so that neither small nor large entries spoil it.
+        /// As `logKeepBytes`, in entries. Whichever is reached first cuts, so the log's memory is bounded.
         package var logKeepEntries: Int
     }
 

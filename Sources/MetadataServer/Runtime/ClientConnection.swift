@@ -19,7 +19,7 @@ final class ClientConnection: ChannelInboundHandler {
     private var outbound: ByteBuffer
     private var context: ChannelHandlerContext?
     private var greeted = false
-    /// Requests that were read and are not answered.
+    /// Requests that were read and will be answered once. Watches are not among them: they have no last answer.
     private(set) var openRequests = 0
 
     init(id: UInt64, node: Node, logger: Logger, allocator: ByteBufferAllocator) {
@@ -95,7 +95,10 @@ final class ClientConnection: ChannelInboundHandler {
     }
 
     private func received(_ frame: ClientRequestFrame) throws {
-        openRequests += 1
+        switch frame.request {
+        case .hello, .write, .read, .heartbeat, .nodeStatus: openRequests += 1
+        case .watch, .cancelWatch: break
+        }
         if !greeted {
             guard case .hello(let hello) = frame.request else {
                 throw ConnectionRefused(reason: "the first frame is not a hello")

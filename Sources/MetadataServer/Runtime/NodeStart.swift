@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import MetadataModel
 import MetadataStore
@@ -130,6 +131,10 @@ package func formatNode(_ configuration: NodeConfiguration, disk: DiskID) throws
         throw .noInitialMembers(configuration.node.id)
     }
     let path = configuration.node.dataDirectory
+    do {
+        try FileManager.default.createDirectory(
+            atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path, withIntermediateDirectories: true)
+    } catch { throw .inconsistent("cannot make the folder that \(path) is to lie in: \(error)") }
     do {
         try DataDirectory.format(
             path: path, clusterID: configuration.cluster.id, nodeID: configuration.node.id, diskID: disk)

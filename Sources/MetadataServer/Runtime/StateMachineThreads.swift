@@ -50,7 +50,7 @@ extension MetadataStore {
                 let batch = try apply(entries)
                 return .applied(AppliedReport(batch), events: batch.events, digest: batch.digest)
             } catch {
-                if case .diskFull = error { return .suspended(error, retry: entries) }
+                if error.isRetriable { return .suspended(error, retry: entries) }
                 return .failed(error)
             }
         case .install(let path, let snapshot):

@@ -25,6 +25,8 @@ struct Watches {
     static let recentMax = 4_096
     /// Events of one frame, at most.
     static let eventsPerFrameMax = 512
+    /// Changes of one frame, at most; one event may exceed it alone. Far below the frame cap.
+    static let changesPerFrameMax = 4_096
 
     private struct Watch {
         var filter: WatchFilter
@@ -136,10 +138,15 @@ struct Watches {
             if recent[middle].version <= cursor { low = middle + 1 } else { high = middle }
         }
         var events: [ChangeEvent] = []
+        var changes = 0
         while low < recent.endIndex, events.count < Watches.eventsPerFrameMax {
             let event = recent[low]
+            if let passing = event.filtered(by: filter) {
+                changes += passing.changes.count
+                if !events.isEmpty, changes > Watches.changesPerFrameMax { break }
+                events.append(passing)
+            }
             cursor = event.version
-            if let passing = event.filtered(by: filter) { events.append(passing) }
             low += 1
         }
         return events
