@@ -86,6 +86,29 @@ struct KillTests {
         }
     }
 
+    @Test("a wiped disk does not come back under its old name, and the others go on", .timeLimit(.minutes(2)))
+    func wipedDisk() async throws {
+        try await withCluster { cluster, client in
+            let writer = TopicWriter(client: client, prefix: "writer")
+            try await withRunning([writer]) {
+                try await waitForWrites([writer], beyond: 50)
+                let leader = try await cluster.leader()
+                let victim = leader % 3 + 1
+                try await cluster.kill(victim)
+                try await cluster.wipe(victim)
+                try await cluster.start(victim)
+                try await waitForWrites([writer], beyond: writer.acknowledgedCount + 200)
+                let log = try await cluster.logText(of: leader)
+                #expect(log.contains("another disk"), "nobody noticed that node \(victim) lost its disk")
+                let wiped = await cluster.statuses().first { $0.nodeID == UInt64(victim) }
+                #expect(wiped?.leader == nil, "a member that forgot its votes takes part again")
+                #expect(wiped?.appliedIndex ?? 0 <= 1)
+                #expect(try await cluster.leader() == leader, "the leader was disturbed")
+            }
+            #expect(!writer.stop().acknowledged.isEmpty)
+        }
+    }
+
     // MARK: Helpers
 
     private func withCluster(

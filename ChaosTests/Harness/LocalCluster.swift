@@ -122,6 +122,12 @@ actor LocalCluster {
         nodes[id - 1].process = nil
     }
 
+    /// A lost disk: the data is gone, and the operator formats a new directory under the old name.
+    func wipe(_ id: Int) throws {
+        try FileManager.default.removeItem(at: folder.appendingPathComponent("node\(id)"))
+        try format(id)
+    }
+
     /// Asks the process to end, as an operator would, and returns its exit code.
     func terminate(_ id: Int) throws -> Int32 {
         guard let process = nodes[id - 1].process else {

@@ -45,7 +45,7 @@ package enum DataDirectoryError: Error, Hashable, CustomStringConvertible {
         case .damagedIdentity(let path, let reason):
             return
                 "\(path) is damaged: \(reason). Put it back from a backup, or move the data directory away, format a new "
-                + "one and add it to the quorum as a new member"
+                + "one; until then the other nodes go on without it"
         case .unsupportedVersion(let path, let found, let supported):
             return "\(path) has format version \(found); this program reads version \(supported): run the newer program"
         case .invalidClusterID(let id):

@@ -27,8 +27,7 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
             let place = record.map { "offset \(offset), record \($0)" } ?? "offset \(offset)"
             return
                 "\(file) is corrupt at \(place): \(reason). Nothing was changed. Acknowledged entries may be lost here: "
-                + "let this member take a snapshot from a peer, or move the data directory away, format a new one and add "
-                + "it to the quorum as a new member"
+                + "keep this node stopped and its files as they are; the others go on while they are a majority"
         case .unsupportedVersion(let file, let found, let supported):
             return "\(file) has format version \(found); this program reads version \(supported): run the newer program"
         case .foreign(let file, let found, let expected):
@@ -36,7 +35,7 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
                 + "\(expected.hexadecimal): put back the log that was formatted with this directory"
         case .missing(let directory):
             return "\(directory) holds no log although its data directory is formatted: the log was removed. "
-                + "Move the data directory away, format a new one and add it to the quorum as a new member"
+                + "Put it back; a directory that is formatted anew is refused by the other nodes"
         case .failedBefore(let first):
             return "the log stopped after an earlier error and was not tried again: \(first)"
         }

@@ -25,7 +25,9 @@ package struct Replica {
     private var proposals = ProposalQueue()
     private var reads = ReadQueue()
     private var compaction: CompactionPolicy
-    private var durable: LogPosition
+    /// What a checkpoint has made durable. After a start nothing is known to be: the state may rest on a WAL that was never
+    /// synced.
+    private var durable = LogPosition.zero
     private var logClock: LogClock
     /// Every registered broker, as of the last apply. A copy of what the state machine holds, kept so that a new leader
     /// need not read it.
@@ -35,7 +37,13 @@ package struct Replica {
     /// Milliseconds on a clock that only goes forward; its origin means nothing.
     private var now: UInt64
     private var lastLeaderContact: UInt64?
+    /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
+    private var electedAt = LogIndex.zero
     private var lastSessionSweep: UInt64
+    /// Since when the disk owes an answer without having given any; nil when it owes none.
+    private var diskSilentSince: UInt64?
+    /// The disks of the members that have introduced themselves. A leader writes them into the configuration.
+    private var disks: [NodeID: DiskID]
     private var reportedStatus: Status
     private var effects: [Effect] = []
 
@@ -52,11 +60,13 @@ package struct Replica {
     }
 
     /// - Parameters:
+    ///   - disk: this member's own.
     ///   - restored: the log and hard state read back, `restored.applied` equal to `image.applied.index`.
     ///   - now: milliseconds of the caller's monotonic clock.
     ///   - seed: decides this member's election timeouts and compaction points.
     package init(
-        id: NodeID, options: ReplicaOptions, restored: RestoredState, image: StateMachineImage, now: UInt64,
+        id: NodeID, disk: DiskID, options: ReplicaOptions, restored: RestoredState, image: StateMachineImage,
+        now: UInt64,
         seed: UInt64
     ) {
         precondition(
@@ -70,14 +80,15 @@ package struct Replica {
         self.compaction = CompactionPolicy(
             entriesMax: options.logEntriesMax, bytesMax: options.logBytesMax, checkpointBytes: options.checkpointBytes,
             jitter: seed)
-        self.compaction.restored(logBytes: restored.entries.reduce(0) { $0 + $1.cost })
-        self.durable = image.applied
+        let applied = restored.entries.lazy.filter { $0.index <= restored.applied }
+        self.compaction.restored(logBytes: applied.reduce(0) { $0 + $1.cost })
         self.logClock = LogClock(seen: image.logTimeMilliseconds, now: now)
         self.liveness = BrokerLiveness(
             heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
             graceMilliseconds: options.brokerGraceMilliseconds)
         self.now = now
         self.lastSessionSweep = now
+        self.disks = [id: disk]
         self.reportedStatus = core.status
         for broker in image.brokers { brokers[broker.id] = broker }
     }
@@ -114,6 +125,8 @@ package struct Replica {
             refuse(reads.expired(before: now - options.readWaitMilliseconds), .unconfirmed)
         }
         guard isLeader else { return }
+        watchDisk()
+        nameDisks()
         for (broker, epoch) in liveness.expired(now: now) {
             proposeOwn(.fenceBroker(id: broker, epoch: epoch))
         }
@@ -121,6 +134,31 @@ package struct Replica {
             lastSessionSweep = now
             proposeOwn(.expireSessions)
         }
+    }
+
+    /// A leader whose disk is silent serves nobody, however well its heartbeats go (hashicorp/raft 503): first it hands over,
+    /// then it steps down, within two election timeouts.
+    private mutating func watchDisk() {
+        guard let since = diskSilentSince else { return }
+        if now - since > 2 * options.diskSilenceMilliseconds {
+            core.stepDown()
+        } else if now - since > options.diskSilenceMilliseconds {
+            resign()
+        }
+    }
+
+    /// The members that the operator named at the start came without their disks. When all of them have introduced
+    /// themselves the configuration says so, and from then on a wiped disk is a stranger (KIP-853).
+    private mutating func nameDisks() {
+        let current = core.configuration
+        guard current.members.contains(where: { $0.disk == .unknown }), !current.isJoint else { return }
+        var named = current
+        for position in named.members.indices {
+            guard let disk = disks[named.members[position].id] else { return }
+            if named.members[position].disk == .unknown { named.members[position].disk = disk }
+        }
+        // Refused while another change is under way or this term has committed nothing; the next tick asks again.
+        _ = core.propose([named.encoded()], kind: .configuration)
     }
 
     private mutating func advanceClock(to time: UInt64) { now = max(now, time) }
@@ -142,6 +180,9 @@ package struct Replica {
         core.connectionClosed(to: peer, refused: refused)
     }
 
+    /// A member of this cluster has said which disk it runs on.
+    package mutating func introduced(_ peer: NodeID, disk: DiskID) { disks[peer] = disk }
+
     package mutating func snapshotSent(to peer: NodeID, succeeded: Bool) {
         core.snapshotFinished(to: peer, succeeded: succeeded)
     }
@@ -151,6 +192,11 @@ package struct Replica {
     package mutating func write(_ intent: WriteIntent, token: RequestToken) {
         guard isLeader else {
             effects.append(.replyWrite(token, .notLeader(core.status.leader)))
+            return
+        }
+        // What is committed and not applied here is bounded too: a slow or silent disk must not fill the memory.
+        guard core.lastIndex.rawValue - core.appliedIndex.rawValue < UInt64(options.unappliedEntriesMax) else {
+            effects.append(.replyWrite(token, .overloaded))
             return
         }
         proposals.gather(intent, token: token)
@@ -187,10 +233,12 @@ package struct Replica {
             effects.append(.replyHeartbeat(token, .notLeader(core.status.leader)))
             return
         }
-        switch liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence) {
+        let decision = liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence)
+        switch decision {
         case .lease(let milliseconds, let shouldUnfence):
             guard let known = brokers[broker] else {
-                preconditionFailure("broker \(broker) has a lease and is not registered")
+                effects.append(.replyHeartbeat(token, .unknownBroker))
+                return
             }
             if shouldUnfence { proposeOwn(.unfenceBroker(id: broker, epoch: epoch)) }
             if wantsFence, known.state != .fenced { proposeOwn(.fenceBroker(id: broker, epoch: epoch)) }
@@ -198,21 +246,28 @@ package struct Replica {
                 .replyHeartbeat(
                     token, .accepted(state: known.state, leaseMilliseconds: milliseconds, version: version)))
         case .unknownBroker, .staleEpoch:
-            effects.append(.replyHeartbeat(token, .unknownBroker))
+            // A new leader that has not applied what earlier ones committed does not know who is unknown.
+            let knowsAll = liveness.isLeading && core.appliedIndex >= electedAt
+            effects.append(.replyHeartbeat(token, knowsAll ? .unknownBroker : .notLeader(nil)))
         }
     }
 
     /// Hands leadership to the member that is furthest, so that a graceful stop costs no election timeout (Diss. §3.10).
-    package mutating func resign() {
-        guard isLeader else { return }
+    /// - Returns: false when nobody is there to take over, or this member does not lead.
+    @discardableResult
+    package mutating func resign() -> Bool {
+        guard isLeader else { return false }
         let candidates = core.progress.filter { $0.isActive && core.configuration.voters.contains($0.id) }
-        guard let best = candidates.max(by: { $0.match < $1.match }) else { return }
-        _ = core.transferLeadership(to: best.id)
+        guard let best = candidates.max(by: { $0.match < $1.match }) else { return false }
+        return core.transferLeadership(to: best.id)
     }
 
     // MARK: Disk and state machine
 
-    package mutating func persisted(_ sequence: UInt64) { core.persisted(sequence) }
+    package mutating func persisted(_ sequence: UInt64) {
+        core.persisted(sequence)
+        diskSilentSince = core.persistsInFlight > 0 ? now : nil
+    }
 
     package mutating func applied(_ report: AppliedReport) {
         guard case .applying(let through) = applying else {
@@ -261,6 +316,7 @@ package struct Replica {
         logClock.saw(image.logTimeMilliseconds)
         brokers = [:]
         for broker in image.brokers { brokers[broker.id] = broker }
+        if liveness.isLeading { judgeBrokers() }
         core.step(
             Message(
                 from: snapshot.from, to: id, term: snapshot.term,
@@ -268,7 +324,7 @@ package struct Replica {
         if core.appliedIndex == image.applied.index {
             applying = .idle
             committedEnd = max(committedEnd, image.applied.index.next)
-            compaction.restored(logBytes: 0)
+            if core.base == image.applied { compaction.restored(logBytes: 0) }
         } else {
             applying = .settling(image.applied.index)
         }
@@ -302,7 +358,10 @@ package struct Replica {
         if let status = ready.status { statusChanged(to: status) }
         // Before the disk: the leader's own sync is not on the followers' path (Diss. §10.2.1).
         if !ready.messages.isEmpty { effects.append(.send(ready.messages)) }
-        if let persist = ready.persist { effects.append(.persist(persist)) }
+        if let persist = ready.persist {
+            diskSilentSince = diskSilentSince ?? now
+            effects.append(.persist(persist))
+        }
         if let committed = ready.committed {
             precondition(
                 committed.lowerBound <= committedEnd, "committed \(committed) leaves a gap after \(committedEnd)")
@@ -339,8 +398,13 @@ package struct Replica {
         }
         logClock.resume(now: now)
         lastSessionSweep = now
-        let states = registeredBrokers.map { ($0.id, $0.epoch, $0.state) }
-        liveness.becameLeader(now: now, brokers: states)
+        electedAt = core.lastIndex
+        judgeBrokers()
+    }
+
+    /// Every registered broker gets a lease and the grace of a new leader.
+    private mutating func judgeBrokers() {
+        liveness.becameLeader(now: now, brokers: registeredBrokers.map { ($0.id, $0.epoch, $0.state) })
     }
 
     private mutating func proposeGathered() {
@@ -378,7 +442,12 @@ package struct Replica {
             core.applied(to: index)
             applying = .idle
         }
-        guard case .idle = applying else { return }
+        switch applying {
+        case .idle: break
+        // The state machine may be replaced again while the log still has to catch up with it.
+        case .settling: if waitingSnapshot == nil { return }
+        case .applying, .installing: return
+        }
         if let snapshot = waitingSnapshot {
             waitingSnapshot = nil
             if snapshot.position.index > core.commitIndex {
@@ -388,6 +457,7 @@ package struct Replica {
             }
             effects.append(.discardSnapshot(snapshot))
         }
+        guard case .idle = applying else { return }
         let first = core.appliedIndex.next
         guard first < committedEnd else { return }
         let end = min(committedEnd, first.advanced(by: options.applyEntriesMax))

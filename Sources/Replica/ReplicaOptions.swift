@@ -21,12 +21,17 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var sessionSweepMilliseconds: UInt64
     /// Linearizable and `atLeast` reads that could not be served for this long are refused.
     package var readWaitMilliseconds: UInt64
+    /// A leader whose disk has not answered for this long hands over, and after twice as long steps down.
+    package var diskSilenceMilliseconds: UInt64
+    /// Entries in the log that are not applied here, at most; beyond it writes are refused as overloaded.
+    package var unappliedEntriesMax: Int
 
     package init(
         raft: Options = Options(), logEntriesMax: Int = 50_000, logBytesMax: Int = 16 << 20,
         checkpointBytes: Int = 4 << 20, applyEntriesMax: Int = 1_024, applyBytesMax: Int = 1 << 20,
         brokerTimeoutMilliseconds: UInt64 = 30_000, brokerGraceMilliseconds: UInt64 = 30_000,
-        sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000
+        sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000,
+        diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000
     ) {
         self.raft = raft
         self.logEntriesMax = logEntriesMax
@@ -38,5 +43,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.brokerGraceMilliseconds = brokerGraceMilliseconds
         self.sessionSweepMilliseconds = sessionSweepMilliseconds
         self.readWaitMilliseconds = readWaitMilliseconds
+        self.diskSilenceMilliseconds = diskSilenceMilliseconds
+        self.unappliedEntriesMax = unappliedEntriesMax
     }
 }

@@ -328,12 +328,16 @@ package struct SimulatedCluster {
             hardState: node.disk.hardState, base: node.disk.base, entries: node.disk.entries,
             applied: applied.index, configuration: node.disk.baseConfiguration)
         node.replica = Replica(
-            id: node.id, options: replicaOptions, restored: restored, image: node.checkpoint.image,
+            id: node.id, disk: disk(of: node.id), options: replicaOptions, restored: restored,
+            image: node.checkpoint.image,
             now: queue.now / 1_000, seed: generator.next())
+        for other in nodes where other.id != node.id { node.replica?.introduced(other.id, disk: disk(of: other.id)) }
         nodes[position] = node
         raft.restarts(node.id, durableTerm: node.disk.hardState.term)
         queue.plan(in: draw(0, Int(SimulatedCluster.tickMicroseconds)), .tick(node.id, life: node.life))
     }
+
+    private func disk(of id: NodeID) -> DiskID { DiskID(high: 7, low: id.rawValue) }
 
     private var replicaOptions: ReplicaOptions {
         ReplicaOptions(

@@ -18,6 +18,9 @@ struct Run: ParsableCommand {
     @Option(help: "Members of the cluster, 1 to 9.")
     var nodes: Int = 5
 
+    @Flag(help: "Name each seed before it runs, to find one that ends the program.")
+    var verbose = false
+
     func validate() throws {
         guard (1...9).contains(nodes) else { throw ValidationError("--nodes takes 1 to 9, not \(nodes)") }
     }
@@ -28,6 +31,7 @@ struct Run: ParsableCommand {
         var total = SimulationReport(seed: 0)
         var runs = 0
         for seed in seeds.first...seeds.last {
+            if verbose { print("seed \(seed)") }
             do {
                 let report = try SimulatedCluster.run(seed: seed, options: SimulationOptions(nodes: nodes))
                 total.add(report)

@@ -12,6 +12,9 @@ final class ClientConnection: ChannelInboundHandler {
     /// Answers that a client does not take are kept up to this many bytes; then the connection is closed.
     static let unsentBytesMax = 64 << 20
 
+    /// A connection that has not said hello after this is closed: it holds a place.
+    static let greetingTimeout: TimeAmount = .seconds(5)
+
     let id: UInt64
     private let node: Node
     private let logger: Logger
@@ -35,6 +38,10 @@ final class ClientConnection: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         self.context = context
         node.opened(self)
+        let bound = NIOLoopBound((connection: self, context: context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: ClientConnection.greetingTimeout) {
+            if !bound.value.connection.greeted { bound.value.context.close(promise: nil) }
+        }
         context.fireChannelActive()
     }
 
@@ -42,6 +49,11 @@ final class ClientConnection: ChannelInboundHandler {
         self.context = nil
         node.closed(self)
         context.fireChannelInactive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { flush() }
+        context.fireChannelWritabilityChanged()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -75,13 +87,15 @@ final class ClientConnection: ChannelInboundHandler {
 
     func flush() {
         guard hasUnsent, let context else { return }
-        let full = outbound
-        outbound = context.channel.allocator.buffer(capacity: max(4 << 10, min(full.readableBytes, 256 << 10)))
-        if !context.channel.isWritable, full.readableBytes > ClientConnection.unsentBytesMax {
+        guard context.channel.isWritable else {
+            // Kept here, where it is counted, until the client reads again.
+            guard outbound.readableBytes > ClientConnection.unsentBytesMax else { return }
             logger.warning("client does not read its answers; closing", metadata: ["remote": "\(remote(context))"])
             context.close(promise: nil)
             return
         }
+        let full = outbound
+        outbound = context.channel.allocator.buffer(capacity: max(4 << 10, min(full.readableBytes, 256 << 10)))
         context.writeAndFlush(wrapOutboundOut(full), promise: nil)
     }
 

@@ -65,10 +65,11 @@ package final class MetadataNode: Service {
             configuration, disk: storage.disk,
             seed: UInt64.random(in: .min ... .max))
         let node = try await loop.submit { [self] in
-            NIOLoopBound(
-                Node(
-                    eventLoop: loop, settings: settings, storage: storage, published: published, failed: ended,
-                    logger: logger), eventLoop: loop)
+            let node = Node(
+                eventLoop: loop, settings: settings, storage: storage, published: published, failed: ended,
+                logger: logger)
+            node.connect()
+            return NIOLoopBound(node, eventLoop: loop)
         }.get()
         let listeners: [any Channel]
         do {
@@ -102,15 +103,10 @@ package final class MetadataNode: Service {
         let patience = configuration.resilience.timeouts.shutdown / 2
         let deadline = ContinuousClock.now + patience
         do {
-            var leads = try await loop.submit {
-                node.value.drain()
-                return node.value.isLeader
-            }.get()
-            while leads, ContinuousClock.now < deadline {
+            while try await loop.submit({ node.value.drain() }).get(), ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(5))
-                leads = try await loop.submit { node.value.isLeader }.get()
             }
-            logger.info(leads ? "stopping as leader: nobody took over" : "stopping")
+            logger.info("stopping")
         } catch {
             logger.warning("stopping without handing over", metadata: ["error": "\(error)"])
         }

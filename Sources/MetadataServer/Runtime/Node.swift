@@ -59,7 +59,8 @@ final class Node {
         self.digest = storage.store.digest
         self.watches = Watches(current: storage.image.version)
         self.replica = Replica(
-            id: settings.id, options: settings.replica, restored: storage.restored, image: storage.image,
+            id: settings.id, disk: settings.disk, options: settings.replica, restored: storage.restored,
+            image: storage.image,
             now: Node.milliseconds, seed: settings.seed)
     }
 
@@ -67,8 +68,10 @@ final class Node {
 
     // MARK: Life
 
+    /// What the workers bring back arrives from now on. Before anything is asked of them.
+    func connect() { storage.connect(to: loopBound) }
+
     func start() {
-        storage.connect(to: loopBound)
         for member in replica.core.configuration.members where member.id != settings.id {
             let link = PeerLink(peer: member, node: self, logger: logger)
             links[member.id] = link
@@ -85,14 +88,16 @@ final class Node {
     }
 
     /// Stops taking requests and hands leadership on; `stop` follows when clients had a moment to go elsewhere.
-    func drain() {
-        isStopping = true
-        replica.resign()
+    /// - Returns: whether there is somebody to wait for. Call again until there is not.
+    func drain() -> Bool {
+        if !isStopping {
+            isStopping = true
+            publish()
+        }
+        let isHandingOver = replica.resign()
         endTurnSoon()
-        publish()
+        return isHandingOver
     }
-
-    var isLeader: Bool { replica.isLeader }
 
     /// Ends everything that runs on the loop. The workers are stopped by the caller, off the loop.
     func stop() {
@@ -191,10 +196,10 @@ final class Node {
             respond(to: key, .watchProgress(through: through))
         case .tooOld(let key, let oldest):
             respond(to: key, .watchTooOld(oldest: oldest))
-        case .readFeed(let key, let after, let filter):
+        case .readFeed(let key, let ticket, let after, let filter):
             storage.read([
                 ReadJob(
-                    purpose: .catchUp(watch: key),
+                    purpose: .catchUp(watch: key, ticket: ticket),
                     query: .changes(after: after, filter: filter, limit: Watches.eventsPerFrameMax))
             ])
         }
@@ -297,6 +302,9 @@ final class Node {
             pendingQueries[token] = read.query
             replica.read(read.consistency, token: token)
         case .watch(let after, let filter):
+            guard watches.count(of: connection.id) < Watches.perConnectionMax else {
+                return respond(to: token, .failure(overloaded("too many watches on this connection")))
+            }
             watches.add(WatchKey(connection: connection.id, request: frame.id), after: after, filter: filter)
         case .cancelWatch(let request):
             watches.remove(WatchKey(connection: connection.id, request: request))
@@ -335,12 +343,17 @@ final class Node {
         endTurnSoon()
     }
 
-    func peerCalled(_ peer: NodeID) { links[peer]?.peerCalled() }
+    func peerCalled(_ hello: PeerHello) {
+        replica.introduced(hello.node, disk: hello.disk)
+        links[hello.node]?.peerCalled()
+    }
 
     /// The peer's own connection to us closed: the first sign of a process that died.
     func peerHungUp(_ peer: NodeID) { linkDown(peer, refused: false) }
 
-    func linkUp(_ peer: NodeID) {
+    func linkUp(_ hello: PeerHello) {
+        let peer = hello.node
+        replica.introduced(peer, disk: hello.disk)
         logger.info("peer connected", metadata: ["peer": "\(peer)"])
         snapshotsOut.resume(to: peer)
     }
@@ -456,8 +469,8 @@ final class Node {
             guard let connection = connections[id] else { return }
             connection.send(encoded: &frame)
             unsent.append(id)
-        case .catchUp(let key, let page):
-            if let action = watches.caughtUp(key, with: page) { perform(action) }
+        case .catchUp(let key, let ticket, let page):
+            if let action = watches.caughtUp(key, ticket: ticket, with: page) { perform(action) }
         }
     }
 

@@ -26,7 +26,8 @@ struct NodeSettings: Sendable {
             // A cut takes half: what is kept stays.
             logEntriesMax: configuration.raft.logKeepEntries * 2, logBytesMax: configuration.raft.logKeepBytes * 2,
             brokerTimeoutMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
-            brokerGraceMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds)
+            brokerGraceMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
+            diskSilenceMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds)
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         requestsPerConnectionMax = configuration.limits.inflightRequestsMax
         snapshotTimeout = TimeAmount(timeouts.snapshot)

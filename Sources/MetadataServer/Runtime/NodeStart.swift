@@ -47,6 +47,8 @@ extension OpenedStorage {
                 path: configuration.node.dataDirectory, expectedClusterID: configuration.cluster.id,
                 expectedNodeID: configuration.node.id)
         } catch { throw .directory(error) }
+        // What a transfer left behind when the process died: nobody goes on with it.
+        removeFiles(in: directory.snapshotDirectory, logger: logger)
         let log: LogThreadLog
         let recovered: RecoveredLog
         do {
@@ -65,6 +67,16 @@ extension OpenedStorage {
         } catch { throw .store(error) }
         let restored = try restore(recovered, store: store, log: log, logger: logger)
         self.init(directory: directory, log: log, store: store, restored: restored, image: image)
+    }
+}
+
+private func removeFiles(in folder: String, logger: Logger) {
+    do {
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            try FileManager.default.removeItem(atPath: folder + "/" + name)
+        }
+    } catch {
+        logger.warning("cannot clear the snapshot folder", metadata: ["path": "\(folder)", "error": "\(error)"])
     }
 }
 
@@ -89,7 +101,8 @@ private func restore(
     case .entriesAreMissing:
         throw NodeStartError.inconsistent(
             "the log begins after entry \(recovered.base.index) and the database ends at \(applied.index): entries are "
-                + "missing. Was the database replaced or deleted? Wipe the data directory and join the node again")
+                + "missing. Was the database replaced or deleted? Put it back; without it this node stays away from the quorum"
+        )
     case .mustBeginAnew:
         logger.notice(
             "the database is ahead of the log; the log begins anew behind it", metadata: ["applied": "\(applied)"])

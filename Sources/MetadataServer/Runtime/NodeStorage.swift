@@ -11,7 +11,7 @@ import Wire
 /// An answer of the reader thread, ready to be sent.
 enum EncodedAnswer: Sendable {
     case reply(connection: UInt64, ByteBuffer)
-    case catchUp(watch: WatchKey, ChangePage)
+    case catchUp(watch: WatchKey, ticket: UInt64, ChangePage)
 }
 
 /// The threads that block so that the node loop does not: log, apply, readers, and one for what takes long. Each hands its
@@ -59,7 +59,7 @@ final class NodeStorage: Sendable {
         }
         let reader = try store.makeReader()
         readThread = BatchWorker(name: "metad-read") { jobs in
-            let answers = NodeStorage.answer(jobs, with: reader)
+            let answers = NodeStorage.answerOrRefuse(jobs, with: reader)
             outbox.send { $0.answered(answers) }
         }
         background = BatchWorker(name: "metad-background") { jobs in
@@ -140,6 +140,28 @@ final class NodeStorage: Sendable {
         sync()
     }
 
+    /// Short of memory, or locked for a moment: the requests fail, the node does not.
+    private static func answerOrRefuse(
+        _ jobs: [ReadJob], with reader: MetadataReader
+    ) -> Result<[EncodedAnswer], StoreError> {
+        let answers = answer(jobs, with: reader)
+        guard case .failure(let error) = answers, error.isRetriable else { return answers }
+        return .success(jobs.map { failed($0, error) })
+    }
+
+    private static func failed(_ job: ReadJob, _ error: StoreError) -> EncodedAnswer {
+        switch job.purpose {
+        case .reply(let connection, let request):
+            var buffer = ByteBufferAllocator().buffer(capacity: 256)
+            let failure = ServiceFailure(
+                code: .storageFailed, detail: "\(error)", isDefinite: true, retryAfterMilliseconds: 100)
+            ClientResponseFrame(id: request, response: .failure(failure)).encode(into: &buffer)
+            return .reply(connection: connection, buffer)
+        case .catchUp(let key, let ticket):
+            return .catchUp(watch: key, ticket: ticket, .notYet(current: .zero))
+        }
+    }
+
     private static func answer(
         _ jobs: [ReadJob], with reader: MetadataReader
     ) -> Result<[EncodedAnswer], StoreError> {
@@ -153,11 +175,11 @@ final class NodeStorage: Sendable {
                         id: request, response: .read(result, appliedIndex: answers.applied.index.rawValue)
                     ).encode(into: &buffer)
                     return .reply(connection: connection, buffer)
-                case .catchUp(let key):
+                case .catchUp(let key, let ticket):
                     guard case .changes(let page) = result else {
                         preconditionFailure("a query for changes was answered with \(result)")
                     }
-                    return .catchUp(watch: key, page)
+                    return .catchUp(watch: key, ticket: ticket, page)
                 }
             }
         }

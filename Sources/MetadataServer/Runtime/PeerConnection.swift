@@ -51,7 +51,7 @@ final class PeerConnection: ChannelInboundHandler {
             var answer = context.channel.allocator.buffer(capacity: 64)
             PeerFrame.hello(node.peerHello(to: hello.node)).encode(into: &answer)
             context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-            node.peerCalled(hello.node)
+            node.peerCalled(hello)
         case (.greeting, _):
             throw ConnectionRefused(reason: "the first frame is not a hello")
         case (.open, .hello):

@@ -138,7 +138,7 @@ final class PeerLink {
         guard case .dialling = state else { return }
         state = .up(channel)
         pause = PeerLink.pauseMin
-        node.linkUp(peer.id)
+        node.linkUp(hello)
     }
 
     fileprivate func wentDown(_ error: (any Error)?, refused: Bool) {

@@ -59,6 +59,11 @@ final class SnapshotReceiver {
             // One at a time: another transfer waits for its sender's next attempt.
             if incoming.snapshot.id != chunk.snapshotID {
                 report(.failed("another snapshot is being taken in"), id: chunk.snapshotID, to: peer)
+            } else if case .writing = state {
+                return
+            } else {
+                // All is here; saying so again keeps the sender patient.
+                report(.received(offset: incoming.totalBytes), id: chunk.snapshotID, to: peer)
             }
         }
     }
@@ -77,6 +82,10 @@ final class SnapshotReceiver {
     private func begin(_ chunk: SnapshotChunk, from peer: NodeID) {
         guard chunk.offset == 0 else {
             report(.received(offset: 0), id: chunk.snapshotID, to: peer)
+            return
+        }
+        guard chunk.position.term <= chunk.term else {
+            report(.failed("it is of a later term than its sender"), id: chunk.snapshotID, to: peer)
             return
         }
         guard chunk.position.index > node.applied else {
@@ -130,6 +139,8 @@ final class SnapshotReceiver {
             abandon(incoming, "\(error)")
         case .success(let file) where file.position != incoming.snapshot.position:
             abandon(incoming, "the file is of \(file.position), announced was \(incoming.snapshot.position)")
+        case .success(let file) where file.configuration != incoming.snapshot.configuration:
+            abandon(incoming, "the file names other members than its announcement")
         case .success:
             guard incoming.snapshot.position.index > node.applied else {
                 return abandon(incoming, "already at \(node.applied)")

@@ -30,6 +30,9 @@ final class SnapshotSenders {
     private let storage: NodeStorage
     private var transfers: [NodeID: Transfer] = [:]
     private var lastID: UInt64
+    /// Transfers to a peer that failed in a row.
+    private var failures: [NodeID: Int] = [:]
+    static let pauseMax: TimeAmount = .seconds(30)
 
     init(node: Node, storage: NodeStorage) {
         self.node = node
@@ -56,8 +59,11 @@ final class SnapshotSenders {
     }
 
     func spooled(_ result: Result<SnapshotFile, StoreError>, id: UInt64, to peer: NodeID) {
-        guard transfers[peer]?.id == id else { return }
+        guard let transfer = transfers[peer], transfer.id == id else { return }
         switch result {
+        case .success(let file) where file.position.term > transfer.term:
+            // Deposed while the copy was made: it holds what this leader never proposed.
+            end(peer, succeeded: false, reason: "no longer the leader of term \(transfer.term)")
         case .success(let file):
             transfers[peer]?.file = file
             transfers[peer]?.lastProgress = .now()
@@ -99,7 +105,9 @@ final class SnapshotSenders {
     }
 
     private func sendChunk(to peer: NodeID) {
-        guard let transfer = transfers[peer], let file = transfer.file else { return }
+        guard let transfer = transfers[peer], let file = transfer.file, let configuration = file.configuration else {
+            return
+        }
         transfers[peer]?.lastSent = .now()
         let offset = transfer.acknowledged
         let path = transfer.path
@@ -110,7 +118,7 @@ final class SnapshotSenders {
             case .success(let bytes):
                 let chunk = SnapshotChunk(
                     snapshotID: transfer.id, term: transfer.term, position: file.position,
-                    configuration: file.configuration ?? node.configuration, offset: offset,
+                    configuration: configuration, offset: offset,
                     totalBytes: UInt64(file.bytes),
                     checksum: checksum(of: bytes), bytes: bytes)
                 // When the link is down the chunk is sent again as it comes up.
@@ -135,7 +143,16 @@ final class SnapshotSenders {
                 "peer": "\(peer)", "result": "\(reason)", "bytes": "\(transfer.acknowledged)",
                 "duration_ms": "\(milliseconds)",
             ])
-        node.snapshotSent(to: peer, succeeded: succeeded)
+        guard !succeeded else {
+            failures[peer] = nil
+            return node.snapshotSent(to: peer, succeeded: true)
+        }
+        // A copy costs much: whoever failed to take one is not sent the next at once.
+        let failed = (failures[peer] ?? 0) + 1
+        failures[peer] = failed
+        let pause = min(SnapshotSenders.pauseMax, .milliseconds(250) * (1 << min(failed, 10)))
+        let bound = NIOLoopBound(node, eventLoop: node.eventLoop)
+        node.eventLoop.scheduleTask(in: pause) { bound.value.snapshotSent(to: peer, succeeded: false) }
     }
 }
 

@@ -28,7 +28,7 @@ struct ReadJob: Sendable {
         /// Answer the client.
         case reply(connection: UInt64, request: UInt64)
         /// Feed a watch from the change feed on disk.
-        case catchUp(watch: WatchKey)
+        case catchUp(watch: WatchKey, ticket: UInt64)
     }
 
     var purpose: Purpose
@@ -56,9 +56,14 @@ extension MetadataStore {
         case .install(let path, let snapshot):
             do throws(StoreError) {
                 _ = try installSnapshot(from: path)
-                return .installed(try image(), digest: digest, snapshot)
             } catch {
                 return .installFailed(error, snapshot)
+            }
+            do throws(StoreError) {
+                return .installed(try image(), digest: digest, snapshot)
+            } catch {
+                // The state was replaced: going on as if it were not would apply entries twice.
+                return .failed(error)
             }
         }
     }

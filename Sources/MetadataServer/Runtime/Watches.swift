@@ -14,7 +14,7 @@ enum WatchAction: Equatable {
     case progress(WatchKey, through: Version)
     case tooOld(WatchKey, oldest: Version)
     /// Read the feed on disk from here; answered with `Watches.caughtUp`.
-    case readFeed(WatchKey, after: Version, filter: WatchFilter)
+    case readFeed(WatchKey, ticket: UInt64, after: Version, filter: WatchFilter)
 }
 
 /// All watches of a node, and the newest part of the change feed in memory. A watcher that has kept up is served from
@@ -25,20 +25,26 @@ struct Watches {
     static let recentMax = 4_096
     /// Events of one frame, at most.
     static let eventsPerFrameMax = 512
-    /// Changes of one frame, at most; one event may exceed it alone. Far below the frame cap.
-    static let changesPerFrameMax = 4_096
+    /// Weight of the events of one frame, at most; one event may exceed it alone. Far below the frame cap.
+    static let frameBytesMax = 1 << 20
+    /// Weight of the events kept in memory, at most.
+    static let recentBytesMax = 16 << 20
+    /// Watches of one connection, at most.
+    static let perConnectionMax = 256
 
     private struct Watch {
+        /// Tells this watch from an earlier one under the same key, whose answers may still be on their way.
+        var ticket: UInt64
         var filter: WatchFilter
         /// Everything up to this version was sent or did not pass the filter.
         var cursor: Version
-        /// The version that the watcher was last told.
-        var told: Version
         var isReadingFeed = false
     }
 
     private var watches: OrderedDictionary<WatchKey, Watch> = [:]
+    private var lastTicket: UInt64 = 0
     private var recent: Deque<ChangeEvent> = []
+    private var recentBytes = 0
     /// `recent` holds every event after this version.
     private var floor: Version
     private var current: Version
@@ -51,8 +57,11 @@ struct Watches {
     }
 
     mutating func add(_ key: WatchKey, after: Version, filter: WatchFilter) {
-        watches[key] = Watch(filter: filter, cursor: after, told: after)
+        lastTicket += 1
+        watches[key] = Watch(ticket: lastTicket, filter: filter, cursor: after)
     }
+
+    func count(of connection: UInt64) -> Int { watches.keys.count { $0.connection == connection } }
 
     mutating func remove(_ key: WatchKey) { watches[key] = nil }
 
@@ -62,14 +71,19 @@ struct Watches {
 
     mutating func applied(_ events: [ChangeEvent]) {
         guard let last = events.last else { return }
+        for event in events { recentBytes += event.weight }
         recent.append(contentsOf: events)
         current = last.version
-        while recent.count > Watches.recentMax { floor = recent.removeFirst().version }
+        while recent.count > Watches.recentMax || recentBytes > Watches.recentBytesMax, let oldest = recent.popFirst() {
+            recentBytes -= oldest.weight
+            floor = oldest.version
+        }
     }
 
     /// The state was replaced: what is in memory does not lead up to it.
     mutating func reset(to version: Version) {
         recent.removeAll()
+        recentBytes = 0
         floor = version
         current = version
     }
@@ -84,13 +98,11 @@ struct Watches {
             guard watch.cursor < current, !watch.isReadingFeed, isWritable(key.connection) else { continue }
             if watch.cursor < floor {
                 watch.isReadingFeed = true
-                actions.append(.readFeed(key, after: watch.cursor, filter: watch.filter))
+                actions.append(
+                    .readFeed(key, ticket: watch.ticket, after: watch.cursor, filter: watch.filter))
             } else {
                 let events = nextEvents(after: &watch.cursor, filter: watch.filter)
-                if !events.isEmpty {
-                    watch.told = watch.cursor
-                    actions.append(.send(key, events, through: watch.cursor))
-                }
+                if !events.isEmpty { actions.append(.send(key, events, through: watch.cursor)) }
             }
             watches.values[position] = watch
         }
@@ -98,15 +110,13 @@ struct Watches {
     }
 
     /// The answer to `readFeed`.
-    mutating func caughtUp(_ key: WatchKey, with page: ChangePage) -> WatchAction? {
-        guard var watch = watches[key] else { return nil }
-        precondition(watch.isReadingFeed, "watch \(key) did not ask for the feed")
+    mutating func caughtUp(_ key: WatchKey, ticket: UInt64, with page: ChangePage) -> WatchAction? {
+        guard var watch = watches[key], watch.ticket == ticket, watch.isReadingFeed else { return nil }
         watch.isReadingFeed = false
         watches[key] = watch
         switch page {
         case .events(let events, let through):
             watch.cursor = max(watch.cursor, through)
-            if !events.isEmpty { watch.told = watch.cursor }
             watches[key] = watch
             guard !events.isEmpty else { return nil }
             return .send(key, events, through: watch.cursor)
@@ -124,7 +134,6 @@ struct Watches {
         for position in watches.values.indices {
             let key = watches.keys[position]
             guard isWritable(key.connection), !watches.values[position].isReadingFeed else { continue }
-            watches.values[position].told = watches.values[position].cursor
             actions.append(.progress(key, through: watches.values[position].cursor))
         }
         return actions
@@ -138,17 +147,35 @@ struct Watches {
             if recent[middle].version <= cursor { low = middle + 1 } else { high = middle }
         }
         var events: [ChangeEvent] = []
-        var changes = 0
+        var bytes = 0
         while low < recent.endIndex, events.count < Watches.eventsPerFrameMax {
             let event = recent[low]
             if let passing = event.filtered(by: filter) {
-                changes += passing.changes.count
-                if !events.isEmpty, changes > Watches.changesPerFrameMax { break }
+                bytes += passing.weight
+                if !events.isEmpty, bytes > Watches.frameBytesMax { break }
                 events.append(passing)
             }
             cursor = event.version
             low += 1
         }
         return events
+    }
+}
+
+extension ChangeEvent {
+    /// About the bytes that the event takes in memory and in a frame.
+    fileprivate var weight: Int {
+        changes.reduce(32) { sum, change in
+            switch change {
+            case .brokerChanged(let broker): sum + 128 + broker.endpoints.count * 64
+            case .partitionChanged(let partition, let name):
+                sum + 96 + name.utf8.count + 5 * (partition.replicas.count + partition.isr.count)
+            case .topicChanged(let topic): sum + 64 + topic.name.utf8.count
+            case .topicRemoved(_, let name): sum + 64 + name.utf8.count
+            case .configChanged(let entry): sum + 64 + entry.name.utf8.count + entry.value.utf8.count
+            case .configRemoved(_, let name): sum + 64 + name.utf8.count
+            case .brokerRemoved: sum + 64
+            }
+        }
     }
 }
