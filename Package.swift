@@ -117,6 +117,7 @@ let package = Package(
         tests(
             "MetadataServerTests",
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
+        tests("ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",

@@ -1,0 +1,47 @@
+import Dispatch
+import Synchronization
+import Testing
+
+@testable import MetadataServer
+
+@Suite("The thread that works in batches")
+struct BatchWorkerTests {
+    @Test("everything submitted is done, in order, before stop returns")
+    func complete() {
+        let done = Mutex<[Int]>([])
+        let worker = BatchWorker<Int>(name: "test") { batch in done.withLock { $0 += batch } }
+        for number in 0..<10_000 { worker.submit(number) }
+        worker.stop()
+        #expect(done.withLock { $0 } == Array(0..<10_000))
+    }
+
+    @Test("what queues up while the thread is busy becomes one batch")
+    func batches() {
+        let sizes = Mutex<[Int]>([])
+        let isBusy = DispatchSemaphore(value: 0)
+        let goOn = DispatchSemaphore(value: 0)
+        let worker = BatchWorker<Int>(name: "test") { batch in
+            sizes.withLock { $0.append(batch.count) }
+            if batch.contains(0) {
+                isBusy.signal()
+                goOn.wait()
+            }
+        }
+        worker.submit(0)
+        isBusy.wait()
+        worker.submit(contentsOf: 1...100)
+        #expect(worker.depth == 100)
+        goOn.signal()
+        worker.stop()
+        #expect(sizes.withLock { $0 } == [1, 100])
+    }
+
+    @Test("after stop nothing is taken, and nothing crashes")
+    func stopped() {
+        let done = Mutex(0)
+        let worker = BatchWorker<Int>(name: "test") { batch in done.withLock { $0 += batch.count } }
+        worker.stop()
+        worker.submit(1)
+        #expect(done.withLock { $0 } == 0)
+    }
+}

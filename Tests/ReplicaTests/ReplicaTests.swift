@@ -1,0 +1,281 @@
+import MetadataModel
+import MetadataSchema
+import RaftCore
+import Replica
+import Testing
+
+/// One member alone in its quorum: the smallest replica that does everything, driven by hand.
+private struct Alone {
+    static let id = NodeID(1)
+    var replica: Replica
+    var persists: [UInt64] = []
+    var applies: [[Entry]] = []
+    var others: [Effect] = []
+    var now: UInt64 = 1_000
+
+    init(options: ReplicaOptions = ReplicaOptions(), disk: DiskID = DiskID(high: 1, low: 2)) {
+        let members = Configuration(
+            voters: [Member(id: Alone.id, disk: .unknown, peerAddress: "a:1", clientAddress: "a:2")])
+        let first = Entry(term: Term(1), index: LogIndex(1), kind: .configuration, payload: members.encoded())
+        replica = Replica(
+            id: Alone.id, disk: disk, options: options,
+            restored: RestoredState(
+                hardState: HardState(term: Term(1), vote: nil), base: .zero, entries: [first], applied: .zero,
+                configuration: .empty),
+            image: .empty, now: 1_000, seed: 7)
+    }
+
+    mutating func turn() {
+        for effect in replica.takeEffects() {
+            switch effect {
+            case .persist(let persist): persists.append(persist.sequence)
+            case .apply(let entries): applies.append(entries)
+            default: others.append(effect)
+            }
+        }
+        replica.checkInvariants()
+    }
+
+    /// The disk answers all it owes; the state machine applies all it was given.
+    mutating func settle() {
+        turn()
+        while !persists.isEmpty || !applies.isEmpty {
+            if !persists.isEmpty { replica.persisted(persists.removeFirst()) }
+            if !applies.isEmpty { report(applies.removeFirst()) }
+            turn()
+        }
+    }
+
+    mutating func report(_ entries: [Entry], brokers: [Broker] = []) {
+        guard let last = entries.last else { return }
+        let commands = entries.filter { $0.kind == .command }
+        replica.applied(
+            AppliedReport(
+                applied: last.position, version: Version(last.index.rawValue), logTimeMilliseconds: 0,
+                outcomes: commands.map { .init(index: $0.index, outcome: .done(.changed(Version($0.index.rawValue)))) },
+                brokers: brokers, removedBrokers: []))
+    }
+
+    mutating func elect() {
+        for _ in 0..<40 where !replica.isLeader {
+            now += 20
+            replica.tick(now: now)
+            settle()
+        }
+        precondition(replica.isLeader, "a single member elects itself")
+        settle()
+        others = []
+    }
+
+    func intent(_ value: String) -> WriteIntent {
+        let command = Command.alterConfigs(
+            .init(resource: .cluster, changes: [ConfigChange(name: "user.key", value: value)]))
+        return WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes())
+    }
+}
+
+@Suite("A replica")
+struct ReplicaTests {
+    private let token = RequestToken(connection: 3, request: 4)
+
+    @Test("a write is answered after it is synced and applied, not before")
+    func writeOrder() {
+        var alone = Alone()
+        alone.elect()
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.turn()
+        #expect(alone.applies.isEmpty, "applied ahead of the sync of the log")
+        #expect(alone.others.isEmpty)
+        alone.replica.persisted(alone.persists.removeFirst())
+        alone.turn()
+        #expect(alone.applies.count == 1)
+        #expect(alone.others.isEmpty, "answered before it was applied")
+        let index = alone.replica.core.lastIndex.rawValue
+        alone.report(alone.applies.removeFirst())
+        alone.turn()
+        #expect(alone.others == [.replyWrite(token, .outcome(.done(.changed(Version(index)))))])
+    }
+
+    @Test("writes of one turn become one proposal, one sync, one apply")
+    func batching() {
+        var alone = Alone()
+        alone.elect()
+        for request in 0..<50 {
+            alone.replica.write(
+                alone.intent("\(request)"), token: RequestToken(connection: 1, request: UInt64(request)))
+        }
+        alone.turn()
+        #expect(alone.persists.count == 1)
+        alone.replica.persisted(alone.persists.removeFirst())
+        alone.turn()
+        #expect(alone.applies.map(\.count) == [50])
+    }
+
+    @Test("a member that does not lead refuses writes and hands nothing to the log")
+    func notLeader() {
+        var alone = Alone()
+        alone.turn()
+        alone.others = []
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.turn()
+        #expect(alone.others == [.replyWrite(token, .notLeader(nil))])
+        #expect(alone.persists.isEmpty)
+    }
+
+    @Test("a read by version waits until that version is applied")
+    func atLeast() {
+        var alone = Alone()
+        alone.elect()
+        let next = alone.replica.core.lastIndex.rawValue + 1
+        alone.replica.read(.atLeast(Version(next)), token: token)
+        alone.turn()
+        #expect(alone.others.isEmpty)
+        alone.replica.write(alone.intent("x"), token: RequestToken(connection: 9, request: 9))
+        alone.settle()
+        #expect(alone.others.contains(.serveReads([token])))
+    }
+
+    @Test("a read that cannot be served in time is refused, not forgotten")
+    func readExpires() {
+        var alone = Alone()
+        alone.elect()
+        alone.replica.read(.atLeast(Version(1_000_000)), token: token)
+        alone.turn()
+        alone.now += ReplicaOptions().readWaitMilliseconds + 1
+        alone.replica.tick(now: alone.now)
+        alone.turn()
+        #expect(alone.others.contains(.refuseReads([token], .unconfirmed)))
+        #expect(alone.replica.openReads == 0)
+    }
+
+    @Test("a stale read is served within its lag and refused beyond it")
+    func stale() {
+        var alone = Alone()
+        alone.turn()
+        alone.others = []
+        alone.replica.read(.stale(maxLagMilliseconds: 500), token: token)
+        alone.turn()
+        #expect(alone.others == [.refuseReads([token], .tooStale(milliseconds: .max))])
+        alone.elect()
+        alone.replica.read(.stale(maxLagMilliseconds: 0), token: token)
+        alone.turn()
+        #expect(alone.others == [.serveReads([token])], "a leader lags behind nobody")
+    }
+
+    @Test("a leader whose disk is silent steps down within two election timeouts (hashicorp/raft 503)")
+    func silentDisk() {
+        let options = ReplicaOptions(diskSilenceMilliseconds: 300)
+        var alone = Alone(options: options)
+        alone.elect()
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.turn()
+        #expect(alone.persists.count == 1)
+        for _ in 0..<31 {
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+            alone.turn()
+        }
+        #expect(!alone.replica.isLeader)
+        #expect(alone.others.contains(.replyWrite(token, .leadershipLost(nil))))
+    }
+
+    @Test("what is not applied is bounded: beyond it writes are refused as overloaded")
+    func boundedBacklog() {
+        var alone = Alone(options: ReplicaOptions(unappliedEntriesMax: 10))
+        alone.elect()
+        for request in 0..<20 {
+            alone.replica.write(alone.intent("x"), token: RequestToken(connection: 1, request: UInt64(request)))
+            alone.turn()
+        }
+        let refused = alone.others.count {
+            if case .replyWrite(_, .overloaded) = $0 { true } else { false }
+        }
+        #expect(refused == 10)
+    }
+
+    @Test("the first leader that knows all disks writes them into the configuration (KIP-853)")
+    func namesDisks() {
+        var alone = Alone(disk: DiskID(high: 5, low: 6))
+        alone.elect()
+        alone.now += 20
+        alone.replica.tick(now: alone.now)
+        alone.settle()
+        #expect(alone.replica.core.configuration.members.map(\.disk) == [DiskID(high: 5, low: 6)])
+        let length = alone.replica.core.lastIndex
+        for _ in 0..<10 {
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+            alone.settle()
+        }
+        #expect(alone.replica.core.lastIndex == length, "the configuration is written once")
+    }
+
+    @Test("the log is cut only as far as a checkpoint has made durable, and keeps half")
+    func compaction() {
+        var alone = Alone(options: ReplicaOptions(logEntriesMax: 100, checkpointBytes: 1_000))
+        alone.elect()
+        for request in 0..<200 {
+            alone.replica.write(alone.intent("x"), token: RequestToken(connection: 1, request: UInt64(request)))
+            alone.settle()
+        }
+        #expect(alone.others.contains(.checkpoint))
+        #expect(alone.replica.core.base == .zero, "nothing is durable yet")
+        let durable = LogPosition(index: LogIndex(30), term: alone.replica.core.term(at: LogIndex(30)) ?? .zero)
+        alone.replica.checkpointed(durable)
+        alone.turn()
+        #expect(alone.others.contains(.compactLog(durable)))
+        #expect(alone.replica.core.base == durable)
+    }
+
+    @Test("a new leader that has not applied all says so instead of calling a broker unknown")
+    func unknownBroker() {
+        var alone = Alone()
+        alone.elect()
+        alone.replica.heartbeat(broker: BrokerID(1), epoch: BrokerEpoch(1), wantsFence: false, token: token)
+        alone.turn()
+        #expect(alone.others == [.replyHeartbeat(token, .unknownBroker)])
+
+        var early = Alone()
+        for _ in 0..<40 where !early.replica.isLeader {
+            early.now += 20
+            early.replica.tick(now: early.now)
+            early.turn()
+            // The disk answers, the state machine does not.
+            while !early.persists.isEmpty {
+                early.replica.persisted(early.persists.removeFirst())
+                early.turn()
+            }
+        }
+        early.others = []
+        early.replica.heartbeat(broker: BrokerID(1), epoch: BrokerEpoch(1), wantsFence: false, token: token)
+        early.turn()
+        #expect(early.others == [.replyHeartbeat(token, .notLeader(nil))])
+    }
+}
+
+@Suite("How a log fits its state machine")
+struct LogFitTests {
+    private func entries(_ terms: [UInt64], from first: UInt64 = 11) -> [Entry] {
+        terms.enumerated().map {
+            Entry(term: Term($1), index: LogIndex(first + UInt64($0)), kind: .noop, payload: [])
+        }
+    }
+
+    private let base = LogPosition(index: LogIndex(10), term: Term(2))
+
+    private func fit(_ index: UInt64, _ term: UInt64) -> LogFit {
+        LogFit(
+            base: base, entries: entries([2, 3, 3]), applied: LogPosition(index: LogIndex(index), term: Term(term)))
+    }
+
+    @Test("the four ways")
+    func ways() {
+        #expect(fit(10, 2) == .fits)
+        #expect(fit(11, 2) == .fits)
+        #expect(fit(13, 3) == .fits)
+        #expect(fit(12, 2) == .mustBeginAnew, "the log says something else there")
+        #expect(fit(14, 3) == .mustBeginAnew, "the log ends before it")
+        #expect(fit(10, 1) == .mustBeginAnew)
+        #expect(fit(9, 2) == .entriesAreMissing)
+    }
+}
