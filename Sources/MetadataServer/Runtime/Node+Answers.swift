@@ -1,0 +1,131 @@
+import Logging
+import MetadataModel
+import MetadataStore
+import NIOCore
+import OrderedCollections
+import RaftCore
+import RaftLog
+import Replica
+import Wire
+
+/// What the node says of itself and answers to others.
+extension Node {
+
+    var memberAddresses: [MemberAddress] {
+        replica.core.configuration.members.map {
+            MemberAddress(
+                nodeID: $0.id.rawValue, clientAddress: $0.clientAddress, peerAddress: $0.peerAddress,
+                isVoter: replica.core.configuration.isVoter($0.id))
+        }
+    }
+
+    func leaderHint(_ leader: NodeID?) -> LeaderHint? {
+        guard let leader, let member = replica.core.configuration.member(leader) else { return nil }
+        return LeaderHint(
+            nodeID: leader.rawValue, address: member.clientAddress, term: replica.status.term.rawValue)
+    }
+
+    var trouble: String? {
+        if isStopping { return "the node is stopping" }
+        if let storeTrouble { return storeTrouble }
+        if replica.status.leader == nil { return "no leader is known" }
+        return nil
+    }
+
+    var nodeStatus: NodeStatus {
+        let status = replica.status
+        return NodeStatus(
+            clusterID: settings.clusterID, nodeID: settings.id.rawValue, role: status.role.rawValue,
+            term: status.term.rawValue, leader: leaderHint(status.leader),
+            commitIndex: replica.core.commitIndex.rawValue, appliedIndex: replica.appliedIndex.rawValue,
+            version: replica.version, digest: digest, healthy: trouble == nil, detail: trouble ?? "",
+            members: memberAddresses)
+    }
+
+    /// Puts what probes and metrics show where other threads can read it; they never ask the loop.
+    func publish() {
+        if replica.core.commitIndex != lastCommit {
+            lastCommit = replica.core.commitIndex
+            lastCommitAt = .now()
+        }
+        snapshotsOut.check(timeout: settings.snapshotTimeout)
+        for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) { perform(action) }
+        published.update(
+            NodeReading(
+                status: nodeStatus, lastIndex: replica.core.lastIndex.rawValue,
+                syncedIndex: replica.core.syncedIndex.rawValue, peers: replica.core.progress,
+                linksUp: links.values.filter(\.isUp).map(\.peer.id),
+                sinceCommit: NIODeadline.now() - lastCommitAt,
+                sinceLeaderContact: replica.millisecondsSinceLeaderContact, isStopping: isStopping,
+                leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
+                connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
+                voters: replica.core.configuration.voters.count))
+        endTurnSoon()
+    }
+
+    func response(to reply: WriteReply) -> ClientResponse {
+        switch reply {
+        case .outcome(let outcome):
+            return .write(outcome)
+        case .notLeader(let leader):
+            return .failure(notLeader(leader))
+        case .overloaded:
+            return .failure(overloaded("the leader's log holds too much that is not committed"))
+        case .leadershipLost(let leader):
+            return .failure(
+                ServiceFailure(
+                    code: .leadershipLost, detail: "node \(settings.id) stopped leading while the write was under way",
+                    isDefinite: false, leader: leaderHint(leader)))
+        }
+    }
+
+    func response(to reply: HeartbeatReply) -> ClientResponse {
+        switch reply {
+        case .accepted(let state, let lease, let version):
+            return .heartbeat(
+                HeartbeatAnswer(state: state, leaseMilliseconds: UInt32(clamping: lease), version: version))
+        case .unknownBroker:
+            return .failure(
+                ServiceFailure(
+                    code: .unknownBroker, detail: "not registered under this epoch; register again", isDefinite: true))
+        case .notLeader(let leader):
+            return .failure(notLeader(leader))
+        }
+    }
+
+    func notLeader(_ leader: NodeID?) -> ServiceFailure {
+        guard let hint = leaderHint(leader) else {
+            return ServiceFailure(code: .noLeader, detail: "no leader is known", isDefinite: true)
+        }
+        return ServiceFailure(
+            code: .notLeader, detail: "node \(settings.id) does not lead; node \(hint.nodeID) does", isDefinite: true,
+            leader: hint)
+    }
+
+    func overloaded(_ detail: String) -> ServiceFailure {
+        ServiceFailure(code: .overloaded, detail: detail, isDefinite: true, retryAfterMilliseconds: 100)
+    }
+
+    func invalid(_ detail: String) -> ClientResponse {
+        .failure(ServiceFailure(code: .invalidRequest, detail: detail, isDefinite: true))
+    }
+
+    func failure(for reason: ReadRefusal) -> ServiceFailure {
+        switch reason {
+        case .noLeader:
+            return ServiceFailure(code: .noLeader, detail: "no leader is known", isDefinite: true)
+        case .unconfirmed:
+            return ServiceFailure(
+                code: .noLeader, detail: "the read could not be confirmed by a leader", isDefinite: true,
+                leader: leaderHint(replica.status.leader))
+        case .overloaded:
+            return overloaded("too many reads wait")
+        case .tooStale(let milliseconds):
+            let detail =
+                milliseconds == .max
+                ? "this node has not heard from a leader since it started"
+                : "this node has not heard from a leader for \(milliseconds) ms"
+            return ServiceFailure(code: .noLeader, detail: detail, isDefinite: true)
+        }
+    }
+}

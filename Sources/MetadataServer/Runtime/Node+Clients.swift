@@ -1,0 +1,101 @@
+import Logging
+import MetadataModel
+import MetadataStore
+import NIOCore
+import OrderedCollections
+import RaftCore
+import RaftLog
+import Replica
+import Wire
+
+/// What clients ask for.
+extension Node {
+
+    func nextConnectionID() -> UInt64 {
+        lastConnectionID += 1
+        return lastConnectionID
+    }
+
+    func opened(_ connection: ClientConnection) {
+        guard connections.count < settings.clientConnectionsMax else {
+            logger.warning("too many client connections", metadata: ["limit": "\(settings.clientConnectionsMax)"])
+            connection.close()
+            return
+        }
+        connections[connection.id] = connection
+    }
+
+    func closed(_ connection: ClientConnection) {
+        guard connections.removeValue(forKey: connection.id) != nil else { return }
+        watches.removeAll(of: connection.id)
+    }
+
+    func hasUnsent(_ connection: ClientConnection) {
+        unsent.append(connection.id)
+        endTurnSoon()
+    }
+
+    func objection(to hello: ClientHello) -> ServiceFailure? {
+        guard hello.clusterID.isEmpty || hello.clusterID == settings.clusterID else {
+            return ServiceFailure(
+                code: .wrongCluster, detail: "this is cluster \(settings.clusterID), not \(hello.clusterID)",
+                isDefinite: true)
+        }
+        return nil
+    }
+
+    var serverHello: ServerHello {
+        ServerHello(
+            clusterID: settings.clusterID, nodeID: settings.id.rawValue, leader: leaderHint(replica.status.leader),
+            members: memberAddresses)
+    }
+
+    func received(_ frame: ClientRequestFrame, on connection: ClientConnection) {
+        let token = RequestToken(connection: connection.id, request: frame.id)
+        endTurnSoon()
+        if isStopping {
+            return respond(
+                to: token,
+                .failure(
+                    ServiceFailure(
+                        code: .shuttingDown, detail: "node \(settings.id) is stopping", isDefinite: true,
+                        leader: leaderHint(replica.status.leader))))
+        }
+        switch frame.request {
+        case .hello:
+            respond(to: token, invalid("a second hello"))
+        case .write(let write):
+            guard write.command.count <= Limits.commandBytesMax else {
+                return respond(
+                    to: token,
+                    invalid("a command of \(write.command.count) bytes; the limit is \(Limits.commandBytesMax)"))
+            }
+            guard connection.openRequests <= settings.requestsPerConnectionMax else {
+                return respond(to: token, .failure(overloaded("too many open requests on this connection")))
+            }
+            replica.write(
+                WriteIntent(
+                    session: write.session, sequence: write.sequence, acknowledgedBelow: write.acknowledgedBelow,
+                    command: write.command),
+                token: token)
+        case .read(let read):
+            guard connection.openRequests <= settings.requestsPerConnectionMax, pendingQueries[token] == nil else {
+                return respond(to: token, .failure(overloaded("too many open requests on this connection")))
+            }
+            pendingQueries[token] = read.query
+            replica.read(read.consistency, token: token)
+        case .watch(let after, let filter):
+            guard watches.count(of: connection.id) < Watches.perConnectionMax else {
+                return respond(to: token, .failure(overloaded("too many watches on this connection")))
+            }
+            watches.add(WatchKey(connection: connection.id, request: frame.id), after: after, filter: filter)
+        case .cancelWatch(let request):
+            watches.remove(WatchKey(connection: connection.id, request: request))
+        case .heartbeat(let heartbeat):
+            replica.heartbeat(
+                broker: heartbeat.broker, epoch: heartbeat.epoch, wantsFence: heartbeat.wantsFence, token: token)
+        case .nodeStatus:
+            respond(to: token, .nodeStatus(nodeStatus))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import Logging
+import MetadataModel
+import MetadataStore
+import NIOCore
+import OrderedCollections
+import RaftCore
+import RaftLog
+import Replica
+import Wire
+
+/// What the workers bring back.
+extension Node {
+
+    func persisted(_ outcome: Result<UInt64, LogError>) {
+        switch outcome {
+        case .success(let sequence):
+            replica.persisted(sequence)
+            endTurnSoon()
+        case .failure(let error):
+            fail(error)
+        }
+    }
+
+    func finished(_ result: ApplyResult) {
+        switch result {
+        case .applied(let report, let events, let digest):
+            self.digest = digest
+            storeTrouble = nil
+            lastCommitAt = .now()
+            replica.applied(report)
+            watches.applied(events)
+        case .installed(let image, let digest, let snapshot):
+            self.digest = digest
+            watches.reset(to: image.version)
+            replica.snapshotInstalled(image)
+            snapshotsIn.installed(snapshot.id)
+            logger.info("snapshot installed", metadata: ["position": "\(snapshot.position)"])
+        case .installFailed(let error, let snapshot):
+            logger.error("snapshot was not installed", metadata: ["error": "\(error)"])
+            replica.snapshotInstallFailed()
+            snapshotsIn.failed(snapshot.id, "\(error)")
+        case .suspended(let error, let entries):
+            if storeTrouble == nil {
+                logger.error("applying is suspended until there is room", metadata: ["error": "\(error)"])
+            }
+            storeTrouble = "\(error)"
+            let storage = storage
+            eventLoop.scheduleTask(in: .seconds(1)) { storage.apply(entries) }
+        case .failed(let error):
+            fail(error)
+        }
+        endTurnSoon()
+    }
+
+    func answered(_ answers: Result<[EncodedAnswer], StoreError>) {
+        switch answers {
+        case .success(let answers):
+            for answer in answers { deliver(answer) }
+            endTurnSoon()
+        case .failure(let error):
+            fail(error)
+        }
+    }
+
+    func deliver(_ answer: EncodedAnswer) {
+        switch answer {
+        case .reply(let id, var frame):
+            guard let connection = connections[id] else { return }
+            connection.send(encoded: &frame)
+            unsent.append(id)
+        case .catchUp(let key, let ticket, let page):
+            if let action = watches.caughtUp(key, ticket: ticket, with: page) { perform(action) }
+        }
+    }
+
+    func checkpointed(_ result: Result<LogPosition, StoreError>) {
+        switch result {
+        case .success(let position):
+            replica.checkpointed(position)
+        case .failure(let error):
+            // The log keeps what the database could not take; the next checkpoint tries again.
+            logger.error("checkpoint failed", metadata: ["error": "\(error)"])
+            replica.checkpointed(.zero)
+        }
+        endTurnSoon()
+    }
+
+    func compacted(_ result: Result<Void, LogError>) {
+        if case .failure(let error) = result { fail(error) }
+    }
+}
