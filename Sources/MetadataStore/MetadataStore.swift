@@ -113,9 +113,6 @@ package final class MetadataStore: Sendable {
         }
     }
 
-    /// The digest as the rows give it, by reading all of them.
-    package func recomputeDigest() throws(StoreError) -> UInt64 { try scrub().recomputed }
-
     /// The most pages that the database may grow to, from now on: the bound that a full disk would be.
     package func limitPages(to pageCountMax: Int) throws(StoreError) {
         try Self.onWriter(of: pool, "limit pages") { (connection) throws(StoreError) in

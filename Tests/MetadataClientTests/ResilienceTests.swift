@@ -67,16 +67,4 @@ struct ResilienceTests {
         budget.refill(elapsed: .seconds(Int64.max / 2))
         #expect(budget.available == 2)
     }
-
-    @Test("a step's deadline never exceeds the call's, and time left is never negative")
-    func deadline() {
-        let now = ContinuousClock().now
-        let deadline = Deadline<ContinuousClock>(after: .seconds(2), from: now)
-        #expect(deadline.step(limit: .seconds(1), from: now) == Deadline(after: .seconds(1), from: now))
-        #expect(deadline.step(limit: .seconds(9), from: now) == deadline)
-        #expect(!deadline.hasPassed(at: now))
-        #expect(deadline.remaining(at: now.advanced(by: .milliseconds(500))) == .milliseconds(1_500))
-        #expect(deadline.hasPassed(at: now.advanced(by: .seconds(2))))
-        #expect(deadline.remaining(at: now.advanced(by: .seconds(3))) == .zero)
-    }
 }
