@@ -3,6 +3,14 @@ import NIOCore
 import NIOPosix
 import Wire
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Runs a `ClientMachine` on an event loop: gives it what happens, does what it says. Confined to the loop; decides nothing.
 final class ClientCore {
     private let eventLoop: any EventLoop
@@ -135,7 +143,7 @@ final class ClientCore {
             } else {
                 bootstrap.connect(host: endpoint.host, port: Int(endpoint.port))
             }
-        attempt.whenFailure { error in box.value.connectionLost(connection, reason: "\(error)") }
+        attempt.whenFailure { error in box.value.connectionLost(connection, reason: describe(error)) }
     }
 
     /// Nil when the host is a name.
@@ -178,4 +186,17 @@ final class ClientCore {
         case .sessionLost(let id): logger.warning("session lost", metadata: ["session": "\(id)"])
         }
     }
+}
+
+/// What the system says of a failed connection, without the words of the libraries between.
+func describe(_ error: any Error) -> String {
+    if let error = error as? IOError { return String(cString: strerror(error.errnoCode)).lowercased() }
+    if let error = error as? NIOConnectionError {
+        if let first = error.connectionErrors.first { return describe(first.error) }
+        return "the name \(error.host) has no address"
+    }
+    if let error = error as? ChannelError, case .connectTimeout(let time) = error {
+        return "no connection within \(time.nanoseconds / 1_000_000) ms"
+    }
+    return "\(error)"
 }

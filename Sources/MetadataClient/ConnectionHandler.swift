@@ -83,7 +83,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(because: "\(error)") }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(because: describe(error)) }
 
     private func close(because reason: String) {
         if problem == nil { problem = reason }

@@ -40,6 +40,8 @@ package struct Replica {
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
     private var electedAt = LogIndex.zero
     private var lastSessionSweep: UInt64
+    /// The log ends here when nothing but the last sweep was written.
+    private var sweptThrough = LogIndex.zero
     /// Since when the disk owes an answer without having given any; nil when it owes none.
     private var diskSilentSince: UInt64?
     /// The disks of the members that have introduced themselves. A leader writes them into the configuration.
@@ -100,6 +102,7 @@ package struct Replica {
     package var isLeader: Bool { core.status.role == .leader }
     package var openWrites: Int { proposals.inFlightCount }
     package var openReads: Int { reads.count }
+    package func broker(_ id: BrokerID) -> Broker? { brokers[id] }
     package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
 
     /// Milliseconds since this member last heard from a leader; zero on the leader; nil when it never did.
@@ -130,8 +133,10 @@ package struct Replica {
         for (broker, epoch) in liveness.expired(now: now) {
             proposeOwn(.fenceBroker(id: broker, epoch: epoch))
         }
-        if now - lastSessionSweep >= options.sessionSweepMilliseconds {
+        // An idle log has no time that passes, so there is nothing to expire.
+        if now - lastSessionSweep >= options.sessionSweepMilliseconds, core.lastIndex > sweptThrough {
             lastSessionSweep = now
+            sweptThrough = core.lastIndex.next
             proposeOwn(.expireSessions)
         }
     }

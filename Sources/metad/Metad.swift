@@ -89,6 +89,7 @@ struct Run: AsyncParsableCommand {
         } catch {
             logger.critical("the node ends", metadata: ["error": "\(error)"])
             complain("\(error)")
+            if let error = error as? NodeStartError, error.isPermanent { throw ProcessExit.configuration }
             throw ProcessExit.failure
         }
     }

@@ -29,6 +29,8 @@ extension Node {
         if isStopping { return "the node is stopping" }
         if let storeTrouble { return storeTrouble }
         if replica.status.leader == nil { return "no leader is known" }
+        let behind = replica.core.commitIndex.rawValue - replica.appliedIndex.rawValue
+        if behind > Node.lagEntriesMax { return "catching up: \(behind) entries are not applied yet" }
         return nil
     }
 
@@ -48,6 +50,7 @@ extension Node {
             lastCommit = replica.core.commitIndex
             lastCommitAt = .now()
         }
+        complainOfNoLeader()
         snapshotsOut.check(timeout: settings.snapshotTimeout)
         for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) { perform(action) }
         published.update(

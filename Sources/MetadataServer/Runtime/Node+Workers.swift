@@ -27,6 +27,7 @@ extension Node {
             self.digest = digest
             storeTrouble = nil
             lastCommitAt = .now()
+            for event in events { logBrokers(event) }
             replica.applied(report)
             watches.applied(events)
         case .installed(let image, let digest, let snapshot):
@@ -87,5 +88,31 @@ extension Node {
 
     func compacted(_ result: Result<Void, LogError>) {
         if case .failure(let error) = result { fail(error) }
+    }
+
+    /// What became of brokers, with what it did to their partitions: the first thing that is asked for after an incident.
+    private func logBrokers(_ event: ChangeEvent) {
+        for change in event.changes {
+            switch change {
+            case .brokerChanged(let broker):
+                let before = replica.broker(broker.id)
+                guard before?.state != broker.state || before?.epoch != broker.epoch else { continue }
+                let partitions = event.changes.compactMap { change in
+                    if case .partitionChanged(let partition, _) = change { partition } else { nil }
+                }
+                logger.log(
+                    level: broker.state == .fenced && before?.state == .active ? .warning : .info,
+                    before?.epoch == broker.epoch ? "broker \(broker.state.rawValue)" : "broker registered",
+                    metadata: [
+                        "broker_id": "\(broker.id)", "broker_epoch": "\(broker.epoch)",
+                        "partitions_changed": "\(partitions.count)",
+                        "partitions_offline": "\(partitions.count { $0.leader == nil })", "version": "\(event.version)",
+                    ])
+            case .brokerRemoved(let id):
+                logger.info("broker unregistered", metadata: ["broker_id": "\(id)", "version": "\(event.version)"])
+            case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
+                continue
+            }
+        }
     }
 }

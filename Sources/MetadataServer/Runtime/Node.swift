@@ -30,6 +30,12 @@ final class Node {
     var storeTrouble: String?
     var isStopping = false
     var turnIsScheduled = false
+    var lastStatus: Status?
+    /// Since when no leader is known, or since that was last complained of.
+    var leaderlessSince: NIODeadline?
+    /// A node that is further behind what it knows to be committed is not ready.
+    static let lagEntriesMax: UInt64 = 10_000
+    static let leaderlessPause: TimeAmount = .seconds(5)
 
     var connections: [UInt64: ClientConnection] = [:]
     var unsent: OrderedSet<UInt64> = []
@@ -216,13 +222,33 @@ final class Node {
     }
 
     func statusChanged(_ status: Status) {
-        if status.role == .leader { leadershipChanges += 1 }
-        logger.info(
-            "raft status",
-            metadata: [
-                "role": "\(status.role.rawValue)", "term": "\(status.term)",
-                "leader": "\(status.leader.map { "\($0)" } ?? "none")",
-            ])
+        let hadLeader = lastStatus?.leader
+        let term: Logger.Metadata = ["term": "\(status.term)"]
+        switch (status.role, status.leader) {
+        case (.leader, _):
+            leadershipChanges += 1
+            logger.notice("elected leader", metadata: term)
+        case (_, let leader?) where leader != hadLeader:
+            logger.info("following", metadata: term.merging(["leader": "\(leader)"]) { $1 })
+        case (_, nil) where hadLeader != nil:
+            logger.warning(
+                "the leader is lost",
+                metadata: term.merging(["leader": "\(hadLeader.map { "\($0)" } ?? "none")"]) { $1 })
+        default:
+            logger.debug("raft status", metadata: term.merging(["role": "\(status.role.rawValue)"]) { $1 })
+        }
+        if status.leader != nil { leaderlessSince = nil } else { leaderlessSince = leaderlessSince ?? .now() }
+        lastStatus = status
         publish()
+    }
+
+    /// Says again now and then that there is no leader: the one line that matters must not scroll away.
+    func complainOfNoLeader() {
+        guard !isStopping, let since = leaderlessSince, NIODeadline.now() - since > Node.leaderlessPause else { return }
+        let missing = links.values.filter { !$0.isUp }.map { "\($0.peer.id)" }
+        logger.warning(
+            "no leader", metadata: ["nodes_not_reached": "\(missing.isEmpty ? "none" : missing.joined(separator: ","))"]
+        )
+        leaderlessSince = .now()
     }
 }

@@ -27,6 +27,15 @@ package enum NodeStartError: Error, CustomStringConvertible {
     case inconsistent(String)
     case noInitialMembers(NodeID)
 
+    /// Whether trying again is of no use: the directory is not this node's, and will not become so by itself.
+    package var isPermanent: Bool {
+        switch self {
+        case .directory(.inUse): false
+        case .directory, .noInitialMembers: true
+        case .log, .store, .inconsistent: false
+        }
+    }
+
     package var description: String {
         switch self {
         case .directory(let error): "\(error)"

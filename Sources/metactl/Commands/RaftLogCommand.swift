@@ -46,11 +46,12 @@ struct RaftLogCommand: AsyncParsableCommand {
         private func logDirectory() throws(CommandFailure) -> String {
             for path in [dataDirectory + "/log", dataDirectory] {
                 var isDirectory: ObjCBool = false
-                if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
-                    return path
-                }
+                guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue,
+                    FileManager.default.fileExists(atPath: path + "/hard-state")
+                else { continue }
+                return path
             }
-            throw .usage("\(dataDirectory) is not a directory")
+            throw .usage("\(dataDirectory) is neither the data directory of a node nor its log folder")
         }
     }
 }
