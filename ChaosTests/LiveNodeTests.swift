@@ -8,7 +8,8 @@ import Testing
 struct LiveNodeTests {
     @Test("garbage, foreign protocols and a foreign cluster are turned away and harm nobody", .timeLimit(.minutes(2)))
     func strangers() async throws {
-        let cluster = try await LocalCluster.started()
+        // Patient nodes: whoever is disturbed here was not disturbed by a slow disk.
+        let cluster = try await LocalCluster.started(settings: ["raft.election_timeout=3s"])
         let before = try await cluster.waitUntilHealthy()
         let hostile: [[UInt8]] = [
             Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8),

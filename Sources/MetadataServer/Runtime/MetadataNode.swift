@@ -85,6 +85,7 @@ package final class MetadataNode: Service {
                 "node": "\(configuration.node.id)", "cluster": "\(configuration.cluster.id)",
                 "client_address": "\(configuration.node.clientAddress)",
                 "peer_address": "\(configuration.node.peerAddress)",
+                "reachable_from": isOnLoopback ? "this machine only" : "every host that can route to it",
                 "applied": "\(storage.image.applied)",
             ])
         let outcome = await withTaskCancellationOrGracefulShutdownHandler {
@@ -96,6 +97,10 @@ package final class MetadataNode: Service {
         for listener in listeners { listener.close(promise: nil) }
         try await loop.submit { node.value.stop() }.get()
         try outcome.get()
+    }
+
+    private var isOnLoopback: Bool {
+        configuration.node.clientAddress.isLoopback && configuration.node.peerAddress.isLoopback
     }
 
     /// Waits until another member leads, or for half the time that a stop may take.
