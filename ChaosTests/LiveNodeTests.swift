@@ -47,6 +47,8 @@ struct LiveNodeTests {
             let answer = try await cluster.get(1, path)
             #expect(answer.status == 200, "\(path) answers \(answer.status): \(answer.body)")
         }
+        // Load balancers ask with HEAD.
+        #expect(try await cluster.get(1, "/health/ready", method: "HEAD").status == 200)
         // Two of three gone: the last one lives, and is not ready.
         try await cluster.kill(2)
         try await cluster.kill(3)

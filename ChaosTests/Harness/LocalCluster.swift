@@ -175,12 +175,16 @@ actor LocalCluster {
     /// The client and the peer port.
     func openPorts(of id: Int) -> [UInt16] { [Port.client, .peer].compactMap { ports[id - 1][$0.rawValue] } }
 
-    func get(_ id: Int, _ path: String, port: Port = .health) async throws -> (status: Int, body: String) {
+    func get(
+        _ id: Int, _ path: String, port: Port = .health, method: String = "GET"
+    ) async throws -> (status: Int, body: String) {
         let number = ports[id - 1][port.rawValue] ?? 0
         guard let url = URL(string: "http://127.0.0.1:\(number)\(path)") else {
             throw HarnessFailure(description: "not a path: \(path)")
         }
-        let (data, response) = try await URLSession.shared.data(from: url)
+        var request = URLRequest(url: url)
+        request.httpMethod = method
+        let (data, response) = try await URLSession.shared.data(for: request)
         guard let response = response as? HTTPURLResponse else {
             throw HarnessFailure(description: "node \(id) does not speak HTTP on \(path)")
         }

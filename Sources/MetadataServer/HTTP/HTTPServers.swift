@@ -85,7 +85,7 @@ package struct HTTPServers: Service {
 
     /// 200 or 503 tells a load balancer enough; the body tells a person the rest.
     private static func healthRouter(_ health: any HealthSource) -> Router<BasicRequestContext> {
-        let router = Router()
+        let router = Router(options: .autoGenerateHeadEndpoints)
         router.get("/health") { _, _ in
             let snapshot = health.snapshot()
             return try answer(HealthReport.whole(snapshot), isGood: snapshot.isReady)
@@ -107,7 +107,7 @@ package struct HTTPServers: Service {
     }
 
     private static func metricsRouter(_ registry: MetricsRegistry, path: String) -> Router<BasicRequestContext> {
-        let router = Router()
+        let router = Router(options: .autoGenerateHeadEndpoints)
         router.get(RouterPath(path)) { _, _ in
             Response(
                 status: .ok, headers: headers(MetricsRegistry.contentType),

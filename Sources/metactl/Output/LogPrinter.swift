@@ -37,6 +37,8 @@ struct LogPrinter {
             entries += 1
         }
         let report = LogRecordReport(record)
+        // Behind the last entry that was asked for only damage is news.
+        if entries >= limit, !report.isEssential { return }
         if report.kind == LogRecordReport.damageKind, damage == nil { damage = report }
         guard structure || report.isEssential, failure == nil else { return }
         do {
