@@ -1,10 +1,7 @@
-import Logging
 import MetadataModel
-import MetadataStore
 import NIOCore
 import OrderedCollections
 import RaftCore
-import RaftLog
 import Replica
 import Wire
 

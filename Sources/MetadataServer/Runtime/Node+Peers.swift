@@ -4,7 +4,6 @@ import MetadataStore
 import NIOCore
 import OrderedCollections
 import RaftCore
-import RaftLog
 import Replica
 import Wire
 

@@ -1,11 +1,9 @@
 import Logging
 import MetadataModel
-import MetadataSchema
 import MetadataStore
 import NIOCore
 import OrderedCollections
 import RaftCore
-import RaftLog
 import Replica
 import Wire
 

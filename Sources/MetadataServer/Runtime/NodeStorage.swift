@@ -73,9 +73,6 @@ final class NodeStorage: Sendable {
 
     func connect(to node: NIOLoopBound<Node>) { outbox.connect(node) }
 
-    var applyDepth: Int { applyThread.depth }
-    var readDepth: Int { readThread.depth }
-
     func write(_ persist: Persist) { logThread.submit(.write(persist)) }
     func compactLog(to position: LogPosition) { logThread.submit(.compact(position)) }
     func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }

@@ -17,8 +17,6 @@ final class PeerLink {
     static let silenceMax: TimeAmount = .seconds(2)
     /// Bytes that may wait for a peer that does not read before further messages are dropped.
     static let unsentBytesMax = 32 << 20
-    /// A frame leaves when it has grown to this size, and holds at most one message more.
-    static let batchBytesMax = 4 << 20
 
     private enum State {
         /// Exits: `dialling` when the pause is over or the peer calls.
@@ -73,7 +71,7 @@ final class PeerLink {
         guard case .up = state else { return }
         queued.append(message)
         queuedBytes += PeerFrame.approximateBytes(of: message)
-        if queuedBytes >= PeerLink.batchBytesMax { flush() }
+        if queuedBytes >= WireLimits.peerBatchBytes { flush() }
     }
 
     func flush() {

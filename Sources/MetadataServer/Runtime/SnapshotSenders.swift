@@ -41,8 +41,6 @@ final class SnapshotSenders {
         self.lastID = UInt64.random(in: 0..<(1 << 48)) << 8
     }
 
-    var isActive: Bool { !transfers.isEmpty }
-
     func begin(to peer: NodeID) {
         guard transfers[peer] == nil else { return }
         lastID += 1
