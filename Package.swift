@@ -105,7 +105,9 @@ let package = Package(
         program("simulate", ["Simulation", argumentParser]),
 
         // Test side: no shipped target imports these.
-        layer("Simulation", ["RaftCore", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
+        layer(
+            "Simulation",
+            ["RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
         tests("RaftCoreTests", ["RaftCore"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
@@ -118,7 +120,8 @@ let package = Package(
             "MetadataServerTests",
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests("ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
-        tests("SimulationTests", ["Simulation", "Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
+        tests(
+            "SimulationTests", ["Simulation", "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",
             [

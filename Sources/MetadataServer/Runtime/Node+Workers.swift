@@ -11,12 +11,14 @@ import Wire
 /// What the workers bring back.
 extension Node {
 
-    func persisted(_ outcome: Result<UInt64, LogError>) {
+    func finished(_ outcome: LogJobOutcome) {
         switch outcome {
-        case .success(let sequence):
+        case .persisted(let sequence):
             replica.persisted(sequence)
             endTurnSoon()
-        case .failure(let error):
+        case .compacted:
+            break
+        case .failed(let error):
             fail(error)
         }
     }
@@ -84,10 +86,6 @@ extension Node {
             replica.checkpointed(.zero)
         }
         endTurnSoon()
-    }
-
-    func compacted(_ result: Result<Void, LogError>) {
-        if case .failure(let error) = result { fail(error) }
     }
 
     /// What became of brokers, with what it did to their partitions: the first thing that is asked for after an incident.

@@ -97,42 +97,25 @@ extension OpenDataDirectory {
     }
 }
 
-/// Fits the log to the database. The database may lag (the log replays), and it may be ahead after a crash between the
-/// installation of a snapshot and the reset of the log; then the log begins anew behind it.
+/// Fits the log to the database.
 private func restore(
     _ recovered: RecoveredLog, store: MetadataStore, log: LogThreadLog, logger: Logger
 ) throws(NodeStartError) -> RestoredState {
-    let applied = store.applied
-    var recovered = recovered
-    switch LogFit(base: recovered.base, entries: recovered.entries, applied: applied) {
-    case .fits:
-        break
-    case .entriesAreMissing:
-        throw NodeStartError.inconsistent(
-            "the log begins after entry \(recovered.base.index) and the database ends at \(applied.index): entries are "
-                + "missing. Was the database replaced or deleted? Put it back; without it this node stays away from the quorum"
-        )
-    case .mustBeginAnew:
+    let start = MemberStart(
+        hardState: recovered.hardState, base: recovered.base, entries: recovered.entries, applied: store.applied,
+        configuration: store.configuration)
+    switch start {
+    case .fits(let restored):
+        return restored
+    case .beginsAnew(let write, let restored):
         logger.notice(
-            "the database is ahead of the log; the log begins anew behind it", metadata: ["applied": "\(applied)"])
-        do { try log.write([Persist(sequence: 0, reset: applied)]) } catch { throw .log(error) }
-        recovered.base = applied
-        recovered.entries = []
-        recovered.hardState.raise(to: applied.term)
+            "the database is ahead of the log; the log begins anew behind it",
+            metadata: ["applied": "\(store.applied)"])
+        do { try log.write([write]) } catch { throw .log(error) }
+        return restored
+    case .refused(let refusal):
+        throw .inconsistent("\(refusal)")
     }
-    var configuration = Configuration.empty
-    if recovered.base.index > .zero {
-        // What the database knows is at least as new as the base; entries after the base say what came later.
-        guard let known = store.configuration else {
-            throw NodeStartError.inconsistent("the database knows no members, and the log no longer says who they are")
-        }
-        configuration = known
-    }
-    let restored = RestoredState(
-        hardState: recovered.hardState, base: recovered.base, entries: recovered.entries, applied: applied.index,
-        configuration: configuration)
-    if let problem = restored.problem() { throw NodeStartError.inconsistent(problem) }
-    return restored
 }
 
 /// Whether the data directory is this node's already. A foreign one is not, and `formatNode` says so.
@@ -171,20 +154,14 @@ package func formatNode(_ configuration: NodeConfiguration, disk: DiskID) throws
         let (log, _) = try SegmentedLog.open(
             directory: directory.logDirectory, fileSystem: PosixFileSystem(),
             options: directory.logOptions(configuration))
-        try log.write([
-            Persist(
-                sequence: 0, entries: [firstEntry(members)], hardState: HardState(term: Term(1), vote: nil))
-        ])
+        try log.write([MemberStart.firstWrite(of: members.map(\.member))])
         log.close()
     } catch { throw .log(error) }
 }
 
-private func firstEntry(_ members: [InitialMember]) -> Entry {
-    let configuration = Configuration(
-        voters: members.map {
-            // The disks of the others are not known yet when the first member is formatted.
-            Member(
-                id: $0.id, disk: .unknown, peerAddress: "\($0.peerAddress)", clientAddress: "\($0.clientAddress)")
-        })
-    return Entry(term: Term(1), index: LogIndex(1), kind: .configuration, payload: configuration.encoded())
+extension InitialMember {
+    /// The disks of the others are not known yet when the first member is formatted.
+    fileprivate var member: Member {
+        Member(id: id, disk: .unknown, peerAddress: "\(peerAddress)", clientAddress: "\(clientAddress)")
+    }
 }

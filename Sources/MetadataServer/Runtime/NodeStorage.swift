@@ -23,11 +23,6 @@ final class NodeStorage: Sendable {
     let snapshotDirectory: String
     let disk: DiskID
 
-    private enum LogJob: Sendable {
-        case write(Persist)
-        case compact(LogPosition)
-    }
-
     private let logThread: BatchWorker<LogJob>
     private let applyThread: BatchWorker<ApplyJob>
     private let readThread: BatchWorker<ReadJob>
@@ -48,7 +43,10 @@ final class NodeStorage: Sendable {
 
         let log = HandedOver(opened.log)
         logThread = BatchWorker(name: "metad-log") { jobs in
-            NodeStorage.run(jobs, on: log.value, reading: reading, outbox: outbox)
+            log.value.perform(jobs) { outcome in
+                reading.update(log.value.metrics)
+                outbox.send { $0.finished(outcome) }
+            }
         }
         self.held = HandedOver((log: opened.log, directory: opened.directory))
         applyThread = BatchWorker(name: "metad-apply") { jobs in
@@ -106,35 +104,6 @@ final class NodeStorage: Sendable {
         held.value.log.close()
         defer { held.value.directory.close() }
         try store.close()
-    }
-
-    private static func run(
-        _ jobs: [LogJob], on log: LogThreadLog, reading: LogReading, outbox: Outbox
-    ) {
-        // One sync for all writes up to a compaction, which is rare.
-        var pending: [Persist] = []
-        func sync() {
-            guard let last = pending.last else { return }
-            do throws(LogError) {
-                try log.write(pending)
-                reading.update(log.metrics)
-                outbox.send { $0.persisted(.success(last.sequence)) }
-            } catch {
-                outbox.send { $0.persisted(.failure(error)) }
-            }
-            pending.removeAll()
-        }
-        for job in jobs {
-            switch job {
-            case .write(let persist):
-                pending.append(persist)
-            case .compact(let position):
-                sync()
-                let result = Result { () throws(LogError) in try log.compact(to: position) }
-                outbox.send { $0.compacted(result) }
-            }
-        }
-        sync()
     }
 
     /// Short of memory, or locked for a moment: the requests fail, the node does not.

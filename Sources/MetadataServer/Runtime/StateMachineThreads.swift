@@ -88,25 +88,8 @@ extension MetadataStore {
 
 extension AppliedReport {
     init(_ batch: AppliedBatch) {
-        var brokers: [BrokerID: Broker] = [:]
-        var removed: Set<BrokerID> = []
-        for event in batch.events {
-            for change in event.changes {
-                switch change {
-                case .brokerChanged(let broker):
-                    brokers[broker.id] = broker
-                    removed.remove(broker.id)
-                case .brokerRemoved(let id):
-                    brokers[id] = nil
-                    removed.insert(id)
-                case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
-                    continue
-                }
-            }
-        }
         self.init(
             applied: batch.applied, version: batch.version, logTimeMilliseconds: batch.logTimeMilliseconds,
-            outcomes: batch.outcomes.map { Outcome(index: $0.index, outcome: $0.outcome) },
-            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted())
+            outcomes: batch.outcomes.map { Outcome(index: $0.index, outcome: $0.outcome) }, events: batch.events)
     }
 }

@@ -1,15 +1,20 @@
-import DequeModule
-import OrderedCollections
-import MetadataModel
+internal import DequeModule
+package import MetadataModel
+internal import OrderedCollections
 
 /// Names a watch: the connection, and the id of the request that opened it.
-struct WatchKey: Hashable, Sendable {
-    var connection: UInt64
-    var request: UInt64
+package struct WatchKey: Hashable, Sendable {
+    package var connection: UInt64
+    package var request: UInt64
+
+    package init(connection: UInt64, request: UInt64) {
+        self.connection = connection
+        self.request = request
+    }
 }
 
 /// What is to be sent to, or done for, a watcher.
-enum WatchAction: Equatable {
+package enum WatchAction: Equatable {
     case send(WatchKey, [ChangeEvent], through: Version)
     case progress(WatchKey, through: Version)
     case tooOld(WatchKey, oldest: Version)
@@ -20,17 +25,17 @@ enum WatchAction: Equatable {
 /// All watches of a node, and the newest part of the change feed in memory. A watcher that has kept up is served from
 /// memory; one that begins further back reads the feed on disk until it has caught up. Each watcher gets every version
 /// that its filter lets pass exactly once, whole and in order, because it has one cursor and events leave only from there.
-struct Watches {
+package struct Watches {
     /// Events kept in memory, at most.
-    static let recentMax = 4_096
+    package static let recentMax = 4_096
     /// Events of one frame, at most.
-    static let eventsPerFrameMax = 512
+    package static let eventsPerFrameMax = 512
     /// Weight of the events of one frame, at most; one event may exceed it alone. Far below the frame cap.
-    static let frameBytesMax = 1 << 20
+    package static let frameBytesMax = 1 << 20
     /// Weight of the events kept in memory, at most.
-    static let recentBytesMax = 16 << 20
+    package static let recentBytesMax = 16 << 20
     /// Watches of one connection, at most.
-    static let perConnectionMax = 256
+    package static let perConnectionMax = 256
 
     private struct Watch {
         /// Tells this watch from an earlier one under the same key, whose answers may still be on their way.
@@ -49,27 +54,27 @@ struct Watches {
     private var floor: Version
     private var current: Version
 
-    var count: Int { watches.count }
+    package var count: Int { watches.count }
 
-    init(current: Version) {
+    package init(current: Version) {
         self.floor = current
         self.current = current
     }
 
-    mutating func add(_ key: WatchKey, after: Version, filter: WatchFilter) {
+    package mutating func add(_ key: WatchKey, after: Version, filter: WatchFilter) {
         lastTicket += 1
         watches[key] = Watch(ticket: lastTicket, filter: filter, cursor: after)
     }
 
-    func count(of connection: UInt64) -> Int { watches.keys.count { $0.connection == connection } }
+    package func count(of connection: UInt64) -> Int { watches.keys.count { $0.connection == connection } }
 
-    mutating func remove(_ key: WatchKey) { watches[key] = nil }
+    package mutating func remove(_ key: WatchKey) { watches[key] = nil }
 
-    mutating func removeAll(of connection: UInt64) {
+    package mutating func removeAll(of connection: UInt64) {
         watches.removeAll { $0.key.connection == connection }
     }
 
-    mutating func applied(_ events: [ChangeEvent]) {
+    package mutating func applied(_ events: [ChangeEvent]) {
         guard let last = events.last else { return }
         for event in events { recentBytes += event.weight }
         recent.append(contentsOf: events)
@@ -81,7 +86,7 @@ struct Watches {
     }
 
     /// The state was replaced: what is in memory does not lead up to it.
-    mutating func reset(to version: Version) {
+    package mutating func reset(to version: Version) {
         recent.removeAll()
         recentBytes = 0
         floor = version
@@ -90,7 +95,7 @@ struct Watches {
 
     /// What there is to send. `isWritable` tells whether a connection takes more; a slow one keeps its place and is asked
     /// again later, and reads the feed from disk if memory has moved on meanwhile.
-    mutating func deliver(isWritable: (UInt64) -> Bool) -> [WatchAction] {
+    package mutating func deliver(isWritable: (UInt64) -> Bool) -> [WatchAction] {
         var actions: [WatchAction] = []
         for position in watches.values.indices {
             let key = watches.keys[position]
@@ -110,7 +115,7 @@ struct Watches {
     }
 
     /// The answer to `readFeed`.
-    mutating func caughtUp(_ key: WatchKey, ticket: UInt64, with page: ChangePage) -> WatchAction? {
+    package mutating func caughtUp(_ key: WatchKey, ticket: UInt64, with page: ChangePage) -> WatchAction? {
         guard var watch = watches[key], watch.ticket == ticket, watch.isReadingFeed else { return nil }
         watch.isReadingFeed = false
         watches[key] = watch
@@ -129,7 +134,7 @@ struct Watches {
     }
 
     /// Tells watchers that see nothing how far they are, so that they resume from there and know that the node lives.
-    mutating func progress(isWritable: (UInt64) -> Bool) -> [WatchAction] {
+    package mutating func progress(isWritable: (UInt64) -> Bool) -> [WatchAction] {
         var actions: [WatchAction] = []
         for position in watches.values.indices {
             let key = watches.keys[position]

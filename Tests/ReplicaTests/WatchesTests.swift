@@ -1,7 +1,7 @@
 import MetadataModel
 import Testing
 
-@testable import MetadataServer
+@testable import Replica
 
 /// What each watcher is sent: every version once, in order, whole.
 @Suite("Watches of a node")

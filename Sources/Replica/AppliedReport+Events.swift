@@ -1,0 +1,29 @@
+package import MetadataModel
+package import RaftCore
+
+extension AppliedReport {
+    /// The report of a batch that caused `events`: what it left of the brokers is read from them.
+    package init(
+        applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], events: [ChangeEvent]
+    ) {
+        var brokers: [BrokerID: Broker] = [:]
+        var removed: Set<BrokerID> = []
+        for event in events {
+            for change in event.changes {
+                switch change {
+                case .brokerChanged(let broker):
+                    brokers[broker.id] = broker
+                    removed.remove(broker.id)
+                case .brokerRemoved(let id):
+                    brokers[id] = nil
+                    removed.insert(id)
+                case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
+                    continue
+                }
+            }
+        }
+        self.init(
+            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, outcomes: outcomes,
+            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted())
+    }
+}

@@ -1,0 +1,126 @@
+package import MetadataModel
+internal import MetadataSchema
+package import RaftCore
+package import Replica
+
+/// The reference state machine with the position that it stands for.
+package struct ReferenceImage: Sendable {
+    var machine: StateMachine<ReferenceStorage>
+    var feed: ChangeFeed
+    var applied: LogPosition
+    var configuration: Configuration?
+
+    static let feedEventsMax = 512
+
+    init() {
+        machine = StateMachine(storage: ReferenceStorage())
+        feed = ChangeFeed(eventsMax: ReferenceImage.feedEventsMax)
+        applied = .zero
+    }
+
+    mutating func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
+        var outcomes: [AppliedReport.Outcome] = []
+        var events: [ChangeEvent] = []
+        for entry in entries {
+            precondition(entry.index == applied.index.next, "applied \(applied), then \(entry.index)")
+            switch entry.kind {
+            case .command:
+                let done = machine.apply(index: entry.index.rawValue, LogCommand(decoding: entry.payload))
+                outcomes.append(.init(index: entry.index, outcome: done.outcome))
+                if let event = done.event {
+                    events.append(event)
+                    feed.append(event)
+                }
+            case .configuration:
+                do {
+                    configuration = try Configuration(decoding: entry.payload)
+                } catch {
+                    throw StateMachineFailure(isRetriable: false, reason: "configuration \(entry.position): \(error)")
+                }
+            case .noop:
+                break
+            }
+            applied = entry.position
+        }
+        return AppliedEntries(
+            report: AppliedReport(
+                applied: applied, version: machine.version, logTimeMilliseconds: machine.logTimeMilliseconds,
+                outcomes: outcomes, events: events),
+            events: events)
+    }
+}
+
+/// The reference in memory as a node's state machine, on a disk that behaves like a database with a WAL: a batch is one
+/// transaction, and without power it goes back to the border of one that is not before the last checkpoint.
+package final class ReferenceMachine: SimulatedStateMachine {
+    private var current = ReferenceImage()
+    /// What survives everything.
+    private var durable = ReferenceImage()
+    /// The batches since then.
+    private var unsynced: [[Entry]] = []
+    private var isRunning = false
+
+    package init() {}
+
+    package func start() { isRunning = true }
+
+    package func stop() { isRunning = false }
+
+    package func losePower(_ generator: inout SeededGenerator) {
+        precondition(!isRunning, "a process still runs on a machine without power")
+        let kept = generator.below(unsynced.count + 1)
+        unsynced.removeLast(unsynced.count - kept)
+        current = durable
+        for batch in unsynced {
+            do throws(StateMachineFailure) {
+                _ = try current.apply(batch)
+            } catch {
+                preconditionFailure("a batch that was applied before is not applied again: \(error)")
+            }
+        }
+    }
+
+    package var applied: LogPosition { current.applied }
+    package var configuration: Configuration? { current.configuration }
+    package var digest: UInt64 { current.machine.digest }
+
+    package func image() -> StateMachineImage {
+        StateMachineImage(
+            applied: current.applied, version: current.machine.version,
+            logTimeMilliseconds: current.machine.logTimeMilliseconds, brokers: current.machine.storage.brokers())
+    }
+
+    package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
+        let applied = try current.apply(entries)
+        unsynced.append(entries)
+        return applied
+    }
+
+    package func answer(_ query: Query) -> QueryResult {
+        current.machine.answer(query, appliedIndex: current.applied.index.rawValue, feed: current.feed)
+    }
+
+    package func checkpoint() -> LogPosition {
+        durable = current
+        unsynced = []
+        return durable.applied
+    }
+
+    package func snapshot() throws(StateMachineFailure) -> SimulatedSnapshot {
+        guard let configuration = current.configuration else {
+            throw StateMachineFailure(isRetriable: false, reason: "no configuration was applied yet")
+        }
+        return SimulatedSnapshot(
+            position: current.applied, configuration: configuration, content: .reference(current))
+    }
+
+    package func install(_ snapshot: SimulatedSnapshot) throws(StateMachineFailure) {
+        guard case .reference(var image) = snapshot.content else {
+            throw StateMachineFailure(isRetriable: false, reason: "the snapshot is not one of the reference")
+        }
+        // The feed is not part of a snapshot, so it begins anew.
+        image.feed = ChangeFeed(oldest: image.machine.version, eventsMax: ReferenceImage.feedEventsMax)
+        current = image
+        _ = checkpoint()
+    }
+}
