@@ -113,7 +113,7 @@ extension BrokerLiveness {
             case .fenced:
                 shouldUnfence = !wantsFence && lease.unfenceAgain <= time
                 if shouldUnfence { lease.unfenceAgain = time + retryMilliseconds }
-            case .active, .fencing, .draining:
+            case .active, .fencing, .shuttingDown:
                 break
             }
             leading.leases[broker] = lease
@@ -208,7 +208,7 @@ extension BrokerLiveness.Leading {
         leases[id] = BrokerLiveness.Lease(epoch: epoch, state: state, end: end, unfenceAgain: 0, stamp: lastStamp)
         switch state {
         case .fenced: return
-        case .active, .fencing, .draining:
+        case .active, .fencing, .shuttingDown:
             deadlines.insert(BrokerLiveness.Deadline(end: end, broker: id, stamp: lastStamp))
         }
     }

@@ -17,6 +17,7 @@ public final class BrokerSession: Sendable {
         var machine: BrokerSessionMachine
         var caughtUp = Version.zero
         var wantsFence: Bool
+        var wantsShutdown = false
         var runner: Task<Void, Never>?
     }
 
@@ -24,7 +25,11 @@ public final class BrokerSession: Sendable {
     private let id: BrokerID
     private let endpoints: [MetadataModel.Endpoint]
     private let rack: String
+    private let capacity: UInt32
+    private let tags: [BrokerTag]
     private let incarnation: IncarnationID
+    /// Of a process before this one.
+    private let inheritedEpoch: BrokerEpoch?
     private let state: Mutex<State>
     private let reporter: AsyncStream<BrokerSessionEvent>.Continuation
     private let clock = ContinuousClock()
@@ -34,16 +39,25 @@ public final class BrokerSession: Sendable {
     /// - Parameters:
     ///   - endpoints: Where clients reach the broker.
     ///   - rack: Empty when the broker has no rack.
+    ///   - capacity: How much it takes beside the others; see `Broker.capacity`.
+    ///   - tags: Notes for its operators.
+    ///   - previousEpoch: The epoch that the broker had when it last ended, if it ended in order and lost nothing: keep
+    ///     it on disk when `shutDown` returns, and remove it at the start. Nil: what it had not synced may be lost, so
+    ///     that it is no eligible leader of anything any more (KIP-966).
     ///   - heartbeatInterval: How often to send heartbeats; a lease shorter than three intervals makes it more often.
     ///   - staysFenced: Register and heartbeat, but do not ask to lead yet; see `stayFenced(_:)`.
     public init(
         client: MetadataClient, id: BrokerID, endpoints: [MetadataModel.Endpoint], rack: String = "",
+        capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], previousEpoch: BrokerEpoch? = nil,
         heartbeatInterval: Duration = .seconds(10), staysFenced: Bool = false
     ) {
         self.client = client
         self.id = id
         self.endpoints = endpoints
         self.rack = rack
+        self.capacity = capacity
+        self.tags = tags
+        inheritedEpoch = previousEpoch
         incarnation = .ofProcess
         (events, reporter) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(BrokerSession.eventsMax))
         var generator = SystemRandomNumberGenerator()
@@ -90,6 +104,31 @@ public final class BrokerSession: Sendable {
         state.withLock { $0.wantsFence = isWanted }
     }
 
+    /// Stops in order (KIP-631 controlled shutdown): asks the cluster to move leadership off the broker, waits until that
+    /// is done, then does what `close()` does. Serve on until it returns.
+    ///
+    /// - Parameter timeout: How long to wait; then the broker is closed all the same.
+    /// - Returns: Whether leadership was moved first. If not, the partitions that the broker led move with its end.
+    @discardableResult
+    public func shutDown(timeout: Duration = .seconds(30)) async -> Bool {
+        let deadline = clock.now.advanced(by: timeout)
+        state.withLock { $0.wantsShutdown = true }
+        var isDone = false
+        while !isDone, clock.now < deadline, let epoch {
+            isDone = await heartbeat(
+                epoch, timeout: min(BrokerSession.shutdownPatience, clock.now.duration(to: deadline)))
+            if isDone { break }
+            do {
+                try await clock.sleep(for: BrokerSession.shutdownPause)
+            } catch {
+                // The task is cancelled: whoever runs it does not want to wait.
+                break
+            }
+        }
+        await close()
+        return isDone
+    }
+
     /// Stops: reports `fenced(.closed)` if the broker was leading, ends `events`, and tells the cluster to fence the broker
     /// (for up to a second; if that fails, the lease runs out). Harmless when called again.
     public func close() async {
@@ -126,15 +165,18 @@ public final class BrokerSession: Sendable {
             return nil
         case .sleep(let until): return .some(until)
         case .register: await register()
-        case .heartbeat(let epoch, let timeout): await heartbeat(epoch, timeout: timeout)
+        case .heartbeat(let epoch, let timeout): _ = await heartbeat(epoch, timeout: timeout)
         }
         return .some(nil)
     }
 
     private func register() async {
         do {
+            // This process lost nothing since its own last registration, so that counts most.
+            let previous = state.withLock { $0.machine.previousEpoch } ?? inheritedEpoch
             let registration = try await client.registerBroker(
-                id, incarnation: incarnation, endpoints: endpoints, rack: rack)
+                id, incarnation: incarnation, endpoints: endpoints, rack: rack, capacity: capacity, tags: tags,
+                previousEpoch: previous)
             report(state.withLock { $0.machine.registered(registration.epoch) })
         } catch {
             let now = clock.now
@@ -142,10 +184,13 @@ public final class BrokerSession: Sendable {
         }
     }
 
-    private func heartbeat(_ epoch: BrokerEpoch, timeout: Duration) async {
+    /// - Returns: Whether the broker may stop.
+    @discardableResult
+    private func heartbeat(_ epoch: BrokerEpoch, timeout: Duration) async -> Bool {
         let heartbeat = state.withLock { state in
             BrokerHeartbeat(
-                broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence)
+                broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence,
+                wantsShutdown: state.wantsShutdown)
         }
         let sentAt = clock.now
         do {
@@ -155,9 +200,11 @@ public final class BrokerSession: Sendable {
                 state.withLock {
                     $0.machine.heartbeatAnswered(answer, epoch: epoch, sentAt: sentAt, now: now)
                 })
+            return answer.shouldShutDown
         } catch {
             let now = clock.now
             report(state.withLock { $0.machine.heartbeatFailed(error, epoch: epoch, now: now) })
+            return false
         }
     }
 
@@ -166,6 +213,8 @@ public final class BrokerSession: Sendable {
     }
 
     private static let eventsMax = 256
+    private static let shutdownPatience = Duration.seconds(2)
+    private static let shutdownPause = Duration.milliseconds(50)
     private static let farewellTimeout = Duration.seconds(1)
 }
 

@@ -10,8 +10,9 @@ public enum BrokerSessionEvent: Sendable, Hashable {
     case unfenced
     /// The broker must not lead anything. It goes on by itself; `unfenced` follows when it may lead again.
     case fenced(FenceReason)
-    /// The broker is on its way out; leadership moves off (KIP-631 controlled shutdown).
-    case draining
+    /// The broker must not lead anything any more: leadership has moved off it, as it or its operator asked, and it may
+    /// stop (KIP-631 controlled shutdown).
+    case shuttingDown
     /// The cluster refuses the broker; the session has ended. The reason is in the error.
     case failed(MetadataError)
 

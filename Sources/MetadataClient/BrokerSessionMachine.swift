@@ -16,8 +16,10 @@ struct BrokerSessionMachine: Sendable {
         /// epoch, `ended`.
         case fenced(BrokerEpoch)
         /// May lead until the instant. Exits: itself with each heartbeat, `fenced` when the lease has run out or the
-        /// cluster says so, `unregistered`, `ended`.
-        case leading(BrokerEpoch, until: Instant, isDraining: Bool)
+        /// cluster says so, `shuttingDown`, `unregistered`, `ended`.
+        case leading(BrokerEpoch, until: Instant)
+        /// Its leadership has moved off, must not lead. Exits: `fenced` when the cluster says so, `unregistered`, `ended`.
+        case shuttingDown(BrokerEpoch)
         case ended
     }
 
@@ -52,14 +54,20 @@ struct BrokerSessionMachine: Sendable {
 
     var epoch: BrokerEpoch? {
         switch state {
-        case .fenced(let epoch), .leading(let epoch, _, _): epoch
+        case .fenced(let epoch), .leading(let epoch, _), .shuttingDown(let epoch): epoch
         case .unregistered, .ended: nil
         }
     }
 
+    /// The epoch that this process lost; nil when it never had one or has one.
+    var previousEpoch: BrokerEpoch? {
+        guard case .unregistered(let previous) = state else { return nil }
+        return previous
+    }
+
     /// Whether the lease runs, by the clock and not by what was noticed of it.
     func mayLead(at now: Instant) -> Bool {
-        guard case .leading(_, let until, _) = state else { return false }
+        guard case .leading(_, let until) = state else { return false }
         return now < until
     }
 
@@ -69,10 +77,10 @@ struct BrokerSessionMachine: Sendable {
         case .unregistered:
             if let due, now < due { return .sleep(until: due) }
             return .register
-        case .fenced(let epoch):
+        case .fenced(let epoch), .shuttingDown(let epoch):
             if let due, now < due { return .sleep(until: due) }
             return .heartbeat(epoch, timeout: patience)
-        case .leading(let epoch, let until, _):
+        case .leading(let epoch, let until):
             if let due, now < due { return .sleep(until: min(due, until)) }
             return .heartbeat(epoch, timeout: min(patience, max(now.duration(to: until), .milliseconds(1))))
         }
@@ -85,7 +93,7 @@ struct BrokerSessionMachine: Sendable {
 
     /// Time has passed.
     mutating func elapsed(now: Instant) -> [BrokerSessionEvent] {
-        guard case .leading(let epoch, let until, _) = state, until <= now else { return [] }
+        guard case .leading(let epoch, let until) = state, until <= now else { return [] }
         state = .fenced(epoch)
         return [.fenced(.leaseExpired)]
     }
@@ -126,19 +134,21 @@ struct BrokerSessionMachine: Sendable {
         pace = min(interval, max(lease / 3, BrokerSessionMachine.paceMin))
         due = sentAt.advanced(by: pace - Backoff.random(upTo: pace / 10, using: &random))
         switch answer.state {
-        case .active, .draining:
+        case .active:
             let until = sentAt.advanced(by: lease)
             // An answer that took longer than the lease it grants grants nothing.
             guard now < until else { return events }
-            let isDraining = answer.state == .draining
-            var wasDraining = false
             switch state {
             case .fenced: events.append(.unfenced)
-            case .leading(_, _, let before): wasDraining = before
-            case .unregistered, .ended: break
+            // Sent before the shutdown began: it comes late and grants nothing.
+            case .shuttingDown: return events
+            case .leading, .unregistered, .ended: break
             }
-            if isDraining, !wasDraining { events.append(.draining) }
-            state = .leading(epoch, until: until, isDraining: isDraining)
+            state = .leading(epoch, until: until)
+        case .shuttingDown:
+            if case .shuttingDown = state { return events }
+            events.append(.shuttingDown)
+            state = .shuttingDown(epoch)
         case .fenced, .fencing:
             if case .leading = state { events.append(.fenced(.fencedByCluster)) }
             state = .fenced(epoch)

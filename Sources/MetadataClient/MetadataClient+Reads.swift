@@ -96,6 +96,19 @@ extension MetadataClient {
         }
     }
 
+    /// A page of the partitions of all topics, by topic id and number; all of them can be very many.
+    ///
+    /// - Parameter key: The last key of the page before; nil for the first.
+    public func partitions(
+        _ filter: PartitionFilter, after key: PartitionKey? = nil, limit: Int = Limits.pageItemsMax,
+        consistency: ReadConsistency = .linearizable, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Page<Partition> {
+        let result = try await query(
+            .clusterPartitions(filter, after: key, limit: limit), consistency: consistency, timeout: timeout)
+        guard case .partitions(let page) = result else { throw unexpected(result, "clusterPartitions") }
+        return page
+    }
+
     /// All configuration keys of a resource, by name. Throws `refused` when the resource does not exist.
     public func configs(
         of resource: ResourceReference, consistency: ReadConsistency = .linearizable, timeout: Duration? = nil

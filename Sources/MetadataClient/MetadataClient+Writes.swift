@@ -16,10 +16,13 @@ extension MetadataClient {
     /// `BrokerSession` does this and what follows from it by itself.
     public func registerBroker(
         _ id: BrokerID, incarnation: IncarnationID, endpoints: [MetadataModel.Endpoint], rack: String = "",
+        capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], previousEpoch: BrokerEpoch? = nil,
         timeout: Duration? = nil
     ) async throws(MetadataError) -> BrokerRegistration {
         let command = Command.registerBroker(
-            .init(id: id, incarnation: incarnation, endpoints: endpoints, rack: rack))
+            .init(
+                id: id, incarnation: incarnation, endpoints: endpoints, rack: rack, capacity: capacity, tags: tags,
+                previousEpoch: previousEpoch))
         guard case .registered(let epoch, let version) = try await submit(command, timeout: timeout) else {
             throw unexpectedResult(of: command)
         }
@@ -27,11 +30,14 @@ extension MetadataClient {
     }
 
     /// Removes a broker that holds no replicas any more (KIP-500 UnregisterBroker). With an epoch: only that registration.
+    ///
+    /// - Parameter force: Remove a fenced broker with its replicas. What only they had is lost; it is refused while a
+    ///   partition has no other.
     @discardableResult
     public func unregisterBroker(
-        _ id: BrokerID, epoch: BrokerEpoch? = nil, timeout: Duration? = nil
+        _ id: BrokerID, epoch: BrokerEpoch? = nil, force: Bool = false, timeout: Duration? = nil
     ) async throws(MetadataError) -> Version {
-        try await change(.unregisterBroker(id: id, epoch: epoch), timeout: timeout)
+        try await change(.unregisterBroker(id: id, epoch: epoch, force: force), timeout: timeout)
     }
 
     /// Takes leadership from a broker and its replicas out of the in-sync replicas (KIP-631 fencing).
@@ -48,6 +54,31 @@ extension MetadataClient {
         _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil
     ) async throws(MetadataError) -> Version {
         try await change(.unfenceBroker(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Takes leadership from a broker that is about to stop; the answers to its heartbeats say that it may (KIP-631
+    /// controlled shutdown). `BrokerSession.shutDown` asks for this by itself.
+    @discardableResult
+    public func beginShutdown(
+        _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.beginShutdown(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Marks a broker whose replicas are to move away: it is given no new ones. With an epoch: only that registration.
+    @discardableResult
+    public func drainBroker(
+        _ id: BrokerID, epoch: BrokerEpoch? = nil, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.drainBroker(id: id, epoch: epoch), timeout: timeout)
+    }
+
+    /// Takes the mark of `drainBroker` back. Replicas that have moved stay where they are.
+    @discardableResult
+    public func cancelDrain(
+        _ id: BrokerID, epoch: BrokerEpoch? = nil, timeout: Duration? = nil
+    ) async throws(MetadataError) -> Version {
+        try await change(.cancelDrain(id: id, epoch: epoch), timeout: timeout)
     }
 
     /// Creates a topic under a new random id.
@@ -135,7 +166,46 @@ extension MetadataClient {
         return partition
     }
 
+    /// Reports the in-sync replicas of many partitions of one leader. Returns what became of each, in order: a stale report
+    /// does not hold up the others.
+    public func alterPartitions(
+        _ change: Command.AlterPartitions, timeout: Duration? = nil
+    ) async throws(MetadataError) -> [PartitionResult] {
+        try await results(.alterPartitions(change), of: change.reports.count, timeout: timeout)
+    }
+
+    /// Has the leaders of partitions elected (KIP-460). Returns what became of each, in order; a partition that needed no
+    /// election is done.
+    ///
+    /// - Parameter partitions: 1 to `Limits.partitionsPerCommandMax`.
+    public func electLeaders(
+        _ election: Command.ElectLeaders.Election, of partitions: [PartitionKey], timeout: Duration? = nil
+    ) async throws(MetadataError) -> [PartitionResult] {
+        try await results(
+            .electLeaders(.init(election, partitions: partitions)), of: partitions.count, timeout: timeout)
+    }
+
+    /// Begins, replaces and cancels reassignments (KIP-455). Returns what became of each, in order. A reassignment that was
+    /// begun is under way: replicas leave when those that come are in sync, as the partition shows.
+    ///
+    /// - Parameter reassignments: 1 to `Limits.partitionsPerCommandMax`.
+    public func reassignPartitions(
+        _ reassignments: [Command.Reassignment], timeout: Duration? = nil
+    ) async throws(MetadataError) -> [PartitionResult] {
+        try await results(.reassignPartitions(.init(reassignments)), of: reassignments.count, timeout: timeout)
+    }
+
     // MARK: Helpers
+
+    /// Submits a command that is answered for each partition.
+    private func results(
+        _ command: Command, of count: Int, timeout: Duration?
+    ) async throws(MetadataError) -> [PartitionResult] {
+        guard case .partitions(let results) = try await submit(command, timeout: timeout), results.count == count else {
+            throw unexpectedResult(of: command)
+        }
+        return results
+    }
 
     /// Submits a command of which only the version matters.
     private func change(_ command: Command, timeout: Duration?) async throws(MetadataError) -> Version {
@@ -143,7 +213,7 @@ extension MetadataClient {
         case .changed(let version), .registered(_, let version): return version
         case .topic(let topic): return topic.version
         case .partition(let partition): return partition.version
-        case .session: throw unexpectedResult(of: command)
+        case .session, .partitions: throw unexpectedResult(of: command)
         }
     }
 

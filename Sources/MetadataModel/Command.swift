@@ -2,10 +2,16 @@
 /// choices are already in it, so that every node decides alike.
 public enum Command: Hashable, Sendable {
     case registerBroker(RegisterBroker)
-    case unregisterBroker(id: BrokerID, epoch: BrokerEpoch?)
+    /// Forgets a broker that holds no replicas; by `force` a fenced one that does, with its replicas.
+    case unregisterBroker(id: BrokerID, epoch: BrokerEpoch?, force: Bool = false)
     /// Takes leadership from the broker and its replicas out of the ISRs (the last member stays).
     case fenceBroker(id: BrokerID, epoch: BrokerEpoch)
     case unfenceBroker(id: BrokerID, epoch: BrokerEpoch)
+    /// Takes leadership from a broker that is about to stop (KIP-631 controlled shutdown).
+    case beginShutdown(id: BrokerID, epoch: BrokerEpoch)
+    /// The replicas of the broker are to move away; it is given no new ones.
+    case drainBroker(id: BrokerID, epoch: BrokerEpoch?)
+    case cancelDrain(id: BrokerID, epoch: BrokerEpoch?)
     case createTopic(CreateTopic)
     case deleteTopic(topic: TopicReference, ifVersion: Version?)
     case createPartitions(CreatePartitions)
@@ -15,6 +21,12 @@ public enum Command: Hashable, Sendable {
     case changePartitionLeader(ChangePartitionLeader)
     /// What a partition leader reports (KIP-497 AlterPartition).
     case alterPartition(AlterPartition)
+    /// Many of the same leader's reports, each decided by itself.
+    case alterPartitions(AlterPartitions)
+    /// Has leaders elected (KIP-460 ElectLeaders).
+    case electLeaders(ElectLeaders)
+    /// Begins, replaces and cancels reassignments (KIP-455 AlterPartitionReassignments).
+    case reassignPartitions(ReassignPartitions)
     /// Opens a session; its id is the index of this entry.
     case openSession(timeoutMilliseconds: UInt64)
     case closeSession(SessionID)
@@ -23,7 +35,7 @@ public enum Command: Hashable, Sendable {
     /// Raises the level of features that every node understands. Never lowers it.
     case setFeatureLevel(UInt32)
 
-    /// Registers a broker, or changes the endpoints and rack of one that is registered.
+    /// Registers a broker, or changes the description of one that is registered.
     public struct RegisterBroker: Hashable, Sendable {
         /// The broker, 0 or more.
         public var id: BrokerID
@@ -33,13 +45,26 @@ public enum Command: Hashable, Sendable {
         public var endpoints: [Endpoint]
         /// Empty when the broker has no rack.
         public var rack: String
+        /// See `Broker.capacity`.
+        public var capacity: UInt32
+        /// In any order; each name once.
+        public var tags: [BrokerTag]
+        /// The epoch that this broker had before, if it lost nothing since: it still runs, or it was shut down in order
+        /// (KIP-966 `PreviousBrokerEpoch`). Nil: it may have lost what it had not synced.
+        public var previousEpoch: BrokerEpoch?
 
         /// Takes the fields as they are; nothing is checked before the state machine decides.
-        public init(id: BrokerID, incarnation: IncarnationID, endpoints: [Endpoint], rack: String) {
+        public init(
+            id: BrokerID, incarnation: IncarnationID, endpoints: [Endpoint], rack: String,
+            capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], previousEpoch: BrokerEpoch? = nil
+        ) {
             self.id = id
             self.incarnation = incarnation
             self.endpoints = endpoints
             self.rack = rack
+            self.capacity = capacity
+            self.tags = tags
+            self.previousEpoch = previousEpoch
         }
     }
 

@@ -3,6 +3,10 @@
 /// A key that is not known is refused: a typing error would otherwise be found when data is lost. The prefix `user.` is
 /// free: its values mean something to the clients only. The cluster takes the topic keys too, as defaults of its topics.
 package enum ConfigRegistry {
+    /// An ISR that is smaller commits nothing; from then on whoever leaves it stays an eligible leader (KIP-966).
+    static let minInSyncReplicas = "min.insync.replicas"
+    /// Whether a partition whose in-sync replicas are all gone gets a leader that may lack something.
+    static let uncleanElection = "unclean.leader.election.enable"
     /// Keys with this prefix take any value.
     package static let freePrefix = "user."
 
@@ -19,11 +23,11 @@ package enum ConfigRegistry {
         ("cleanup.policy", .listOf(["compact", "delete"])),
         ("compression.type", .oneOf(["gzip", "lz4", "producer", "snappy", "uncompressed", "zstd"])),
         ("max.message.bytes", .integer(0...Int64(Int32.max))),
-        ("min.insync.replicas", .integer(1...Int64(Int32.max))),
+        (minInSyncReplicas, .integer(1...Int64(Int32.max))),
         ("retention.bytes", .integer(-1...Int64.max)),
         ("retention.ms", .integer(-1...Int64.max)),
         ("segment.bytes", .integer(14...Int64(Int32.max))),
-        ("unclean.leader.election.enable", .boolean),
+        (uncleanElection, .boolean),
     ]
 
     /// By name.

@@ -50,7 +50,41 @@ extension Decider {
             after.version = version
             changes.append(.topic(before: topic, after: after))
         }
+        changes += try followUps(of: command.changes, resource)
         return .done(changes: changes, result: nil)
+    }
+
+    /// Two keys say who may lead, so partitions follow them at once: those that a smaller `min.insync.replicas` lets commit
+    /// without their eligible leaders, and those that an unclean election brings back. All of them are under-replicated, so
+    /// a default of the cluster need not look at the others.
+    private func followUps(
+        of changes: [ConfigChange], _ resource: ConfigResource
+    ) throws(Failure) -> [Change] {
+        let keys = [ConfigRegistry.minInSyncReplicas, ConfigRegistry.uncleanElection]
+        guard changes.contains(where: { keys.contains($0.name) }) else { return [] }
+        var rules = PartitionRules(view: view, version: version, pending: (resource, changes))
+        var found: [Change] = []
+        func follow(_ partitions: [Partition]) throws(Failure) {
+            for partition in partitions where partition.isr.count < partition.replicas.count {
+                guard let after = try rules.settle(partition, from: partition) else { continue }
+                found.append(.partition(before: partition, after: after))
+            }
+        }
+        switch resource {
+        case .broker:
+            break
+        case .topic(let id):
+            try follow(view.partitions(of: id))
+        case .cluster:
+            var last: PartitionKey?
+            while true {
+                let page = try view.partitions(.underReplicated, after: last, limit: Limits.pageItemsMax)
+                try follow(page)
+                guard page.count == Limits.pageItemsMax, let key = page.last?.key else { break }
+                last = key
+            }
+        }
+        return found
     }
 }
 

@@ -135,18 +135,21 @@ extension Decider {
         let active = Set(brokers.lazy.filter(\.isActive).map(\.id))
         var replicas = assignment
         if assignment.isEmpty {
-            guard active.count >= Int(topic.replicationFactor) else {
+            let candidates = try candidates(brokers)
+            guard candidates.count >= Int(topic.replicationFactor) else {
+                let draining = active.count - candidates.count
                 return .refused(
                     Refusal(
                         .notEnoughBrokers,
                         "a replication factor of \(topic.replicationFactor) needs as many active brokers, there are "
-                            + "\(active.count) (of \(brokers.count) registered)"))
+                            + "\(candidates.count) (of \(brokers.count) registered"
+                            + (draining > 0 ? ", and \(draining) draining)" : ")")))
             }
             replicas = Placement.place(
                 partitions: Int(topic.partitionCount - first), replicationFactor: Int(topic.replicationFactor),
-                candidates: try candidates(brokers), existing: existing, seed: topic.id.high ^ topic.id.low)
+                candidates: candidates, existing: existing, seed: topic.id.high ^ topic.id.low)
         }
-        let known = Set(brokers.lazy.map(\.id))
+        let known = Dictionary(uniqueKeysWithValues: brokers.lazy.map { ($0.id, $0.isDraining) })
         var partitions: [Partition] = []
         partitions.reserveCapacity(replicas.count)
         for (offset, replicas) in replicas.enumerated() {
@@ -166,21 +169,26 @@ extension Decider {
     private func candidates(_ brokers: [Broker]) throws(Failure) -> [Placement.Candidate] {
         var loads: [BrokerID: BrokerLoad] = [:]
         for load in try view.brokerLoads() { loads[load.id] = load }
-        return brokers.filter(\.isActive).map { broker in
+        return brokers.filter(\.takesReplicas).map { broker in
             Placement.Candidate(
-                id: broker.id, rack: broker.rack, replicas: loads[broker.id]?.replicas ?? 0,
+                id: broker.id, rack: broker.rack, capacity: broker.capacity, replicas: loads[broker.id]?.replicas ?? 0,
                 leaders: loads[broker.id]?.leaders ?? 0)
         }
     }
 
     private func problem(
-        with replicas: [BrokerID], partition: Int32, known: Set<BrokerID>, isr: [BrokerID]
+        with replicas: [BrokerID], partition: Int32, known: [BrokerID: Bool], isr: [BrokerID]
     ) -> Refusal? {
         for (position, broker) in replicas.enumerated() {
-            guard known.contains(broker) else {
+            guard let isDraining = known[broker] else {
                 return Refusal(
                     .invalidAssignment,
                     "partition \(partition) is assigned to broker \(broker), which is not registered")
+            }
+            guard !isDraining else {
+                return Refusal(
+                    .invalidAssignment,
+                    "partition \(partition) is assigned to broker \(broker), which is draining")
             }
             guard !replicas[..<position].contains(broker) else {
                 return Refusal(.invalidAssignment, "partition \(partition) is assigned to broker \(broker) twice")

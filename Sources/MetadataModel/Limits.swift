@@ -18,6 +18,14 @@ public enum Limits {
     public static let hostBytesMax = 255
     /// Bytes of the name of a rack.
     public static let rackBytesMax = 255
+    /// What brokers may weigh.
+    public static let brokerCapacityRange: ClosedRange<UInt32> = 1...1_000_000
+    /// Tags of one broker.
+    public static let tagsPerBrokerMax = 16
+    /// Bytes of the name of a tag.
+    public static let tagNameBytesMax = 64
+    /// Bytes of the value of a tag.
+    public static let tagValueBytesMax = 256
     /// Bytes of an endpoint's name.
     public static let endpointNameBytesMax = 64
     /// Bytes of the name of a configuration key.
@@ -28,6 +36,8 @@ public enum Limits {
     public static let configsPerResourceMax = 256
     /// Keys that one command changes.
     public static let configChangesPerCommandMax = 256
+    /// Partitions that one command names, each with an answer of its own.
+    public static let partitionsPerCommandMax = 1_000
     /// Open client sessions.
     public static let sessionsMax = 100_000
     /// Writes of one session that may wait for their answer to be acknowledged.

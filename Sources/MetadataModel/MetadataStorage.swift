@@ -68,6 +68,11 @@ struct SessionOverlay<Storage: MetadataStorage>: MetadataView {
     ) throws(Failure) -> [Partition] {
         try storage.partitions(withReplica: broker, after: key, limit: limit)
     }
+    func partitions(
+        _ filter: PartitionFilter, after key: PartitionKey?, limit: Int
+    ) throws(Failure) -> [Partition] {
+        try storage.partitions(filter, after: key, limit: limit)
+    }
     func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry? {
         try storage.config(resource, name: name)
     }

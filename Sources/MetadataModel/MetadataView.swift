@@ -18,6 +18,8 @@ package protocol MetadataView {
     func partitions(of topic: TopicID) throws(Failure) -> [Partition]
     /// The partitions that have the broker among their replicas, in key order, at most `limit`, after `key`.
     func partitions(withReplica broker: BrokerID, after key: PartitionKey?, limit: Int) throws(Failure) -> [Partition]
+    /// The partitions that the filter lets pass, in key order, at most `limit`, after `key`.
+    func partitions(_ filter: PartitionFilter, after key: PartitionKey?, limit: Int) throws(Failure) -> [Partition]
     func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry?
     /// All keys of a resource, by name.
     func configs(of resource: ConfigResource) throws(Failure) -> [ConfigEntry]

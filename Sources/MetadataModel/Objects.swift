@@ -27,8 +27,14 @@ public struct Broker: Hashable, Sendable {
     public var endpoints: [Endpoint]
     /// Empty when the broker has no rack.
     public var rack: String
+    /// How much it takes beside the others: a broker of 200 is meant to hold twice as many replicas as one of 100.
+    public var capacity: UInt32
+    /// What its operator notes about it; by name, each name once.
+    public var tags: [BrokerTag]
     /// Whether it may lead.
     public var state: State
+    /// Its replicas are to be moved to others (decommission): it is given no new ones. Independent of `state`.
+    public var isDraining: Bool
     /// The version of the last change of this broker.
     public var version: Version
 
@@ -40,13 +46,18 @@ public struct Broker: Hashable, Sendable {
         case active
         /// Its heartbeats stopped; partitions that it leads are still being moved away.
         case fencing
-        /// It asked to stop; leadership moves off first (KIP-631 controlled shutdown).
-        case draining
+        /// About to stop: it leads nothing any more and is in no ISR that has another member (KIP-631 controlled
+        /// shutdown). Fenced when it has stopped.
+        case shuttingDown = "shutting_down"
     }
+
+    /// The capacity of a broker that does not say.
+    public static let capacityDefault: UInt32 = 100
 
     /// Takes the fields as they are.
     public init(
-        id: BrokerID, epoch: BrokerEpoch, incarnation: IncarnationID, endpoints: [Endpoint], rack: String, state: State,
+        id: BrokerID, epoch: BrokerEpoch, incarnation: IncarnationID, endpoints: [Endpoint], rack: String,
+        capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], state: State, isDraining: Bool = false,
         version: Version
     ) {
         self.id = id
@@ -54,8 +65,25 @@ public struct Broker: Hashable, Sendable {
         self.incarnation = incarnation
         self.endpoints = endpoints
         self.rack = rack
+        self.capacity = capacity
+        self.tags = tags
         self.state = state
+        self.isDraining = isDraining
         self.version = version
+    }
+}
+
+/// A note on a broker: a name and a value that only its operators understand.
+public struct BrokerTag: Hashable, Sendable {
+    /// 1 to 64 of `a-z`, `A-Z`, `0-9`, `.`, `_`, `-`.
+    public var name: String
+    /// At most 256 bytes.
+    public var value: String
+
+    /// Takes the fields as they are.
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
     }
 }
 
@@ -96,6 +124,9 @@ public struct Partition: Hashable, Sendable {
     public var replicas: [BrokerID]
     /// The in-sync replicas, in the order of `replicas`. Never empty.
     public var isr: [BrokerID]
+    /// Replicas outside of the ISR that lack nothing which was committed, since the ISR has been smaller than
+    /// `min.insync.replicas` from when they left it: they may lead without loss (KIP-966 ELR). In the order of `replicas`.
+    public var eligibleLeaders: [BrokerID]
     /// Replicas that a reassignment brings in.
     public var adding: [BrokerID]
     /// Replicas that a reassignment takes away.
@@ -106,7 +137,8 @@ public struct Partition: Hashable, Sendable {
     /// Takes the fields as they are.
     public init(
         key: PartitionKey, leader: BrokerID?, leaderEpoch: Int32, partitionEpoch: Int32, replicas: [BrokerID],
-        isr: [BrokerID], adding: [BrokerID] = [], removing: [BrokerID] = [], version: Version
+        isr: [BrokerID], eligibleLeaders: [BrokerID] = [], adding: [BrokerID] = [], removing: [BrokerID] = [],
+        version: Version
     ) {
         self.key = key
         self.leader = leader
@@ -114,6 +146,7 @@ public struct Partition: Hashable, Sendable {
         self.partitionEpoch = partitionEpoch
         self.replicas = replicas
         self.isr = isr
+        self.eligibleLeaders = eligibleLeaders
         self.adding = adding
         self.removing = removing
         self.version = version

@@ -13,6 +13,15 @@ public enum CommandResult: Hashable, Sendable {
     case topic(Topic)
     case partition(Partition)
     case session(SessionID)
+    /// One for each partition that the command names, in its order.
+    case partitions([PartitionResult])
+}
+
+/// What became of one partition of a command that names many.
+public enum PartitionResult: Hashable, Sendable {
+    /// The partition as it is now, also when nothing had to be changed. A nil leader: offline.
+    case done(leader: BrokerID?, leaderEpoch: Int32, partitionEpoch: Int32)
+    case refused(Refusal)
 }
 
 /// Why a command was not carried out.
@@ -53,6 +62,10 @@ public struct Refusal: Hashable, Sendable {
         case notInISR = "not_in_isr"
         case brokerFenced = "broker_fenced"
         case brokerNotEmpty = "broker_not_empty"
+        /// No replica can lead: none is active (KIP-966).
+        case eligibleLeadersNotAvailable = "eligible_leaders_not_available"
+        /// There is no reassignment to cancel (KIP-455).
+        case noReassignmentInProgress = "no_reassignment_in_progress"
         case limitExceeded = "limit_exceeded"
         /// The session is not known (expired, closed, or never opened): whether an earlier attempt was carried out cannot
         /// be told, and this one was not.

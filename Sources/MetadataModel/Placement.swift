@@ -4,9 +4,10 @@ import HeapModule
 ///
 /// - Racks first: no rack holds two replicas of a partition while another has none. A broker without a rack shares its
 ///   fate with nobody and counts as a rack of its own.
-/// - Then load: within those racks the broker with the fewest replicas of this topic, then of all topics, so that a topic
-///   is spread over the whole cluster and what is left over goes where there is most room. (By the total alone a broker
-///   that was just added would get a replica of every partition of the next topic, and lead them all.)
+/// - Then load, in proportion to capacity: within those racks the broker with the fewest replicas of this topic, then of
+///   all topics, so that a topic is spread over the whole cluster and what is left over goes where there is most room. (By
+///   the total alone a broker that was just added would get a replica of every partition of the next topic, and lead them
+///   all.)
 /// - Then leadership: the first replica, which leads, is the broker with the fewest leaders among those equally loaded,
 ///   and the others are those with the most; so leaders come out as even as replicas.
 /// - Ties are broken by a hash of the seed, the broker and the turn: the same on every node, and different groups of
@@ -19,12 +20,17 @@ package enum Placement {
         package var id: BrokerID
         /// Empty when the broker has no rack.
         package var rack: String
+        /// See `Broker.capacity`.
+        package var capacity: UInt32
         package var replicas: Int
         package var leaders: Int
 
-        package init(id: BrokerID, rack: String, replicas: Int, leaders: Int) {
+        package init(
+            id: BrokerID, rack: String, capacity: UInt32 = Broker.capacityDefault, replicas: Int, leaders: Int
+        ) {
             self.id = id
             self.rack = rack
+            self.capacity = capacity
             self.replicas = replicas
             self.leaders = leaders
         }
@@ -68,6 +74,8 @@ private struct Placer {
         var members: [Int]
         var queue: PlacementQueue
         var load: Load
+        /// Of all members.
+        var capacity: Int
         /// Replicas of the partition in hand.
         var taken = 0
     }
@@ -106,12 +114,15 @@ private struct Placer {
         queue = PlacementQueue(count: members.count, seed: seed)
         for (rack, members) in members.enumerated() {
             var load = Load()
+            var capacity = 0
             var brokers = PlacementQueue(count: members.count, seed: seed ^ 0x5bd1_e995)
             for (place, index) in members.enumerated() {
                 load += loads[index]
-                brokers.insert(place, name: candidates[index].id, load: loads[index], size: 1)
+                capacity += Int(candidates[index].capacity)
+                brokers.insert(
+                    place, name: candidates[index].id, load: loads[index], capacity: Int(candidates[index].capacity))
             }
-            racks.append(Rack(members: members, queue: brokers, load: load))
+            racks.append(Rack(members: members, queue: brokers, load: load, capacity: capacity))
             insert(rack)
         }
     }
@@ -145,7 +156,8 @@ private struct Placer {
     private mutating func putBack(_ chosen: [Int]) {
         for index in chosen {
             let (rack, place) = position[index]
-            racks[rack].queue.insert(place, name: candidates[index].id, load: loads[index], size: 1)
+            racks[rack].queue.insert(
+                place, name: candidates[index].id, load: loads[index], capacity: Int(candidates[index].capacity))
             if racks[rack].taken > 0 {
                 racks[rack].taken = 0
                 insert(rack)
@@ -155,7 +167,7 @@ private struct Placer {
 
     private mutating func insert(_ rack: Int) {
         queue.insert(
-            rack, name: candidates[racks[rack].members[0]].id, load: racks[rack].load, size: racks[rack].members.count)
+            rack, name: candidates[racks[rack].members[0]].id, load: racks[rack].load, capacity: racks[rack].capacity)
     }
 }
 
@@ -193,9 +205,11 @@ private struct PlacementQueue {
         self.seed = seed
     }
 
-    /// Offers an item, in place of what was offered of it before. A rack's load is that of its average broker.
-    mutating func insert(_ item: Int, name: BrokerID, load: Load, size: Int) {
-        func average(_ sum: Int) -> Int { size == 1 ? sum << 20 : (sum << 20) / size }
+    /// Offers an item, in place of what was offered of it before. Its load counts in proportion to its capacity; a rack
+    /// has that of its brokers together.
+    mutating func insert(_ item: Int, name: BrokerID, load: Load, capacity: Int) {
+        // 2^24 replicas times 2^36 fit. A rack of 10,000 brokers with the default capacity still tells one replica from two.
+        func average(_ sum: Int) -> Int { (sum << 36) / capacity }
         stamps[item] += 1
         var hasher = StateHasher(kind: seed)
         hasher.combine(name.rawValue)

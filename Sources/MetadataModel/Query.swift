@@ -9,9 +9,31 @@ public enum Query: Hashable, Sendable {
     case topics(after: String?, limit: Int)
     case partition(TopicReference, PartitionIndex)
     case partitions(TopicReference, after: PartitionIndex?, limit: Int)
+    /// Partitions of all topics, ordered by topic id and number.
+    case clusterPartitions(PartitionFilter, after: PartitionKey?, limit: Int)
     case configs(ResourceReference, after: String?, limit: Int)
     /// The change feed after a version.
     case changes(after: Version, filter: WatchFilter, limit: Int)
+}
+
+/// Which partitions of the cluster are meant.
+public enum PartitionFilter: String, Hashable, Sendable, CaseIterable {
+    case all
+    /// Without a leader.
+    case offline
+    /// With fewer members in the ISR than replicas, those included that are being added.
+    case underReplicated = "under_replicated"
+    /// With a reassignment under way.
+    case reassigning
+
+    package func passes(_ partition: Partition) -> Bool {
+        switch self {
+        case .all: true
+        case .offline: partition.leader == nil
+        case .underReplicated: partition.isr.count < partition.replicas.count
+        case .reassigning: partition.isReassigning
+        }
+    }
 }
 
 /// The answer to a `Query`, case by case.

@@ -113,6 +113,12 @@ extension ReferenceStorage {
         partitionsByBroker[broker]?.keys(after: key, limit: limit).compactMap { partitionRows[$0] } ?? []
     }
 
+    /// A scan of everything: nobody who has many partitions keeps them in here.
+    package func partitions(_ filter: PartitionFilter, after key: PartitionKey?, limit: Int) -> [Partition] {
+        let passing = partitionRows.values.filter { row in filter.passes(row) && key.map { $0 < row.key } ?? true }
+        return Array(passing.sorted { $0.key < $1.key }.prefix(max(limit, 0)))
+    }
+
     package func config(_ resource: ConfigResource, name: String) -> ConfigEntry? {
         configRows[resource]?.first { $0.name.hasSameBytes(as: name) }
     }

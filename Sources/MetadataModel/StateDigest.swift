@@ -28,6 +28,16 @@ package enum StateDigest {
         hasher.combine(broker.rack)
         hasher.combine(broker.state.rawValue)
         hasher.combine(broker.version.rawValue)
+        // What rows of old did not have counts only where it says something, so that their hash stays what it was.
+        if broker.capacity != Broker.capacityDefault || !broker.tags.isEmpty || broker.isDraining {
+            hasher.combine(UInt64(broker.capacity))
+            hasher.combine(UInt64(broker.tags.count))
+            for tag in broker.tags {
+                hasher.combine(tag.name)
+                hasher.combine(tag.value)
+            }
+            hasher.combine(UInt64(broker.isDraining ? 1 : 0))
+        }
         return hasher.finish()
     }
 
@@ -111,6 +121,10 @@ package enum StateDigest {
         case .done(.session(let id)):
             hasher.combine(UInt64(5))
             hasher.combine(id.rawValue)
+        case .done(.partitions(let results)):
+            hasher.combine(UInt64(6))
+            hasher.combine(UInt64(results.count))
+            for result in results { hasher.combine(result) }
         }
         return hasher.finish()
     }
@@ -155,9 +169,24 @@ extension StateHasher {
         combine(partition.adding)
         combine(partition.removing)
         combine(partition.version.rawValue)
+        // As above.
+        if !partition.eligibleLeaders.isEmpty { combine(partition.eligibleLeaders) }
     }
 
-    private mutating func combine(_ brokers: [BrokerID]) {
+    fileprivate mutating func combine(_ result: PartitionResult) {
+        switch result {
+        case .refused(let refusal):
+            combine(UInt64(0))
+            combine(refusal.reason.rawValue)
+        case .done(let leader, let leaderEpoch, let partitionEpoch):
+            combine(UInt64(leader == nil ? 1 : 2))
+            if let leader { combine(leader.rawValue) }
+            combine(leaderEpoch)
+            combine(partitionEpoch)
+        }
+    }
+
+    fileprivate mutating func combine(_ brokers: [BrokerID]) {
         combine(UInt64(brokers.count))
         for broker in brokers { combine(broker.rawValue) }
     }

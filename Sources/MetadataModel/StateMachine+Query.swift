@@ -22,6 +22,8 @@ extension StateMachine where Storage == ReferenceStorage {
         case .partitions(let reference, let after, let limit):
             guard let topic = storage.topic(reference) else { return .notFound(.topicNotFound(reference)) }
             return .partitions(page(limit) { storage.partitions(of: topic.id, after: after, limit: $0) })
+        case .clusterPartitions(let filter, let after, let limit):
+            return .partitions(page(limit) { storage.partitions(filter, after: after, limit: $0) })
         case .configs(let reference, let after, let limit):
             switch reference {
             case .cluster:

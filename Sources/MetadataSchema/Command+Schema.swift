@@ -23,13 +23,24 @@ extension Command: SchemaConvertible {
         case .unregisterBroker(let command):
             try command.refuseUnknownFields()
             self = .unregisterBroker(
-                id: BrokerID(command.id), epoch: command.hasEpoch ? BrokerEpoch(command.epoch) : nil)
+                id: BrokerID(command.id), epoch: command.hasEpoch ? BrokerEpoch(command.epoch) : nil,
+                force: command.force)
         case .fenceBroker(let command):
             try command.refuseUnknownFields()
             self = .fenceBroker(id: BrokerID(command.id), epoch: BrokerEpoch(command.epoch))
         case .unfenceBroker(let command):
             try command.refuseUnknownFields()
             self = .unfenceBroker(id: BrokerID(command.id), epoch: BrokerEpoch(command.epoch))
+        case .beginShutdown(let command):
+            let (id, epoch) = try command.idAndEpoch()
+            guard let epoch else { throw .malformed("shutdown without epoch") }
+            self = .beginShutdown(id: id, epoch: epoch)
+        case .drainBroker(let command):
+            let (id, epoch) = try command.idAndEpoch()
+            self = .drainBroker(id: id, epoch: epoch)
+        case .cancelDrain(let command):
+            let (id, epoch) = try command.idAndEpoch()
+            self = .cancelDrain(id: id, epoch: epoch)
         case .createTopic(let command): self = .createTopic(try CreateTopic(schema: command))
         case .deleteTopic(let command):
             try command.refuseUnknownFields()
@@ -42,6 +53,9 @@ extension Command: SchemaConvertible {
         case .changePartitionLeader(let command):
             self = .changePartitionLeader(try ChangePartitionLeader(schema: command))
         case .alterPartition(let command): self = .alterPartition(try AlterPartition(schema: command))
+        case .alterPartitions(let command): self = .alterPartitions(try AlterPartitions(schema: command))
+        case .electLeaders(let command): self = .electLeaders(try ElectLeaders(schema: command))
+        case .reassignPartitions(let command): self = .reassignPartitions(try ReassignPartitions(schema: command))
         case .openSession(let timeout): self = .openSession(timeoutMilliseconds: timeout)
         case .closeSession(let id): self = .closeSession(SessionID(id))
         case .expireSessions(let nothing):
@@ -56,10 +70,11 @@ extension Command: SchemaConvertible {
         schema.version = Command.schemaVersion
         switch self {
         case .registerBroker(let command): schema.kind = .registerBroker(command.schema)
-        case .unregisterBroker(let id, let epoch):
+        case .unregisterBroker(let id, let epoch, let force):
             var command = ProtoCommand.UnregisterBroker()
             command.id = id.rawValue
             if let epoch { command.epoch = epoch.rawValue }
+            command.force = force
             schema.kind = .unregisterBroker(command)
         case .fenceBroker(let id, let epoch):
             var command = ProtoCommand.FenceBroker()
@@ -71,6 +86,9 @@ extension Command: SchemaConvertible {
             command.id = id.rawValue
             command.epoch = epoch.rawValue
             schema.kind = .unfenceBroker(command)
+        case .beginShutdown(let id, let epoch): schema.kind = .beginShutdown(.init(id, epoch))
+        case .drainBroker(let id, let epoch): schema.kind = .drainBroker(.init(id, epoch))
+        case .cancelDrain(let id, let epoch): schema.kind = .cancelDrain(.init(id, epoch))
         case .createTopic(let command): schema.kind = .createTopic(command.schema)
         case .deleteTopic(let topic, let ifVersion):
             var command = ProtoCommand.DeleteTopic()
@@ -81,6 +99,9 @@ extension Command: SchemaConvertible {
         case .alterConfigs(let command): schema.kind = .alterConfigs(command.schema)
         case .changePartitionLeader(let command): schema.kind = .changePartitionLeader(command.schema)
         case .alterPartition(let command): schema.kind = .alterPartition(command.schema)
+        case .alterPartitions(let command): schema.kind = .alterPartitions(command.schema)
+        case .electLeaders(let command): schema.kind = .electLeaders(command.schema)
+        case .reassignPartitions(let command): schema.kind = .reassignPartitions(command.schema)
         case .openSession(let timeoutMilliseconds): schema.kind = .openSession(timeoutMilliseconds)
         case .closeSession(let id): schema.kind = .closeSession(id.rawValue)
         case .expireSessions: schema.kind = .expireSessions(ProtoNothing())

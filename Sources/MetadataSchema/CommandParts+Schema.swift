@@ -6,7 +6,10 @@ extension Command.RegisterBroker {
         guard schema.hasIncarnation else { throw .malformed("register broker without incarnation") }
         self.init(
             id: BrokerID(schema.id), incarnation: try IncarnationID(schema: schema.incarnation),
-            endpoints: try converted(schema.endpoints), rack: schema.rack)
+            endpoints: try converted(schema.endpoints), rack: schema.rack,
+            capacity: schema.hasCapacity ? schema.capacity : Broker.capacityDefault,
+            tags: try converted(schema.tags),
+            previousEpoch: schema.hasPreviousEpoch ? BrokerEpoch(schema.previousEpoch) : nil)
     }
 
     var schema: ProtoCommand.RegisterBroker {
@@ -15,6 +18,9 @@ extension Command.RegisterBroker {
         schema.incarnation = incarnation.schema
         schema.endpoints = endpoints.map(\.schema)
         schema.rack = rack
+        if capacity != Broker.capacityDefault { schema.capacity = capacity }
+        schema.tags = tags.map(\.schema)
+        if let previousEpoch { schema.previousEpoch = previousEpoch.rawValue }
         return schema
     }
 }
@@ -124,6 +130,104 @@ extension Command.AlterPartition {
         schema.partitionEpoch = partitionEpoch
         schema.isr = isr.map(\.rawValue)
         return schema
+    }
+}
+
+extension Command.AlterPartitions {
+    init(schema: ProtoCommand.AlterPartitions) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        var reports: [Command.ISRReport] = []
+        reports.reserveCapacity(schema.reports.count)
+        for report in schema.reports {
+            try report.refuseUnknownFields()
+            guard report.hasPartition else { throw .malformed("ISR report without partition") }
+            reports.append(
+                Command.ISRReport(
+                    partition: try PartitionKey(schema: report.partition), leaderEpoch: report.leaderEpoch,
+                    partitionEpoch: report.partitionEpoch, isr: report.isr.map { BrokerID($0) }))
+        }
+        self.init(broker: BrokerID(schema.broker), brokerEpoch: BrokerEpoch(schema.brokerEpoch), reports: reports)
+    }
+
+    var schema: ProtoCommand.AlterPartitions {
+        var schema = ProtoCommand.AlterPartitions()
+        schema.broker = broker.rawValue
+        schema.brokerEpoch = brokerEpoch.rawValue
+        schema.reports = reports.map { report in
+            var part = ProtoCommand.AlterPartitions.Report()
+            part.partition = report.partition.schema
+            part.leaderEpoch = report.leaderEpoch
+            part.partitionEpoch = report.partitionEpoch
+            part.isr = report.isr.map(\.rawValue)
+            return part
+        }
+        return schema
+    }
+}
+
+extension Command.ElectLeaders {
+    init(schema: ProtoCommand.ElectLeaders) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        let election: Election
+        switch schema.election {
+        case .preferred: election = .preferred
+        case .unclean: election = .unclean
+        case .unspecified, .UNRECOGNIZED: throw .unknownValue("election \(schema.election.rawValue)")
+        }
+        self.init(election, partitions: try converted(schema.partitions))
+    }
+
+    var schema: ProtoCommand.ElectLeaders {
+        var schema = ProtoCommand.ElectLeaders()
+        schema.election =
+            switch election {
+            case .preferred: .preferred
+            case .unclean: .unclean
+            }
+        schema.partitions = partitions.map(\.schema)
+        return schema
+    }
+}
+
+extension Command.ReassignPartitions {
+    init(schema: ProtoCommand.ReassignPartitions) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        var reassignments: [Command.Reassignment] = []
+        reassignments.reserveCapacity(schema.reassignments.count)
+        for reassignment in schema.reassignments {
+            try reassignment.refuseUnknownFields()
+            guard reassignment.hasPartition else { throw .malformed("reassignment without partition") }
+            try reassignment.replicas.refuseUnknownFields()
+            reassignments.append(
+                Command.Reassignment(
+                    partition: try PartitionKey(schema: reassignment.partition),
+                    replicas: reassignment.hasReplicas ? reassignment.replicas.brokers.map { BrokerID($0) } : nil))
+        }
+        self.init(reassignments)
+    }
+
+    var schema: ProtoCommand.ReassignPartitions {
+        var schema = ProtoCommand.ReassignPartitions()
+        schema.reassignments = reassignments.map { reassignment in
+            var part = ProtoCommand.ReassignPartitions.Reassignment()
+            part.partition = reassignment.partition.schema
+            if let replicas = reassignment.replicas { part.replicas = ProtoBrokerList(brokerIDs: replicas) }
+            return part
+        }
+        return schema
+    }
+}
+
+extension ProtoCommand.BrokerAtEpoch {
+    init(_ id: BrokerID, _ epoch: BrokerEpoch?) {
+        self.init()
+        self.id = id.rawValue
+        if let epoch { self.epoch = epoch.rawValue }
+    }
+
+    func idAndEpoch() throws(SchemaError) -> (BrokerID, BrokerEpoch?) {
+        try refuseUnknownFields()
+        return (BrokerID(id), hasEpoch ? BrokerEpoch(epoch) : nil)
     }
 }
 

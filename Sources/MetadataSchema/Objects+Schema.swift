@@ -47,7 +47,7 @@ extension Broker.State {
         case .fenced: self = .fenced
         case .active: self = .active
         case .fencing: self = .fencing
-        case .draining: self = .draining
+        case .shuttingDown: self = .shuttingDown
         case .unspecified, .UNRECOGNIZED: throw .unknownValue("broker state \(schema.rawValue)")
         }
     }
@@ -57,8 +57,22 @@ extension Broker.State {
         case .fenced: .fenced
         case .active: .active
         case .fencing: .fencing
-        case .draining: .draining
+        case .shuttingDown: .shuttingDown
         }
+    }
+}
+
+extension BrokerTag: SchemaConvertible {
+    package init(schema: ProtoBrokerTag) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        self.init(name: schema.name, value: schema.value)
+    }
+
+    package var schema: ProtoBrokerTag {
+        var schema = ProtoBrokerTag()
+        schema.name = name
+        schema.value = value
+        return schema
     }
 }
 
@@ -68,7 +82,9 @@ extension Broker: SchemaConvertible {
         self.init(
             id: BrokerID(schema.id), epoch: BrokerEpoch(schema.epoch),
             incarnation: try IncarnationID(schema: schema.incarnation), endpoints: try converted(schema.endpoints),
-            rack: schema.rack, state: try State(schema: schema.state), version: Version(schema.version))
+            rack: schema.rack, capacity: schema.hasCapacity ? schema.capacity : Broker.capacityDefault,
+            tags: try converted(schema.tags), state: try State(schema: schema.state), isDraining: schema.isDraining,
+            version: Version(schema.version))
     }
 
     package var schema: ProtoBroker {
@@ -78,7 +94,10 @@ extension Broker: SchemaConvertible {
         schema.incarnation = incarnation.schema
         schema.endpoints = endpoints.map(\.schema)
         schema.rack = rack
+        if capacity != Broker.capacityDefault { schema.capacity = capacity }
+        schema.tags = tags.map(\.schema)
         schema.state = state.schema
+        schema.isDraining = isDraining
         schema.version = version.rawValue
         return schema
     }
@@ -111,7 +130,8 @@ extension Partition: SchemaConvertible {
             key: PartitionKey(topic: try TopicID(schema: schema.topic), index: PartitionIndex(schema.index)),
             leader: schema.hasLeader ? BrokerID(schema.leader) : nil, leaderEpoch: schema.leaderEpoch,
             partitionEpoch: schema.partitionEpoch, replicas: schema.replicas.map { BrokerID($0) },
-            isr: schema.isr.map { BrokerID($0) }, adding: schema.adding.map { BrokerID($0) },
+            isr: schema.isr.map { BrokerID($0) }, eligibleLeaders: schema.eligibleLeaders.map { BrokerID($0) },
+            adding: schema.adding.map { BrokerID($0) },
             removing: schema.removing.map { BrokerID($0) }, version: Version(schema.version))
     }
 
@@ -124,9 +144,25 @@ extension Partition: SchemaConvertible {
         schema.partitionEpoch = partitionEpoch
         schema.replicas = replicas.map(\.rawValue)
         schema.isr = isr.map(\.rawValue)
+        schema.eligibleLeaders = eligibleLeaders.map(\.rawValue)
         schema.adding = adding.map(\.rawValue)
         schema.removing = removing.map(\.rawValue)
         schema.version = version.rawValue
+        return schema
+    }
+}
+
+extension PartitionKey: SchemaConvertible {
+    package init(schema: ProtoPartitionKey) throws(SchemaError) {
+        try schema.refuseUnknownFields()
+        guard schema.hasTopic else { throw .malformed("partition key without topic") }
+        self.init(topic: try TopicID(schema: schema.topic), index: PartitionIndex(schema.index))
+    }
+
+    package var schema: ProtoPartitionKey {
+        var schema = ProtoPartitionKey()
+        schema.topic = topic.schema
+        schema.index = index.rawValue
         return schema
     }
 }

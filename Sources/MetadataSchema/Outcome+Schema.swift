@@ -9,6 +9,7 @@ extension CommandOutcome: SchemaConvertible {
         case .topic(let topic): self = .done(.topic(try Topic(schema: topic)))
         case .partition(let partition): self = .done(.partition(try Partition(schema: partition)))
         case .session(let id): self = .done(.session(SessionID(id)))
+        case .partitions(let partitions): self = .done(.partitions(try converted(partitions.results)))
         case .refused(let refusal): self = .refused(try Refusal(schema: refusal))
         case nil: throw .unknownValue("command outcome")
         }
@@ -26,6 +27,37 @@ extension CommandOutcome: SchemaConvertible {
         case .done(.topic(let topic)): schema.kind = .topic(topic.schema)
         case .done(.partition(let partition)): schema.kind = .partition(partition.schema)
         case .done(.session(let id)): schema.kind = .session(id.rawValue)
+        case .done(.partitions(let results)):
+            var partitions = ProtoCommandOutcome.Partitions()
+            partitions.results = results.map(\.schema)
+            schema.kind = .partitions(partitions)
+        case .refused(let refusal): schema.kind = .refused(refusal.schema)
+        }
+        return schema
+    }
+}
+
+extension PartitionResult: SchemaConvertible {
+    package init(schema: ProtoCommandOutcome.PartitionResult) throws(SchemaError) {
+        switch schema.kind {
+        case .done(let done):
+            self = .done(
+                leader: done.hasLeader ? BrokerID(done.leader) : nil, leaderEpoch: done.leaderEpoch,
+                partitionEpoch: done.partitionEpoch)
+        case .refused(let refusal): self = .refused(try Refusal(schema: refusal))
+        case nil: throw .unknownValue("partition result")
+        }
+    }
+
+    package var schema: ProtoCommandOutcome.PartitionResult {
+        var schema = ProtoCommandOutcome.PartitionResult()
+        switch self {
+        case .done(let leader, let leaderEpoch, let partitionEpoch):
+            var done = ProtoCommandOutcome.PartitionResult.Done()
+            if let leader { done.leader = leader.rawValue }
+            done.leaderEpoch = leaderEpoch
+            done.partitionEpoch = partitionEpoch
+            schema.kind = .done(done)
         case .refused(let refusal): schema.kind = .refused(refusal.schema)
         }
         return schema
@@ -71,6 +103,8 @@ extension Refusal.Reason {
         case .notInIsr: self = .notInISR
         case .brokerFenced: self = .brokerFenced
         case .brokerNotEmpty: self = .brokerNotEmpty
+        case .eligibleLeadersNotAvailable: self = .eligibleLeadersNotAvailable
+        case .noReassignmentInProgress: self = .noReassignmentInProgress
         case .limitExceeded: self = .limitExceeded
         case .sessionExpired: self = .sessionExpired
         case .sequenceOutOfWindow: self = .sequenceOutOfWindow
@@ -103,6 +137,8 @@ extension Refusal.Reason {
         case .notInISR: .notInIsr
         case .brokerFenced: .brokerFenced
         case .brokerNotEmpty: .brokerNotEmpty
+        case .eligibleLeadersNotAvailable: .eligibleLeadersNotAvailable
+        case .noReassignmentInProgress: .noReassignmentInProgress
         case .limitExceeded: .limitExceeded
         case .sessionExpired: .sessionExpired
         case .sequenceOutOfWindow: .sequenceOutOfWindow

@@ -19,6 +19,11 @@ extension Query: SchemaConvertible {
             self = .partitions(
                 try TopicReference(schema: page.topic), after: page.hasAfter ? PartitionIndex(page.after) : nil,
                 limit: try narrowed(page.limit, "page limit"))
+        case .clusterPartitions(let page):
+            self = .clusterPartitions(
+                try PartitionFilter(schema: page.filter),
+                after: page.hasAfter ? try PartitionKey(schema: page.after) : nil,
+                limit: try narrowed(page.limit, "page limit"))
         case .configs(let page):
             guard page.hasResource else { throw .malformed("configs query without resource") }
             self = .configs(
@@ -60,6 +65,12 @@ extension Query: SchemaConvertible {
             if let after { page.after = after.rawValue }
             page.limit = Int64(limit)
             schema.kind = .partitions(page)
+        case .clusterPartitions(let filter, let after, let limit):
+            var page = ProtoQuery.ClusterPartitions()
+            page.filter = filter.schema
+            if let after { page.after = after.schema }
+            page.limit = Int64(limit)
+            schema.kind = .clusterPartitions(page)
         case .configs(let resource, let after, let limit):
             var page = ProtoQuery.Configs()
             page.resource = resource.schema
@@ -74,6 +85,27 @@ extension Query: SchemaConvertible {
             schema.kind = .changes(page)
         }
         return schema
+    }
+}
+
+extension PartitionFilter {
+    init(schema: ProtoQuery.PartitionFilter) throws(SchemaError) {
+        switch schema {
+        case .all: self = .all
+        case .offline: self = .offline
+        case .underReplicated: self = .underReplicated
+        case .reassigning: self = .reassigning
+        case .unspecified, .UNRECOGNIZED: throw .unknownValue("partition filter \(schema.rawValue)")
+        }
+    }
+
+    var schema: ProtoQuery.PartitionFilter {
+        switch self {
+        case .all: .all
+        case .offline: .offline
+        case .underReplicated: .underReplicated
+        case .reassigning: .reassigning
+        }
     }
 }
 

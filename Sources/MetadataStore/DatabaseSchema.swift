@@ -3,7 +3,7 @@ import GRDB
 /// The tables (docs/formats/database.md), the migrations that made them and the marks by which a file is recognized.
 enum DatabaseSchema {
     /// The schema that this release writes, in `PRAGMA user_version`.
-    static let version = 1
+    static let version = 2
     /// `SBMd`: the database belongs to this program (`PRAGMA application_id`).
     static let applicationID = 0x5342_4d64
 
@@ -24,6 +24,9 @@ enum DatabaseSchema {
         var migrator = DatabaseMigrator().disablingDeferredForeignKeyChecks()
         migrator.registerMigration("1: the first schema") { database in
             try database.execute(sql: Self.first)
+        }
+        migrator.registerMigration("2: capacity, tags, draining, eligible leaders") { database in
+            try database.execute(sql: Self.second)
         }
         return migrator
     }
@@ -108,6 +111,21 @@ enum DatabaseSchema {
             body BLOB NOT NULL
         );
         INSERT INTO state VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0);
+        """
+
+    /// Brokers and partitions get columns; the feed, whose rows hold both as they were encoded before, begins anew. The
+    /// indexes hold the few partitions that somebody has to look after.
+    private static let second = """
+        PRAGMA user_version = 2;
+        ALTER TABLE broker ADD COLUMN capacity INTEGER NOT NULL DEFAULT 100;
+        ALTER TABLE broker ADD COLUMN tags BLOB NOT NULL DEFAULT X'0000';
+        ALTER TABLE broker ADD COLUMN is_draining INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE partition ADD COLUMN eligible_leaders BLOB NOT NULL DEFAULT X'';
+        CREATE INDEX partition_offline ON partition (topic, number) WHERE leader IS NULL;
+        CREATE INDEX partition_under_replicated ON partition (topic, number) WHERE length(isr) < length(replicas);
+        CREATE INDEX partition_reassigning ON partition (topic, number) WHERE length(adding) + length(removing) > 0;
+        DELETE FROM feed;
+        UPDATE state SET feed_floor = version;
         """
 
     /// The tables that a snapshot replaces, in the order in which they are emptied.

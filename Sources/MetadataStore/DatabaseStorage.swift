@@ -166,6 +166,17 @@ final class DatabaseStorage: MetadataStorage {
         try reader.partitions(withReplica: broker, after: key, limit: limit)
     }
 
+    func partitions(
+        _ filter: PartitionFilter, after key: PartitionKey?, limit: Int
+    ) throws(StoreError) -> [Partition] {
+        var found: [Partition] = []
+        try reader.forEachPartition(filter, after: key, limit: limit) { (partition) throws(StoreError) in
+            found.append(partition)
+            return true
+        }
+        return found
+    }
+
     func config(_ resource: ConfigResource, name: String) throws(StoreError) -> ConfigEntry? {
         try reader.config(resource, name: name)
     }

@@ -119,9 +119,12 @@ final class PreparedStatement {
     func int(_ column: Int32) -> Int { Int(int64(column)) }
 
     /// A number that has to fit 32 bits: another one was not written by this store.
-    func int32(_ column: Int32) throws(StoreError) -> Int32 {
-        guard let value = Int32(exactly: int64(column)) else {
-            throw .corrupt(what: "\(operation): column \(column) does not fit 32 bits")
+    func int32(_ column: Int32) throws(StoreError) -> Int32 { try narrow(column) }
+    func uint32(_ column: Int32) throws(StoreError) -> UInt32 { try narrow(column) }
+
+    private func narrow<Number: FixedWidthInteger>(_ column: Int32) throws(StoreError) -> Number {
+        guard let value = Number(exactly: int64(column)) else {
+            throw .corrupt(what: "\(operation): column \(column) does not fit \(Number.bitWidth) bits")
         }
         return value
     }

@@ -49,6 +49,13 @@ final class QueryAnswers {
                 page.add(partition, bytes: partition.pageBytes)
             }
             return .partitions(page.page)
+        case .clusterPartitions(let filter, let key, let limit):
+            var page = PageBuilder<Partition>(limit: limit)
+            let most = Limits.pageItems(limit) + 1
+            try rows.forEachPartition(filter, after: key, limit: most) { (partition) throws(StoreError) in
+                page.add(partition, bytes: partition.pageBytes)
+            }
+            return .partitions(page.page)
         case .configs(let reference, let name, let limit):
             return try configs(reference, after: name, limit: limit)
         case .changes(let version, let filter, let limit):
@@ -108,7 +115,8 @@ struct PageBuilder<Item: Hashable & Sendable> {
 // What items weigh in an answer, roughly and rather too much: only the bound of a page rests on it.
 extension Broker {
     var pageBytes: Int {
-        endpoints.reduce(64 + rack.utf8.count) { $0 + 16 + $1.name.utf8.count + $1.host.utf8.count }
+        let tagBytes = tags.reduce(0) { $0 + 8 + $1.name.utf8.count + $1.value.utf8.count }
+        return endpoints.reduce(80 + rack.utf8.count + tagBytes) { $0 + 16 + $1.name.utf8.count + $1.host.utf8.count }
     }
 }
 
@@ -117,7 +125,7 @@ extension Topic {
 }
 
 extension Partition {
-    var pageBytes: Int { 64 + 5 * (replicas.count + isr.count + adding.count + removing.count) }
+    var pageBytes: Int { 64 + 5 * (replicas.count + isr.count + eligibleLeaders.count + adding.count + removing.count) }
 }
 
 extension ConfigEntry {

@@ -56,7 +56,7 @@ enum RowCoding {
         case .fenced: 0
         case .active: 1
         case .fencing: 2
-        case .draining: 3
+        case .shuttingDown: 3
         }
     }
 
@@ -65,7 +65,7 @@ enum RowCoding {
         case 0: .fenced
         case 1: .active
         case 2: .fencing
-        case 3: .draining
+        case 3: .shuttingDown
         default: throw .corrupt(what: "broker state \(tag)")
         }
     }
@@ -104,6 +104,38 @@ enum RowCoding {
         return endpoints
     }
 
+    static func tags(_ tags: [BrokerTag]) -> [UInt8] {
+        var writer = ByteWriter()
+        append(tags, to: &writer)
+        return writer.bytes
+    }
+
+    private static func append(_ tags: [BrokerTag], to writer: inout ByteWriter) {
+        precondition(tags.count <= UInt16.max, "\(tags.count) tags exceed \(UInt16.max)")
+        writer.append(UInt16(tags.count))
+        for tag in tags {
+            writer.append(shortText: tag.name)
+            writer.append(shortText: tag.value)
+        }
+    }
+
+    static func tags(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> [BrokerTag] {
+        var reader = ByteReader(bytes, "a list of tags")
+        let tags = try tags(&reader)
+        try reader.end()
+        return tags
+    }
+
+    private static func tags(_ reader: inout ByteReader) throws(StoreError) -> [BrokerTag] {
+        let count = try reader.integer(UInt16.self)
+        var tags: [BrokerTag] = []
+        for _ in 0..<count {
+            let name = try reader.shortText()
+            tags.append(BrokerTag(name: name, value: try reader.shortText()))
+        }
+        return tags
+    }
+
     static func append(_ broker: Broker, to writer: inout ByteWriter) {
         writer.append(broker.id.rawValue)
         writer.append(broker.epoch.rawValue)
@@ -113,6 +145,9 @@ enum RowCoding {
         writer.append(broker.version.rawValue)
         writer.append(shortText: broker.rack)
         append(broker.endpoints, to: &writer)
+        writer.append(broker.capacity)
+        append(broker.tags, to: &writer)
+        writer.append(UInt8(broker.isDraining ? 1 : 0))
     }
 
     static func broker(_ reader: inout ByteReader) throws(StoreError) -> Broker {
@@ -123,9 +158,21 @@ enum RowCoding {
         let state = try state(tag: Int64(try reader.integer(UInt8.self)))
         let version = Version(try reader.integer())
         let rack = try reader.shortText()
+        let endpoints = try endpoints(&reader)
+        let capacity = try reader.integer(UInt32.self)
+        let tags = try tags(&reader)
         return Broker(
-            id: id, epoch: epoch, incarnation: incarnation, endpoints: try endpoints(&reader), rack: rack, state: state,
+            id: id, epoch: epoch, incarnation: incarnation, endpoints: endpoints, rack: rack, capacity: capacity,
+            tags: tags, state: state, isDraining: try flag(Int64(try reader.integer(UInt8.self)), "draining"),
             version: version)
+    }
+
+    static func flag(_ value: Int64, _ what: StaticString) throws(StoreError) -> Bool {
+        switch value {
+        case 0: return false
+        case 1: return true
+        default: throw .corrupt(what: "\(what) mark \(value)")
+        }
     }
 
     // MARK: Topics, partitions, configs
@@ -160,6 +207,7 @@ enum RowCoding {
         writer.append(partition.isr)
         writer.append(partition.adding)
         writer.append(partition.removing)
+        writer.append(partition.eligibleLeaders)
     }
 
     static func partition(_ reader: inout ByteReader) throws(StoreError) -> Partition {
@@ -177,9 +225,10 @@ enum RowCoding {
         let replicas = try reader.brokers()
         let isr = try reader.brokers()
         let adding = try reader.brokers()
+        let removing = try reader.brokers()
         return Partition(
             key: key, leader: leader, leaderEpoch: leaderEpoch, partitionEpoch: partitionEpoch, replicas: replicas,
-            isr: isr, adding: adding, removing: try reader.brokers(), version: version)
+            isr: isr, eligibleLeaders: try reader.brokers(), adding: adding, removing: removing, version: version)
     }
 
     static func append(_ config: ConfigEntry, to writer: inout ByteWriter) {

@@ -13,16 +13,19 @@ final class RowReader {
     private let partitionByKey: PreparedStatement
     private let partitionsAfter: PreparedStatement
     private let partitionsOfReplica: PreparedStatement
+    private let partitionsByFilter: [PartitionFilter: PreparedStatement]
     private let allPartitions: PreparedStatement
     private let configByName: PreparedStatement
     private let configsAfter: PreparedStatement
     private let allConfigs: PreparedStatement
     private let allSessions: PreparedStatement
 
-    private static let brokerColumns = "id, epoch, incarnation, endpoints, rack, state, version"
+    private static let brokerColumns =
+        "id, epoch, incarnation, endpoints, rack, state, version, capacity, tags, is_draining"
     private static let topicColumns = "id, name, partition_count, replication_factor, version"
     private static let partitionColumns =
-        "p.topic, p.number, leader, leader_epoch, partition_epoch, replicas, isr, adding, removing, version"
+        "p.topic, p.number, leader, leader_epoch, partition_epoch, replicas, isr, adding, removing, version, "
+        + "eligible_leaders"
     private static let configColumns = "resource, name, value, version"
 
     init(_ connection: Connection) throws(StoreError) {
@@ -52,6 +55,16 @@ final class RowReader {
                 ON p.topic = r.topic AND p.number = r.number
             WHERE r.broker = ?1 AND (r.topic, r.number) > (?2, ?3) ORDER BY r.topic, r.number LIMIT ?4
             """, "list partitions of a broker")
+        var partitionsByFilter: [PartitionFilter: PreparedStatement] = [:]
+        for filter in PartitionFilter.allCases {
+            let (index, condition) = Self.selection(filter)
+            partitionsByFilter[filter] = try connection.prepare(
+                """
+                SELECT \(Self.partitionColumns) FROM partition p \(index)
+                WHERE \(condition) AND (topic, number) > (?1, ?2) ORDER BY topic, number LIMIT ?3
+                """, "list \(filter.rawValue) partitions")
+        }
+        self.partitionsByFilter = partitionsByFilter
         allPartitions = try connection.prepare(
             "SELECT \(Self.partitionColumns) FROM partition p ORDER BY topic, number", "scan partitions")
         configByName = try connection.prepare(
@@ -90,7 +103,9 @@ final class RowReader {
         Broker(
             id: BrokerID(try row.int32(0)), epoch: BrokerEpoch(row.uint64(1)), incarnation: try row.incarnation(2),
             endpoints: try row.withBlob(3, RowCoding.endpoints), rack: row.text(4),
-            state: try RowCoding.state(tag: row.int64(5)), version: Version(row.uint64(6)))
+            capacity: try row.uint32(7), tags: try row.withBlob(8, RowCoding.tags),
+            state: try RowCoding.state(tag: row.int64(5)), isDraining: try RowCoding.flag(row.int64(9), "draining"),
+            version: Version(row.uint64(6)))
     }
 
     // MARK: Topics
@@ -168,6 +183,35 @@ final class RowReader {
         return found
     }
 
+    /// Partitions of all topics by key.
+    func forEachPartition(
+        _ filter: PartitionFilter, after key: PartitionKey?, limit: Int,
+        _ body: (Partition) throws(StoreError) -> Bool
+    ) throws(StoreError) {
+        guard let statement = partitionsByFilter[filter] else {
+            preconditionFailure("no statement lists \(filter.rawValue) partitions")
+        }
+        if let key {
+            statement.bind(key.topic, at: 1)
+        } else {
+            // Smaller than every topic id.
+            statement.bind([UInt8](), at: 1)
+        }
+        statement.bind(key?.index.rawValue ?? -1, at: 2)
+        statement.bind(max(limit, 0), at: 3)
+        try statement.query { (row) throws(StoreError) in try body(try Self.partition(row)) }
+    }
+
+    /// The index that holds the partitions, and what they have in common: word for word as the index says it.
+    private static func selection(_ filter: PartitionFilter) -> (index: String, condition: String) {
+        switch filter {
+        case .all: ("", "1")
+        case .offline: ("INDEXED BY partition_offline", "leader IS NULL")
+        case .underReplicated: ("INDEXED BY partition_under_replicated", "length(isr) < length(replicas)")
+        case .reassigning: ("INDEXED BY partition_reassigning", "length(adding) + length(removing) > 0")
+        }
+    }
+
     func forEachPartition(_ body: (Partition) throws(StoreError) -> Bool) throws(StoreError) {
         try allPartitions.query { (row) throws(StoreError) in try body(try Self.partition(row)) }
     }
@@ -177,7 +221,8 @@ final class RowReader {
         return Partition(
             key: key, leader: row.isNull(2) ? nil : BrokerID(try row.int32(2)), leaderEpoch: try row.int32(3),
             partitionEpoch: try row.int32(4), replicas: try row.brokers(5), isr: try row.brokers(6),
-            adding: try row.brokers(7), removing: try row.brokers(8), version: Version(row.uint64(9)))
+            eligibleLeaders: try row.brokers(10), adding: try row.brokers(7), removing: try row.brokers(8),
+            version: Version(row.uint64(9)))
     }
 
     // MARK: Configs

@@ -27,13 +27,13 @@ final class RowWriter {
     init(_ connection: Connection) throws(StoreError) {
         insertBroker = try connection.prepare(
             """
-            INSERT INTO broker (id, epoch, incarnation, endpoints, rack, state, version)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            INSERT INTO broker (id, epoch, incarnation, endpoints, rack, state, version, capacity, tags, is_draining)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
             """, "insert broker")
         updateBroker = try connection.prepare(
             """
-            UPDATE broker SET epoch = ?2, incarnation = ?3, endpoints = ?4, rack = ?5, state = ?6, version = ?7
-            WHERE id = ?1
+            UPDATE broker SET epoch = ?2, incarnation = ?3, endpoints = ?4, rack = ?5, state = ?6, version = ?7,
+                capacity = ?8, tags = ?9, is_draining = ?10 WHERE id = ?1
             """, "update broker")
         deleteBroker = try connection.prepare("DELETE FROM broker WHERE id = ?1", "delete broker")
         putLoad = try connection.prepare(
@@ -52,12 +52,12 @@ final class RowWriter {
         insertPartition = try connection.prepare(
             """
             INSERT INTO partition (topic, number, leader, leader_epoch, partition_epoch, replicas, isr, adding, removing,
-                version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                version, eligible_leaders) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
             """, "insert partition")
         updatePartition = try connection.prepare(
             """
             UPDATE partition SET leader = ?3, leader_epoch = ?4, partition_epoch = ?5, replicas = ?6, isr = ?7,
-                adding = ?8, removing = ?9, version = ?10 WHERE topic = ?1 AND number = ?2
+                adding = ?8, removing = ?9, version = ?10, eligible_leaders = ?11 WHERE topic = ?1 AND number = ?2
             """, "update partition")
         deletePartition = try connection.prepare(
             "DELETE FROM partition WHERE topic = ?1 AND number = ?2", "delete partition")
@@ -92,6 +92,9 @@ final class RowWriter {
         statement.bind(after.rack, at: 5)
         statement.bind(Int64(RowCoding.tag(of: after.state)), at: 6)
         statement.bind(after.version.rawValue, at: 7)
+        statement.bind(Int64(after.capacity), at: 8)
+        statement.bind(RowCoding.tags(after.tags), at: 9)
+        statement.bind(Int64(after.isDraining ? 1 : 0), at: 10)
         try statement.runOnOneRow("broker \(after.id)")
     }
 
@@ -178,6 +181,7 @@ final class RowWriter {
         statement.bind(partition.adding, at: 8)
         statement.bind(partition.removing, at: 9)
         statement.bind(partition.version.rawValue, at: 10)
+        statement.bind(partition.eligibleLeaders, at: 11)
     }
 
     // MARK: Configs and sessions

@@ -27,7 +27,7 @@ package struct SnapshotFile: Hashable, Sendable {
 ///
 /// ```
 /// file    8  magic "SBMDSNAP"
-///         4  format version, 1
+///         4  format version, 2
 ///         4  length of the header
 ///         -  header
 ///         4  CRC32 of everything above
@@ -46,7 +46,7 @@ package struct SnapshotFile: Hashable, Sendable {
 /// bytes on every node. The header holds nothing that differs between nodes.
 enum SnapshotFormat {
     static let magic: [UInt8] = Array("SBMDSNAP".utf8)
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     static let zlibLevel: Int32 = 1
     /// A block ends with the row that crosses this.
     static let blockBytes = 256 << 10

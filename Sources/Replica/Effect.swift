@@ -97,7 +97,7 @@ package struct IncomingSnapshot: Hashable, Sendable {
 
 /// The answer to a broker's heartbeat.
 package enum HeartbeatReply: Hashable, Sendable {
-    case accepted(state: Broker.State, leaseMilliseconds: UInt64, version: Version)
+    case accepted(state: Broker.State, leaseMilliseconds: UInt64, version: Version, shouldShutDown: Bool)
     /// The broker is not registered, or under another epoch: register again.
     case unknownBroker
     case notLeader(NodeID?)

@@ -233,12 +233,18 @@ package struct Replica {
 
     /// A broker says that it lives. Only the leader counts, so only the leader answers (pitfall: heartbeats recorded where
     /// they arrive).
-    package mutating func heartbeat(broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, token: RequestToken) {
+    ///
+    /// - Parameters:
+    ///   - wantsFence: the broker asks to be fenced, or to stay so.
+    ///   - wantsShutdown: the broker asks to stop; it may when leadership has moved off (KIP-631).
+    package mutating func heartbeat(
+        broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, wantsShutdown: Bool = false, token: RequestToken
+    ) {
         guard isLeader else {
             effects.append(.replyHeartbeat(token, .notLeader(core.status.leader)))
             return
         }
-        let decision = liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence)
+        let decision = liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown)
         switch decision {
         case .lease(let milliseconds, let shouldUnfence):
             guard let known = brokers[broker] else {
@@ -246,10 +252,18 @@ package struct Replica {
                 return
             }
             if shouldUnfence { proposeOwn(.unfenceBroker(id: broker, epoch: epoch)) }
-            if wantsFence, known.state != .fenced { proposeOwn(.fenceBroker(id: broker, epoch: epoch)) }
+            if wantsFence, known.state != .fenced {
+                proposeOwn(.fenceBroker(id: broker, epoch: epoch))
+            } else if wantsShutdown, known.state == .active {
+                proposeOwn(.beginShutdown(id: broker, epoch: epoch))
+            }
+            let leadsNothing = known.state == .fenced || known.state == .shuttingDown
             effects.append(
                 .replyHeartbeat(
-                    token, .accepted(state: known.state, leaseMilliseconds: milliseconds, version: version)))
+                    token,
+                    .accepted(
+                        state: known.state, leaseMilliseconds: milliseconds, version: version,
+                        shouldShutDown: leadsNothing && (wantsShutdown || known.state == .shuttingDown))))
         case .unknownBroker, .staleEpoch:
             // A new leader that has not applied what earlier ones committed does not know who is unknown.
             let knowsAll = liveness.isLeading && core.appliedIndex >= electedAt

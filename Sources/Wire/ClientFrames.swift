@@ -79,12 +79,17 @@ package struct BrokerHeartbeat: Hashable, Sendable {
     package var caughtUpVersion: Version
     /// The broker asks to stay fenced (it is not ready to lead).
     package var wantsFence: Bool
+    /// The broker is about to stop, and asks that leadership moves off it first.
+    package var wantsShutdown: Bool
 
-    package init(broker: BrokerID, epoch: BrokerEpoch, caughtUpVersion: Version, wantsFence: Bool) {
+    package init(
+        broker: BrokerID, epoch: BrokerEpoch, caughtUpVersion: Version, wantsFence: Bool, wantsShutdown: Bool = false
+    ) {
         self.broker = broker
         self.epoch = epoch
         self.caughtUpVersion = caughtUpVersion
         self.wantsFence = wantsFence
+        self.wantsShutdown = wantsShutdown
     }
 }
 
@@ -163,9 +168,12 @@ package struct HeartbeatAnswer: Hashable, Sendable {
     /// How long the broker's lease lasts from the sending of the heartbeat.
     package var leaseMilliseconds: UInt32
     package var version: Version
+    /// The broker leads nothing any more and may stop, as it or its operator asked.
+    package var shouldShutDown: Bool
 
-    package init(state: Broker.State, leaseMilliseconds: UInt32, version: Version) {
+    package init(state: Broker.State, leaseMilliseconds: UInt32, version: Version, shouldShutDown: Bool = false) {
         self.state = state
+        self.shouldShutDown = shouldShutDown
         self.leaseMilliseconds = leaseMilliseconds
         self.version = version
     }

@@ -117,7 +117,8 @@ extension BrokerHeartbeat {
     fileprivate init(wire: WireBrokerHeartbeat) {
         self.init(
             broker: BrokerID(wire.broker), epoch: BrokerEpoch(wire.epoch),
-            caughtUpVersion: Version(wire.caughtUpVersion), wantsFence: wire.wantsFence)
+            caughtUpVersion: Version(wire.caughtUpVersion), wantsFence: wire.wantsFence,
+            wantsShutdown: wire.wantsShutdown)
     }
 
     fileprivate var wire: WireBrokerHeartbeat {
@@ -126,6 +127,7 @@ extension BrokerHeartbeat {
         wire.epoch = epoch.rawValue
         wire.caughtUpVersion = caughtUpVersion.rawValue
         wire.wantsFence = wantsFence
+        wire.wantsShutdown = wantsShutdown
         return wire
     }
 }

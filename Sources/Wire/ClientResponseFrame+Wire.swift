@@ -60,7 +60,8 @@ extension ClientResponse {
             let state = try WireError.converting { () throws(SchemaError) in try Broker.State(schema: answer.state) }
             self = .heartbeat(
                 HeartbeatAnswer(
-                    state: state, leaseMilliseconds: answer.leaseMilliseconds, version: Version(answer.version)))
+                    state: state, leaseMilliseconds: answer.leaseMilliseconds, version: Version(answer.version),
+                    shouldShutDown: answer.shouldShutDown))
         case .nodeStatus(let status): self = .nodeStatus(NodeStatus(wire: status))
         case .failure(let failure): self = .failure(try ServiceFailure(wire: failure))
         case nil: throw .unknownValue("client response")
@@ -88,6 +89,7 @@ extension ClientResponse {
             wire.state = answer.state.schema
             wire.leaseMilliseconds = answer.leaseMilliseconds
             wire.version = answer.version.rawValue
+            wire.shouldShutDown = answer.shouldShutDown
             return .heartbeat(wire)
         case .nodeStatus(let status): return .nodeStatus(status.wire)
         case .failure(let failure): return .failure(failure.wire)

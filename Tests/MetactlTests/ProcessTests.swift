@@ -91,6 +91,51 @@ struct ProcessTests {
         }
     }
 
+    @Test("replicas are moved, leaders elected, brokers drained, shut down and forced out")
+    func partitionLife() async throws {
+        try await TestNode.run { node in
+            for id in 1...3 {
+                let line = "brokers register --id \(id) --host h --port 9092 --capacity \(id * 100) --tag disk=nvme"
+                #expect(try await metactl(line, node).status == 0)
+                #expect(try await metactl("brokers unfence \(id)", node).status == 0)
+            }
+            #expect(try await metactl("topics create orders --assignment 1,2:2,1", node).status == 0)
+            let moved = try await metactl("partitions reassign orders 0 --replicas 1,3", node)
+            #expect(moved.status == 0, "\(moved.errors)")
+            let moving = try await metactl("partitions list --reassigning -o json", node).json()
+            let partition = try #require((moving["partitions"] as? [[String: Any]])?.first)
+            #expect(partition["topic"] as? String == "orders" && partition["adding"] as? [Int] == [3])
+            #expect(try await metactl("partitions reassign orders 0 --cancel", node).status == 0)
+            let nothing = try await metactl("partitions reassign orders 0 --cancel", node)
+            #expect(nothing.status == 1)
+            #expect(nothing.output.contains("no_reassignment_in_progress: "))
+            #expect(nothing.errors == "metactl: refused: partitions_refused: 1 of 1 partitions were refused\n")
+
+            let stopping = try await metactl("brokers shutdown 2", node)
+            #expect(stopping.output.hasPrefix("broker 2 leads nothing any more and may stop"))
+            let short = try await metactl("partitions list --under-replicated", node)
+            #expect(short.output.split(separator: "\n").count == 3)
+            #expect(try await metactl("brokers fence 2", node).status == 0)
+            #expect(try await metactl("brokers drain 2", node).status == 0)
+            let listed = try await metactl("brokers list -o json", node).json()
+            let second = try #require((listed["brokers"] as? [[String: Any]])?.dropFirst().first)
+            #expect(second["draining"] as? Bool == true && second["capacity"] as? Int == 200)
+            #expect(try await metactl("brokers cancel-drain 2", node).status == 0)
+            #expect(try await metactl("brokers unregister 2", node).status == 1)
+            #expect(try await metactl("brokers unregister 2 --force", node).status == 0)
+            #expect(try await metactl("brokers fence 1", node).status == 0)
+            let offline = try await metactl("partitions list --offline", node)
+            #expect(offline.output.split(separator: "\n").count == 3)
+            let unclean = try await metactl("partitions elect-leader --all --election unclean", node)
+            #expect(unclean.status == 1)
+            #expect(unclean.output.contains("eligible_leaders_not_available"))
+            #expect(try await metactl("brokers unfence 1", node).status == 0)
+            #expect(try await metactl("partitions elect-leader orders", node).status == 0)
+            #expect(try await metactl("partitions list --offline --reassigning", node).status == 2)
+            #expect(try await metactl("partitions reassign orders 0", node).status == 2)
+        }
+    }
+
     @Test("watch prints what happened since a version and ends after --count changes")
     func watch() async throws {
         try await TestNode.run { node in

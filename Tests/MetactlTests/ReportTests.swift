@@ -86,13 +86,34 @@ struct ReportTests {
         let report = PartitionListReport([partition], topic: "orders")
         #expect(
             try JSON.line(report)
-                == #"{"partitions":[{"adding":[],"isr":[2],"leader":null,"leader_epoch":4,"partition":0,"partition_epoch":9,"#
+                == #"{"partitions":[{"adding":[],"eligible_leaders":[],"isr":[2],"leader":null,"leader_epoch":4,"partition":0,"partition_epoch":9,"#
                 + #""removing":[],"replicas":[1,2],"topic":"orders","version":77}]}"#)
         #expect(
             report.table == """
-                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ADDING  REMOVING
-                orders  0          none    4             9                1,2       2    -       -
+                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ELR  ADDING  REMOVING
+                orders  0          none    4             9                1,2       2    -    -       -
                 """)
+    }
+
+    @Test("what became of each partition is told one by one, with the reason of those that were refused")
+    func partitionResults() throws {
+        let report = PartitionResultsReport([
+            (partition.key, "orders", .done(leader: BrokerID(2), leaderEpoch: 5, partitionEpoch: 10)),
+            (partition.key, "orders", .done(leader: nil, leaderEpoch: 5, partitionEpoch: 10)),
+            (partition.key, "orders", .refused(Refusal(.notInISR, "broker 1 is not in sync"))),
+        ])
+        #expect(report.refusedCount == 1)
+        #expect(
+            report.table == """
+                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  RESULT
+                orders  0          2       5             10               done
+                orders  0          none    5             10               done
+                orders  0          -       -             -                not_in_isr: broker 1 is not in sync
+                """)
+        #expect(
+            try JSON.line(PartitionResultsReport([(partition.key, "o", .refused(Refusal(.notInISR, "d")))]))
+                == #"{"results":[{"detail":"d","leader":null,"leader_epoch":null,"partition":0,"partition_epoch":null,"#
+                + #""refused":"not_in_isr","topic":"o"}]}"#)
     }
 
     @Test("a topic is described with its partitions and its configuration")
@@ -104,8 +125,8 @@ struct ReportTests {
         #expect(
             report.table == """
                 TOPIC orders   PARTITIONS 1   REPLICATION 2   ID 00000000000000010000000000000002   VERSION 70
-                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ADDING  REMOVING
-                orders  0          none    4             9                1,2       2    -       -
+                TOPIC   PARTITION  LEADER  LEADER-EPOCH  PARTITION-EPOCH  REPLICAS  ISR  ELR  ADDING  REMOVING
+                orders  0          none    4             9                1,2       2    -    -       -
                 CONFIG        VALUE  VERSION
                 retention.ms  1000   71
                 """)
@@ -123,12 +144,13 @@ struct ReportTests {
             version: Version(13))
         #expect(
             try JSON.line(BrokerListReport([broker]))
-                == #"{"brokers":[{"endpoints":[{"host":"::1","name":"PLAINTEXT","port":9092}],"epoch":12,"id":3,"#
-                + #""incarnation":"000000000000000100000000000000ff","rack":"","state":"active","version":13}]}"#)
+                == #"{"brokers":[{"capacity":100,"draining":false,"endpoints":[{"host":"::1","name":"PLAINTEXT","port":9092}],"#
+                + #""epoch":12,"id":3,"incarnation":"000000000000000100000000000000ff","rack":"","state":"active","#
+                + #""tags":[],"version":13}]}"#)
         #expect(
             BrokerListReport([broker]).table == """
-                BROKER  STATE   EPOCH  RACK  ENDPOINTS               VERSION
-                3       active  12     -     PLAINTEXT://[::1]:9092  13
+                BROKER  STATE   DRAINING  EPOCH  RACK  CAPACITY  ENDPOINTS               VERSION
+                3       active  no        12     -     100       PLAINTEXT://[::1]:9092  13
                 """)
     }
 

@@ -156,12 +156,18 @@ struct BrokerSessionMachineTests {
         #expect(until <= at(3.1))
     }
 
-    @Test("draining is reported once, and the broker may lead until its partitions are moved")
-    func draining() {
+    @Test("a shutdown is reported once, ends the leadership, and a late answer from before it changes nothing")
+    func shuttingDown() {
         let machine = leading()
-        #expect(machine.heartbeatAnswered(answer(.draining), epoch: epoch, sentAt: at(3), now: at(3)) == [.draining])
-        #expect(machine.heartbeatAnswered(answer(.draining), epoch: epoch, sentAt: at(6), now: at(6)) == [])
-        #expect(machine.mayLead(at: at(6)))
+        let answered = { (state: Broker.State, seconds: Double) in
+            machine.heartbeatAnswered(self.answer(state), epoch: self.epoch, sentAt: self.at(seconds), now: self.at(6))
+        }
+        #expect(answered(.shuttingDown, 3) == [.shuttingDown])
+        #expect(answered(.shuttingDown, 6) == [])
+        #expect(answered(.active, 2) == [])
+        #expect(!machine.mayLead(at: at(6)))
+        #expect(answered(.fenced, 6) == [])
+        #expect(answered(.active, 6) == [.unfenced], "it was fenced, and unfenced again")
     }
 
     @Test("closing ends the leadership at once")

@@ -373,6 +373,43 @@ struct MetadataClientTests {
         }
     }
 
+    @Test("a controlled shutdown goes on until leadership has moved, and then says goodbye (KIP-631)")
+    func shutdown() async throws {
+        let asked = Atomic<Int>(0)
+        let farewells = Atomic<Int>(0)
+        let cluster = try await FakeCluster.start { node, request, cluster in
+            switch request {
+            case .write(let write) where write.session != nil:
+                guard case .done(.changed(let version)) = cluster.execute(write, at: node) else { return nil }
+                return .answer(.write(.done(.registered(BrokerEpoch(version.rawValue), version))))
+            case .heartbeat(let heartbeat) where heartbeat.wantsFence:
+                farewells.wrappingAdd(1, ordering: .relaxed)
+                return nil
+            case .heartbeat(let heartbeat) where heartbeat.wantsShutdown:
+                // The first time the move is only begun.
+                let isDone = asked.wrappingAdd(1, ordering: .relaxed).oldValue > 0
+                return .answer(
+                    .heartbeat(
+                        HeartbeatAnswer(
+                            state: isDone ? .shuttingDown : .active, leaseMilliseconds: 60_000, version: .zero,
+                            shouldShutDown: isDone)))
+            case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .heartbeat:
+                return nil
+            }
+        }
+        try await with(cluster) { client in
+            let session = BrokerSession(client: client, id: BrokerID(1), endpoints: [])
+            var events = session.events.makeAsyncIterator()
+            #expect(await events.next() == .registered(BrokerEpoch(1)))
+            #expect(await events.next() == .unfenced)
+            #expect(await session.shutDown(timeout: .seconds(10)))
+            #expect(await events.next() == .shuttingDown)
+            #expect(await events.next() == nil)
+            #expect(asked.load(ordering: .relaxed) == 2)
+            #expect(farewells.load(ordering: .relaxed) == 1)
+        }
+    }
+
     @Test("calls after close fail at once")
     func closed() async throws {
         let cluster = try await FakeCluster.start()

@@ -27,6 +27,9 @@ struct FailureTests {
         func partitions(
             withReplica broker: BrokerID, after key: PartitionKey?, limit: Int
         ) throws(DiskError) -> [Partition] { try read([]) }
+        func partitions(
+            _ filter: PartitionFilter, after key: PartitionKey?, limit: Int
+        ) throws(DiskError) -> [Partition] { try read([]) }
         func config(_ resource: ConfigResource, name: String) throws(DiskError) -> ConfigEntry? { try read(nil) }
         func configs(of resource: ConfigResource) throws(DiskError) -> [ConfigEntry] { try read([]) }
         func sessions() throws(DiskError) -> [Session] { try read([]) }

@@ -20,6 +20,9 @@ struct LimitTests {
         func partitions(withReplica broker: BrokerID, after key: PartitionKey?, limit: Int) -> [Partition] {
             storage.partitions(withReplica: broker, after: key, limit: limit)
         }
+        func partitions(_ filter: PartitionFilter, after key: PartitionKey?, limit: Int) -> [Partition] {
+            storage.partitions(filter, after: key, limit: limit)
+        }
         func config(_ resource: ConfigResource, name: String) -> ConfigEntry? { storage.config(resource, name: name) }
         func configs(of resource: ConfigResource) -> [ConfigEntry] { storage.configs(of: resource) }
         func sessions() -> [Session] { [] }

@@ -66,6 +66,31 @@ struct RefusalTests {
         RefusalCase(.brokerIDInUse, "another process under the id of an active broker") { _ in
             .registerBroker(.sample(1, incarnation: 2))
         },
+        RefusalCase(.staleBrokerEpoch, "a process that was replaced comes back (its incarnation is an old one)") {
+            model in
+            registering(4) {
+                $0.incarnation = IncarnationID(high: 4, low: 9)
+                $0.previousEpoch = BrokerEpoch(model.epoch(4).rawValue - 1)
+            }
+        },
+        RefusalCase(.invalidRequest, "a capacity of nothing") { _ in registering { $0.capacity = 0 } },
+        RefusalCase(.invalidRequest, "two tags of one name") { _ in
+            registering { $0.tags = [BrokerTag(name: "a", value: "1"), BrokerTag(name: "a", value: "2")] }
+        },
+        RefusalCase(.invalidRequest, "a tag whose name has a space") { _ in
+            registering { $0.tags = [BrokerTag(name: "a b", value: "1")] }
+        },
+        RefusalCase(.invalidRequest, "force out a broker that is active") { _ in
+            .unregisterBroker(id: BrokerID(3), epoch: nil, force: true)
+        },
+        RefusalCase(.brokerNotEmpty, "force out the only replica of a partition") { _ in
+            .unregisterBroker(id: BrokerID(4), epoch: nil, force: true)
+        },
+        RefusalCase(.brokerNotFound, "shutdown") { _ in .beginShutdown(id: BrokerID(9), epoch: BrokerEpoch(1)) },
+        RefusalCase(.staleBrokerEpoch, "shutdown") { _ in .beginShutdown(id: BrokerID(2), epoch: BrokerEpoch(1)) },
+        RefusalCase(.brokerNotFound, "drain") { _ in .drainBroker(id: BrokerID(9), epoch: nil) },
+        RefusalCase(.staleBrokerEpoch, "drain") { _ in .drainBroker(id: BrokerID(2), epoch: BrokerEpoch(1)) },
+        RefusalCase(.brokerNotFound, "cancel a drain") { _ in .cancelDrain(id: BrokerID(9), epoch: nil) },
         RefusalCase(.brokerNotFound, "unregister") { _ in .unregisterBroker(id: BrokerID(9), epoch: nil) },
         RefusalCase(.staleBrokerEpoch, "unregister") { _ in .unregisterBroker(id: BrokerID(5), epoch: BrokerEpoch(1)) },
         RefusalCase(.brokerNotEmpty, "unregister") { _ in .unregisterBroker(id: BrokerID(4), epoch: nil) },
@@ -194,6 +219,21 @@ struct RefusalTests {
         RefusalCase(.notInISR, "change the leader") { _ in .move(1, 1, to: 1) },
         RefusalCase(.notInISR, "change the leader to a fenced replica") { _ in .move(2, 0, to: 4) },
         RefusalCase(.brokerFenced, "a fenced broker leads again by force") { _ in .move(3, 0, to: 4) },
+        RefusalCase(.brokerNotFound, "reports of a stranger") { _ in
+            .alterPartitions(
+                Command.AlterPartitions(broker: BrokerID(9), brokerEpoch: BrokerEpoch(1), reports: []))
+        },
+        RefusalCase(.staleBrokerEpoch, "reports of an earlier registration") { _ in
+            .alterPartitions(
+                Command.AlterPartitions(broker: BrokerID(1), brokerEpoch: BrokerEpoch(99), reports: []))
+        },
+        RefusalCase(.invalidRequest, "reports about nothing") { model in
+            .alterPartitions(
+                Command.AlterPartitions(broker: BrokerID(1), brokerEpoch: model.epoch(1), reports: []))
+        },
+        RefusalCase(.invalidRequest, "an election of nothing") { _ in
+            .electLeaders(Command.ElectLeaders(.preferred, partitions: []))
+        },
         RefusalCase(.topicNotFound, "report") { $0.report(8, 0, isr: [1]) },
         RefusalCase(.partitionNotFound, "report") { $0.report(1, 5, isr: [1]) },
         RefusalCase(.brokerNotFound, "report") { $0.report(1, 0, isr: [1]) { $0.broker = BrokerID(9) } },
@@ -234,7 +274,10 @@ struct RefusalTests {
 
     @Test("every reason has a case here, or in the tests of limits and sessions")
     func completeness() {
-        let elsewhere: Set<Refusal.Reason> = [.limitExceeded, .sequenceOutOfWindow]
+        // The last two are given for one partition of many.
+        let elsewhere: Set<Refusal.Reason> = [
+            .limitExceeded, .sequenceOutOfWindow, .eligibleLeadersNotAvailable, .noReassignmentInProgress,
+        ]
         let covered = Set(RefusalTests.cases.map(\.reason)).union(elsewhere)
         #expect(Refusal.Reason.allCases.filter { !covered.contains($0) } == [])
     }

@@ -8,13 +8,14 @@ import Testing
 struct CodingTests {
     private let broker = Broker(
         id: BrokerID(3), epoch: BrokerEpoch(9), incarnation: IncarnationID(high: 1, low: 2),
-        endpoints: [Endpoint(name: "P", host: "h", port: 0x2384)], rack: "r", state: .fencing, version: Version(11))
+        endpoints: [Endpoint(name: "P", host: "h", port: 0x2384)], rack: "r", capacity: 200,
+        tags: [BrokerTag(name: "a", value: "b")], state: .fencing, isDraining: true, version: Version(11))
     private let topic = Topic(
         id: TopicID(high: 1, low: 2), name: "t", partitionCount: 4, replicationFactor: 3, version: Version(5))
     private let partition = Partition(
         key: PartitionKey(topic: TopicID(high: 1, low: 2), index: PartitionIndex(7)), leader: BrokerID(3),
         leaderEpoch: 4, partitionEpoch: 5, replicas: [BrokerID(3), BrokerID(1)], isr: [BrokerID(3)],
-        adding: [BrokerID(1)], removing: [], version: Version(6))
+        eligibleLeaders: [BrokerID(1)], adding: [BrokerID(1)], removing: [], version: Version(6))
     private let config = ConfigEntry(
         resource: .topic(TopicID(high: 1, low: 2)), name: "n", value: "v", version: Version(8))
 
@@ -25,7 +26,8 @@ struct CodingTests {
         #expect(
             writer.bytes == [
                 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0,
-                0, 11, 0, 1, 0x72, 0, 1, 0, 1, 0x50, 0, 1, 0x68, 0x23, 0x84,
+                0, 11, 0, 1, 0x72, 0, 1, 0, 1, 0x50, 0, 1, 0x68, 0x23, 0x84, 0, 0, 0, 200, 0, 1, 0, 1, 0x61, 0, 1, 0x62,
+                1,
             ])
         writer.removeAll()
         RowCoding.append(topic, to: &writer)
@@ -38,7 +40,8 @@ struct CodingTests {
         #expect(
             writer.bytes == [
                 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7, 1, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0,
-                0, 0, 0, 0, 0, 6, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 1, 0, 0,
+                0, 0, 0, 0, 0, 6, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 1, 0, 0, 0, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0,
+                0, 1,
             ])
         writer.removeAll()
         RowCoding.append(config, to: &writer)

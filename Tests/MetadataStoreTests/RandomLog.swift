@@ -74,7 +74,7 @@ struct RandomLog {
     private mutating func command(_ index: UInt64) -> Command {
         let broker = someBroker()
         let topic = someTopic()
-        switch random.below(24) {
+        switch random.below(34) {
         case 0, 1: return registration(Int32(random.below(8)), rack: "r\(random.below(3))")
         case 2, 3, 4, 5: return .unfenceBroker(id: broker.id, epoch: broker.epoch)
         case 6: return .fenceBroker(id: broker.id, epoch: broker.epoch)
@@ -102,6 +102,34 @@ struct RandomLog {
                     topic: .id(topic.id), partition: partition.key.index,
                     leader: partition.isr[random.below(partition.isr.count)]))
         case 19, 20, 21: return alterPartition(topic)
+        case 24, 25: return alterPartitions(broker)
+        case 26: return .beginShutdown(id: broker.id, epoch: broker.epoch)
+        case 27:
+            return random.below(2) == 0
+                ? .drainBroker(id: broker.id, epoch: nil) : .cancelDrain(id: broker.id, epoch: broker.epoch)
+        case 28:
+            let election: Command.ElectLeaders.Election = random.below(3) == 0 ? .unclean : .preferred
+            return .electLeaders(
+                Command.ElectLeaders(election, partitions: [somePartition(topic).key, somePartition(topic).key]))
+        case 29, 30, 31:
+            let replicas = (0..<(random.below(3) + 1)).map { _ in someBroker().id }
+            return .reassignPartitions(
+                Command.ReassignPartitions([
+                    Command.Reassignment(
+                        partition: somePartition(topic).key, replicas: random.below(4) == 0 ? nil : replicas)
+                ]))
+        case 32:
+            return .alterConfigs(
+                Command.AlterConfigs(
+                    resource: random.below(2) == 0 ? .cluster : .topic(.id(topic.id)),
+                    changes: [
+                        random.below(3) == 0
+                            ? ConfigChange(name: "unclean.leader.election.enable", value: "true")
+                            : ConfigChange(name: "min.insync.replicas", value: "\(random.below(3) + 1)")
+                    ]))
+        case 33:
+            return random.below(5) == 0
+                ? .unregisterBroker(id: broker.id, epoch: nil, force: true) : .expireSessions
         case 22:
             return random.below(6) == 0 ? .setFeatureLevel(1) : .openSession(timeoutMilliseconds: 5_000)
         default:
@@ -122,6 +150,18 @@ struct RandomLog {
                 broker: leader, brokerEpoch: reference.machine.storage.broker(leader)?.epoch ?? BrokerEpoch(0),
                 partition: partition.key, leaderEpoch: partition.leaderEpoch,
                 partitionEpoch: partition.partitionEpoch, isr: isr))
+    }
+
+    /// What a broker leads, as it may see it.
+    private mutating func alterPartitions(_ broker: Broker) -> Command {
+        let led = reference.machine.storage.partitions(withReplica: broker.id, after: nil, limit: 20)
+        let reports = led.map { partition in
+            Command.ISRReport(
+                partition: partition.key, leaderEpoch: partition.leaderEpoch, partitionEpoch: partition.partitionEpoch,
+                isr: partition.replicas.filter { $0 == broker.id || random.below(4) > 0 })
+        }
+        return .alterPartitions(
+            Command.AlterPartitions(broker: broker.id, brokerEpoch: broker.epoch, reports: reports))
     }
 
     // What exists, or something that does not.
@@ -165,6 +205,11 @@ struct RandomLog {
         ]
         queries.append(.brokers(after: nil, limit: 0))
         queries.append(.brokers(after: BrokerID(2), limit: 2))
+        for filter in PartitionFilter.allCases {
+            queries.append(.clusterPartitions(filter, after: nil, limit: 1_000))
+            let key = reference.machine.storage.partitions(filter, after: nil, limit: 2).last?.key
+            queries.append(.clusterPartitions(filter, after: key, limit: 3))
+        }
         queries.append(.configs(.cluster, after: nil, limit: 10))
         queries.append(.configs(.broker(BrokerID(77)), after: nil, limit: 10))
         for broker in reference.machine.storage.brokers() { queries.append(.broker(broker.id)) }

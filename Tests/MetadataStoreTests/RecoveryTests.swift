@@ -146,10 +146,36 @@ struct RecoveryTests {
         let store = try MetadataStore(path: path)
         _ = try store.apply(smallCluster())
         try MetadataStore.onWriter(of: store.pool, "raise") { (connection) throws(StoreError) in
-            try connection.execute("PRAGMA user_version = 2", "raise the version")
+            try connection.execute("PRAGMA user_version = 3", "raise the version")
         }
         try store.close()
-        #expect(throws: StoreError.schemaTooNew(found: 2, supported: 1)) { _ = try MetadataStore(path: path) }
+        #expect(throws: StoreError.schemaTooNew(found: 3, supported: 2)) { _ = try MetadataStore(path: path) }
+    }
+
+    @Test("a database of the first schema becomes one of the second, and its feed begins anew")
+    func firstSchema() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("db")
+        let store = try MetadataStore(path: path)
+        _ = try store.apply(smallCluster())
+        let (rows, summary) = (try store.dump(in: directory), store.summary)
+        try MetadataStore.onWriter(of: store.pool, "go back") { (connection) throws(StoreError) in
+            for statement in [
+                "DROP INDEX partition_offline", "DROP INDEX partition_under_replicated",
+                "DROP INDEX partition_reassigning", "ALTER TABLE broker DROP COLUMN capacity",
+                "ALTER TABLE broker DROP COLUMN tags", "ALTER TABLE broker DROP COLUMN is_draining",
+                "ALTER TABLE partition DROP COLUMN eligible_leaders", "PRAGMA user_version = 1",
+                "DELETE FROM grdb_migrations WHERE identifier LIKE '2:%'",
+            ] { try connection.execute(statement, "go back") }
+        }
+        try store.close()
+        let again = try MetadataStore(path: path)
+        #expect(again.summary == summary)
+        #expect(try again.dump(in: directory) == rows)
+        #expect(try again.scrub().isSound)
+        let changes = try again.answer(.changes(after: .zero, filter: WatchFilter(), limit: 1))
+        #expect(changes == .changes(.tooOld(oldest: summary.version)))
+        try again.close()
     }
 
     @Test("a database of another program, and a file that is none, are refused")
@@ -178,7 +204,7 @@ struct RecoveryTests {
         let expected: [String: String] = [
             "journal_mode": "wal", "synchronous": "1", "wal_autocheckpoint": "0", "secure_delete": "0",
             "foreign_keys": "0", "busy_timeout": "5000", "cache_size": "-65536", "application_id": "1396854116",
-            "user_version": "1",
+            "user_version": "2",
         ]
         for (pragma, wanted) in expected {
             var found = ""

@@ -222,7 +222,7 @@ struct SnapshotTests {
             configuration: [0xee], feedFloor: Version(0x0101))
         let expected: [UInt8] = [
             0x53, 0x42, 0x4d, 0x44, 0x53, 0x4e, 0x41, 0x50,  // magic
-            0, 0, 0, 1,  // version
+            0, 0, 0, 2,  // version
             0, 0, 0, 90,  // header length
             0, 0, 0, 0, 0, 0, 1, 2,  // index
             0, 0, 0, 0, 0, 0, 0, 3,  // term

@@ -253,6 +253,68 @@ struct ReplicaTests {
     }
 }
 
+extension ReplicaTests {
+    @Test("a broker that asks to stop has its shutdown proposed, and is told when it may stop (KIP-631)")
+    func brokerShutdown() throws {
+        var alone = Alone()
+        alone.elect()
+        var broker = Broker(
+            id: BrokerID(1), epoch: BrokerEpoch(5), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+            rack: "",
+            state: .active, version: Version(5))
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.apply(leaving: broker)
+        #expect(try alone.heartbeat(broker, wantsShutdown: true, token).shouldShutDown == false)
+        let proposed = alone.apply(leaving: broker)
+        #expect(proposed == [.beginShutdown(id: broker.id, epoch: broker.epoch)])
+        broker.state = .shuttingDown
+        alone.replica.write(alone.intent("y"), token: token)
+        alone.apply(leaving: broker)
+        let answer = try alone.heartbeat(broker, wantsShutdown: true, token)
+        #expect(answer.state == .shuttingDown && answer.shouldShutDown)
+        #expect(try alone.heartbeat(broker, wantsShutdown: false, token).shouldShutDown, "its operator asked")
+        broker.state = .fenced
+        alone.replica.write(alone.intent("z"), token: token)
+        alone.apply(leaving: broker)
+        #expect(try alone.heartbeat(broker, wantsShutdown: true, token).shouldShutDown, "it leads nothing as it is")
+        #expect(alone.apply(leaving: broker) == [], "it is not unfenced while it wants to stop")
+    }
+}
+
+extension Alone {
+    /// Syncs and applies what was proposed, which leaves the broker as given. Returns the commands.
+    @discardableResult
+    fileprivate mutating func apply(leaving broker: Broker) -> [Command] {
+        turn()
+        while !persists.isEmpty {
+            replica.persisted(persists.removeFirst())
+            turn()
+        }
+        var commands: [Command] = []
+        while !applies.isEmpty {
+            let entries = applies.removeFirst()
+            commands += entries.compactMap { LogCommand(decoding: $0.payload).command }
+            report(entries, brokers: [broker])
+            turn()
+        }
+        others = []
+        return commands
+    }
+
+    fileprivate mutating func heartbeat(
+        _ broker: Broker, wantsShutdown: Bool, _ token: RequestToken
+    ) throws -> (state: Broker.State, shouldShutDown: Bool) {
+        replica.heartbeat(
+            broker: broker.id, epoch: broker.epoch, wantsFence: false, wantsShutdown: wantsShutdown, token: token)
+        turn()
+        let replies = others.compactMap { effect -> (Broker.State, Bool)? in
+            guard case .replyHeartbeat(_, .accepted(let state, _, _, let shouldShutDown)) = effect else { return nil }
+            return (state, shouldShutDown)
+        }
+        return try #require(replies.last)
+    }
+}
+
 @Suite("How a log fits its state machine")
 struct LogFitTests {
     private func entries(_ terms: [UInt64], from first: UInt64 = 11) -> [Entry] {

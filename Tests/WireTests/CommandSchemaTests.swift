@@ -70,8 +70,10 @@ struct CommandSchemaTests {
 
     /// Where the length of the command's part stands, if the part is a message shorter than 128 bytes.
     private func lastPart(of bytes: [UInt8]) -> (lengthOffset: Int, length: Int)? {
-        // version: two bytes; then a one-byte tag, since all field numbers are below 16.
-        guard bytes.count > 3, bytes[2] & 7 == 2, bytes[3] < 128, Int(bytes[3]) == bytes.count - 4 else { return nil }
-        return (3, Int(bytes[3]))
+        // version: two bytes; then a tag of one byte, or two for field numbers from 16.
+        guard bytes.count > 4, bytes[2] & 7 == 2 else { return nil }
+        let offset = bytes[2] < 128 ? 3 : 4
+        guard bytes[offset] < 128, Int(bytes[offset]) == bytes.count - offset - 1 else { return nil }
+        return (offset, Int(bytes[offset]))
     }
 }

@@ -18,6 +18,8 @@ struct GoldenBytesTests {
             session: SessionID(9), sequence: 4, acknowledgedBelow: 2, command: [0xaa, 0xbb], timeoutMilliseconds: 100)
         let heartbeat = BrokerHeartbeat(
             broker: BrokerID(3), epoch: BrokerEpoch(17), caughtUpVersion: Version(8), wantsFence: true)
+        var lastHeartbeat = heartbeat
+        lastHeartbeat.wantsShutdown = true
         let read = ReadRequest(
             query: .partition(.name("t"), PartitionIndex(5)), consistency: .atLeast(Version(6)), timeoutMilliseconds: 7)
         let golden: [(ClientRequest, String)] = [
@@ -30,6 +32,7 @@ struct GoldenBytesTests {
             ),
             (.cancelWatch(requestID: 4), "0000000408013004"),
             (.heartbeat(heartbeat), "0000000c08013a080803101118082001"),
+            (.heartbeat(lastHeartbeat), "0000000e08013a0a08031011180820012801"),
             (.nodeStatus, "0000000408014200"),
         ]
         for (request, bytes) in golden {
@@ -47,6 +50,8 @@ struct GoldenBytesTests {
             version: Version(8), digest: 0x0102, healthy: true, detail: "", members: [member])
         let event = ChangeEvent(version: Version(5), changes: [.brokerRemoved(BrokerID(2))])
         let answer = HeartbeatAnswer(state: .active, leaseMilliseconds: 9000, version: Version(8))
+        let lastAnswer = HeartbeatAnswer(
+            state: .shuttingDown, leaseMilliseconds: 9000, version: Version(8), shouldShutDown: true)
         let golden: [(ClientResponse, String)] = [
             (
                 .hello(ServerHello(clusterID: "c", nodeID: 1, leader: hint, members: [member])),
@@ -59,6 +64,7 @@ struct GoldenBytesTests {
             (.watchProgress(through: Version(7)), "0000000408013007"),
             (.watchTooOld(oldest: Version(7)), "0000000408013807"),
             (.heartbeat(answer), "0000000b08014207080210a8461808"),
+            (.heartbeat(lastAnswer), "0000000d08014209080410a84618082001"),
             (
                 .nodeStatus(status),
                 "0000003f08014a3b0a016310011a066c656164657220032a0908021203683a311803300a380940084902010000000000005001620e08011203633a311a03703a312001"
@@ -107,6 +113,8 @@ struct GoldenBytesTests {
 
     @Test("commands")
     func commands() throws {
+        let key = PartitionKey(topic: TopicID(high: 2, low: 3), index: PartitionIndex(4))
+        let keyBytes = "0a120902000000000000001103000000000000001004"
         let golden: [(Command, String)] = [
             (
                 .registerBroker(
@@ -157,6 +165,39 @@ struct GoldenBytesTests {
             ),
             (.openSession(timeoutMilliseconds: 600_000), "080160c0cf24"), (.closeSession(SessionID(9)), "08016809"),
             (.expireSessions, "08017200"), (.setFeatureLevel(1), "08017801"),
+            (
+                .registerBroker(
+                    Command.RegisterBroker(
+                        id: BrokerID(1), incarnation: IncarnationID(high: 2, low: 3),
+                        endpoints: [Endpoint(name: "P", host: "h", port: 9092)], rack: "r", capacity: 200,
+                        tags: [BrokerTag(name: "a", value: "b")], previousEpoch: BrokerEpoch(9))),
+                "08011231080112120902000000000000001103000000000000001a090a015012016818844722017228c80132060a01611201623809"
+            ),
+            (.unregisterBroker(id: BrokerID(1), epoch: BrokerEpoch(2), force: true), "08011a06080110021801"),
+            (.beginShutdown(id: BrokerID(1), epoch: BrokerEpoch(2)), "080182010408011002"),
+            (.drainBroker(id: BrokerID(1), epoch: nil), "08018a01020801"),
+            (.cancelDrain(id: BrokerID(1), epoch: BrokerEpoch(2)), "080192010408011002"),
+            (
+                .alterPartitions(
+                    Command.AlterPartitions(
+                        broker: BrokerID(1), brokerEpoch: BrokerEpoch(2),
+                        reports: [
+                            Command.ISRReport(partition: key, leaderEpoch: 5, partitionEpoch: 6, isr: [BrokerID(1)])
+                        ])),
+                "08019a0125080110021a1f0a16\(keyBytes)10051806220101"
+            ),
+            (
+                .electLeaders(Command.ElectLeaders(.unclean, partitions: [key])),
+                "0801a2011a08021216\(keyBytes)"
+            ),
+            (
+                .reassignPartitions(
+                    Command.ReassignPartitions([
+                        Command.Reassignment(partition: key, replicas: [BrokerID(1), BrokerID(2)]),
+                        Command.Reassignment(partition: key, replicas: nil),
+                    ])),
+                "0801aa013a0a1e0a16\(keyBytes)12040a0201020a180a16\(keyBytes)"
+            ),
         ]
         for (command, bytes) in golden { #expect(hex(command.schemaBytes()) == bytes, "\(command)") }
     }

@@ -23,7 +23,8 @@ extension RandomValues {
             .watch(after: version(), filter: watchFilter()), .cancelWatch(requestID: number()),
             .heartbeat(
                 BrokerHeartbeat(
-                    broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag())),
+                    broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag(),
+                    wantsShutdown: flag())),
             .nodeStatus,
         ]
         for consistency in consistencies {
@@ -45,7 +46,9 @@ extension RandomValues {
             .watchEvents(list { $0.changeEvent() }, through: version()), .watchProgress(through: version()),
             .watchTooOld(oldest: version()),
             .heartbeat(
-                HeartbeatAnswer(state: pick(Broker.State.allCases), leaseMilliseconds: number(), version: version())),
+                HeartbeatAnswer(
+                    state: pick(Broker.State.allCases), leaseMilliseconds: number(), version: version(),
+                    shouldShutDown: flag())),
             .nodeStatus(
                 NodeStatus(
                     clusterID: text(), nodeID: number(), role: text(), term: number(),

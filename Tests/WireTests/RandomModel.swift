@@ -50,7 +50,16 @@ struct RandomValues {
     mutating func broker() -> Broker {
         Broker(
             id: brokerID(), epoch: brokerEpoch(), incarnation: incarnation(), endpoints: list { $0.endpoint() },
-            rack: text(), state: pick(Broker.State.allCases), version: version())
+            rack: text(), capacity: number(), tags: list { $0.tag() }, state: pick(Broker.State.allCases),
+            isDraining: flag(), version: version())
+    }
+
+    mutating func tag() -> BrokerTag { BrokerTag(name: text(), value: text()) }
+
+    mutating func partitionResult() -> PartitionResult {
+        flag()
+            ? .done(leader: maybe { $0.brokerID() }, leaderEpoch: number(), partitionEpoch: number())
+            : .refused(refusal())
     }
 
     mutating func topic() -> Topic {
@@ -60,7 +69,8 @@ struct RandomValues {
     mutating func partition() -> Partition {
         Partition(
             key: partitionKey(), leader: maybe { $0.brokerID() }, leaderEpoch: number(), partitionEpoch: number(),
-            replicas: brokerIDs(), isr: brokerIDs(), adding: brokerIDs(), removing: brokerIDs(), version: version())
+            replicas: brokerIDs(), isr: brokerIDs(), eligibleLeaders: brokerIDs(), adding: brokerIDs(),
+            removing: brokerIDs(), version: version())
     }
 
     mutating func configResource() -> ConfigResource {
@@ -97,8 +107,28 @@ struct RandomValues {
         [
             .registerBroker(
                 Command.RegisterBroker(
-                    id: brokerID(), incarnation: incarnation(), endpoints: list { $0.endpoint() }, rack: text())),
-            .unregisterBroker(id: brokerID(), epoch: maybe { $0.brokerEpoch() }),
+                    id: brokerID(), incarnation: incarnation(), endpoints: list { $0.endpoint() }, rack: text(),
+                    capacity: number(), tags: list { $0.tag() }, previousEpoch: maybe { $0.brokerEpoch() })),
+            .unregisterBroker(id: brokerID(), epoch: maybe { $0.brokerEpoch() }, force: flag()),
+            .beginShutdown(id: brokerID(), epoch: brokerEpoch()),
+            .drainBroker(id: brokerID(), epoch: maybe { $0.brokerEpoch() }),
+            .cancelDrain(id: brokerID(), epoch: maybe { $0.brokerEpoch() }),
+            .alterPartitions(
+                Command.AlterPartitions(
+                    broker: brokerID(), brokerEpoch: brokerEpoch(),
+                    reports: list {
+                        Command.ISRReport(
+                            partition: $0.partitionKey(), leaderEpoch: $0.number(), partitionEpoch: $0.number(),
+                            isr: $0.brokerIDs())
+                    })),
+            .electLeaders(
+                Command.ElectLeaders(
+                    pick(Command.ElectLeaders.Election.allCases), partitions: list { $0.partitionKey() })),
+            .reassignPartitions(
+                Command.ReassignPartitions(
+                    list {
+                        Command.Reassignment(partition: $0.partitionKey(), replicas: $0.maybe { $0.brokerIDs() })
+                    })),
             .fenceBroker(id: brokerID(), epoch: brokerEpoch()),
             .unfenceBroker(id: brokerID(), epoch: brokerEpoch()),
             .createTopic(
@@ -131,7 +161,8 @@ struct RandomValues {
     mutating func outcomes() -> [CommandOutcome] {
         [
             .done(.changed(version())), .done(.registered(brokerEpoch(), version())), .done(.topic(topic())),
-            .done(.partition(partition())), .done(.session(SessionID(number()))), .refused(refusal()),
+            .done(.partition(partition())), .done(.session(SessionID(number()))),
+            .done(.partitions(list { $0.partitionResult() })), .refused(refusal()),
         ]
     }
 
@@ -155,6 +186,8 @@ struct RandomValues {
             .topic(topicReference()), .topics(after: maybe { $0.text() }, limit: number()),
             .partition(topicReference(), partitionIndex()),
             .partitions(topicReference(), after: maybe { $0.partitionIndex() }, limit: number()),
+            .clusterPartitions(
+                pick(PartitionFilter.allCases), after: maybe { $0.partitionKey() }, limit: number()),
             .configs(resourceReference(), after: maybe { $0.text() }, limit: number()),
             .changes(after: version(), filter: watchFilter(), limit: number()),
         ]

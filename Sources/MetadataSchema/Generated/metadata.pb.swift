@@ -32,7 +32,7 @@ package nonisolated enum ProtoBrokerState: SwiftProtobuf.Enum, Swift.CaseIterabl
   case fenced // = 1
   case active // = 2
   case fencing // = 3
-  case draining // = 4
+  case shuttingDown // = 4
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -45,7 +45,7 @@ package nonisolated enum ProtoBrokerState: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 1: self = .fenced
     case 2: self = .active
     case 3: self = .fencing
-    case 4: self = .draining
+    case 4: self = .shuttingDown
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -56,7 +56,7 @@ package nonisolated enum ProtoBrokerState: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .fenced: return 1
     case .active: return 2
     case .fencing: return 3
-    case .draining: return 4
+    case .shuttingDown: return 4
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -67,7 +67,7 @@ package nonisolated enum ProtoBrokerState: SwiftProtobuf.Enum, Swift.CaseIterabl
     .fenced,
     .active,
     .fencing,
-    .draining,
+    .shuttingDown,
   ]
 
 }
@@ -101,6 +101,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
   case limitExceeded // = 24
   case sessionExpired // = 25
   case sequenceOutOfWindow // = 26
+  case eligibleLeadersNotAvailable // = 27
+  case noReassignmentInProgress // = 28
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -136,6 +138,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     case 24: self = .limitExceeded
     case 25: self = .sessionExpired
     case 26: self = .sequenceOutOfWindow
+    case 27: self = .eligibleLeadersNotAvailable
+    case 28: self = .noReassignmentInProgress
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -169,6 +173,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     case .limitExceeded: return 24
     case .sessionExpired: return 25
     case .sequenceOutOfWindow: return 26
+    case .eligibleLeadersNotAvailable: return 27
+    case .noReassignmentInProgress: return 28
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -202,6 +208,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     .limitExceeded,
     .sessionExpired,
     .sequenceOutOfWindow,
+    .eligibleLeadersNotAvailable,
+    .noReassignmentInProgress,
   ]
 
 }
@@ -238,6 +246,20 @@ package nonisolated struct ProtoEndpoint: Sendable {
   package init() {}
 }
 
+package nonisolated struct ProtoBrokerTag: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var value: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct ProtoBroker: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -264,11 +286,26 @@ package nonisolated struct ProtoBroker: Sendable {
 
   package var version: UInt64 = 0
 
+  /// Absent: the default.
+  package var capacity: UInt32 {
+    get {_capacity ?? 0}
+    set {_capacity = newValue}
+  }
+  /// Returns true if `capacity` has been explicitly set.
+  package var hasCapacity: Bool {self._capacity != nil}
+  /// Clears the value of `capacity`. Subsequent reads from it will return its default value.
+  package mutating func clearCapacity() {self._capacity = nil}
+
+  package var tags: [ProtoBrokerTag] = []
+
+  package var isDraining: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _incarnation: ProtoIdentifier? = nil
+  fileprivate var _capacity: UInt32? = nil
 }
 
 package nonisolated struct ProtoTopic: Sendable {
@@ -340,6 +377,8 @@ package nonisolated struct ProtoPartition: Sendable {
   package var removing: [Int32] = []
 
   package var version: UInt64 = 0
+
+  package var eligibleLeaders: [Int32] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -552,6 +591,29 @@ package nonisolated struct ProtoBrokerList: Sendable {
   package init() {}
 }
 
+package nonisolated struct ProtoPartitionKey: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var topic: ProtoIdentifier {
+    get {_topic ?? ProtoIdentifier()}
+    set {_topic = newValue}
+  }
+  /// Returns true if `topic` has been explicitly set.
+  package var hasTopic: Bool {self._topic != nil}
+  /// Clears the value of `topic`. Subsequent reads from it will return its default value.
+  package mutating func clearTopic() {self._topic = nil}
+
+  package var index: Int32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _topic: ProtoIdentifier? = nil
+}
+
 /// A change that somebody asks for. Decoders refuse a command that holds anything they do not know, a field included:
 /// nodes that overlook a part of a command would decide differently from nodes that see it.
 package nonisolated struct ProtoCommand: Sendable {
@@ -679,6 +741,54 @@ package nonisolated struct ProtoCommand: Sendable {
     set {kind = .setFeatureLevel(newValue)}
   }
 
+  package var beginShutdown: ProtoCommand.BrokerAtEpoch {
+    get {
+      if case .beginShutdown(let v)? = kind {return v}
+      return ProtoCommand.BrokerAtEpoch()
+    }
+    set {kind = .beginShutdown(newValue)}
+  }
+
+  package var drainBroker: ProtoCommand.BrokerAtEpoch {
+    get {
+      if case .drainBroker(let v)? = kind {return v}
+      return ProtoCommand.BrokerAtEpoch()
+    }
+    set {kind = .drainBroker(newValue)}
+  }
+
+  package var cancelDrain: ProtoCommand.BrokerAtEpoch {
+    get {
+      if case .cancelDrain(let v)? = kind {return v}
+      return ProtoCommand.BrokerAtEpoch()
+    }
+    set {kind = .cancelDrain(newValue)}
+  }
+
+  package var alterPartitions: ProtoCommand.AlterPartitions {
+    get {
+      if case .alterPartitions(let v)? = kind {return v}
+      return ProtoCommand.AlterPartitions()
+    }
+    set {kind = .alterPartitions(newValue)}
+  }
+
+  package var electLeaders: ProtoCommand.ElectLeaders {
+    get {
+      if case .electLeaders(let v)? = kind {return v}
+      return ProtoCommand.ElectLeaders()
+    }
+    set {kind = .electLeaders(newValue)}
+  }
+
+  package var reassignPartitions: ProtoCommand.ReassignPartitions {
+    get {
+      if case .reassignPartitions(let v)? = kind {return v}
+      return ProtoCommand.ReassignPartitions()
+    }
+    set {kind = .reassignPartitions(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -699,6 +809,12 @@ package nonisolated struct ProtoCommand: Sendable {
     case expireSessions(ProtoNothing)
     /// The level.
     case setFeatureLevel(UInt32)
+    case beginShutdown(ProtoCommand.BrokerAtEpoch)
+    case drainBroker(ProtoCommand.BrokerAtEpoch)
+    case cancelDrain(ProtoCommand.BrokerAtEpoch)
+    case alterPartitions(ProtoCommand.AlterPartitions)
+    case electLeaders(ProtoCommand.ElectLeaders)
+    case reassignPartitions(ProtoCommand.ReassignPartitions)
 
   }
 
@@ -722,14 +838,63 @@ package nonisolated struct ProtoCommand: Sendable {
 
     package var rack: String = String()
 
+    /// Absent: the default.
+    package var capacity: UInt32 {
+      get {_capacity ?? 0}
+      set {_capacity = newValue}
+    }
+    /// Returns true if `capacity` has been explicitly set.
+    package var hasCapacity: Bool {self._capacity != nil}
+    /// Clears the value of `capacity`. Subsequent reads from it will return its default value.
+    package mutating func clearCapacity() {self._capacity = nil}
+
+    package var tags: [ProtoBrokerTag] = []
+
+    package var previousEpoch: UInt64 {
+      get {_previousEpoch ?? 0}
+      set {_previousEpoch = newValue}
+    }
+    /// Returns true if `previousEpoch` has been explicitly set.
+    package var hasPreviousEpoch: Bool {self._previousEpoch != nil}
+    /// Clears the value of `previousEpoch`. Subsequent reads from it will return its default value.
+    package mutating func clearPreviousEpoch() {self._previousEpoch = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _incarnation: ProtoIdentifier? = nil
+    fileprivate var _capacity: UInt32? = nil
+    fileprivate var _previousEpoch: UInt64? = nil
   }
 
   package nonisolated struct UnregisterBroker: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var id: Int32 = 0
+
+    package var epoch: UInt64 {
+      get {_epoch ?? 0}
+      set {_epoch = newValue}
+    }
+    /// Returns true if `epoch` has been explicitly set.
+    package var hasEpoch: Bool {self._epoch != nil}
+    /// Clears the value of `epoch`. Subsequent reads from it will return its default value.
+    package mutating func clearEpoch() {self._epoch = nil}
+
+    package var force: Bool = false
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _epoch: UInt64? = nil
+  }
+
+  /// Without an epoch: whatever it has. A shutdown has one.
+  package nonisolated struct BrokerAtEpoch: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
@@ -985,6 +1150,145 @@ package nonisolated struct ProtoCommand: Sendable {
     fileprivate var _topic: ProtoIdentifier? = nil
   }
 
+  package nonisolated struct AlterPartitions: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var broker: Int32 = 0
+
+    package var brokerEpoch: UInt64 = 0
+
+    package var reports: [ProtoCommand.AlterPartitions.Report] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated struct Report: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var partition: ProtoPartitionKey {
+        get {_partition ?? ProtoPartitionKey()}
+        set {_partition = newValue}
+      }
+      /// Returns true if `partition` has been explicitly set.
+      package var hasPartition: Bool {self._partition != nil}
+      /// Clears the value of `partition`. Subsequent reads from it will return its default value.
+      package mutating func clearPartition() {self._partition = nil}
+
+      package var leaderEpoch: Int32 = 0
+
+      package var partitionEpoch: Int32 = 0
+
+      package var isr: [Int32] = []
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _partition: ProtoPartitionKey? = nil
+    }
+
+    package init() {}
+  }
+
+  package nonisolated struct ElectLeaders: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var election: ProtoCommand.ElectLeaders.Election = .unspecified
+
+    package var partitions: [ProtoPartitionKey] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated enum Election: SwiftProtobuf.Enum, Swift.CaseIterable {
+      package typealias RawValue = Int
+      case unspecified // = 0
+      case preferred // = 1
+      case unclean // = 2
+      case UNRECOGNIZED(Int)
+
+      package init() {
+        self = .unspecified
+      }
+
+      package init?(rawValue: Int) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .preferred
+        case 2: self = .unclean
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+      }
+
+      package var rawValue: Int {
+        switch self {
+        case .unspecified: return 0
+        case .preferred: return 1
+        case .unclean: return 2
+        case .UNRECOGNIZED(let i): return i
+        }
+      }
+
+      // The compiler won't synthesize support with the UNRECOGNIZED case.
+      package static let allCases: [ProtoCommand.ElectLeaders.Election] = [
+        .unspecified,
+        .preferred,
+        .unclean,
+      ]
+
+    }
+
+    package init() {}
+  }
+
+  package nonisolated struct ReassignPartitions: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var reassignments: [ProtoCommand.ReassignPartitions.Reassignment] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated struct Reassignment: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var partition: ProtoPartitionKey {
+        get {_partition ?? ProtoPartitionKey()}
+        set {_partition = newValue}
+      }
+      /// Returns true if `partition` has been explicitly set.
+      package var hasPartition: Bool {self._partition != nil}
+      /// Clears the value of `partition`. Subsequent reads from it will return its default value.
+      package mutating func clearPartition() {self._partition = nil}
+
+      /// Absent: the reassignment that is under way is cancelled.
+      package var replicas: ProtoBrokerList {
+        get {_replicas ?? ProtoBrokerList()}
+        set {_replicas = newValue}
+      }
+      /// Returns true if `replicas` has been explicitly set.
+      package var hasReplicas: Bool {self._replicas != nil}
+      /// Clears the value of `replicas`. Subsequent reads from it will return its default value.
+      package mutating func clearReplicas() {self._replicas = nil}
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _partition: ProtoPartitionKey? = nil
+      fileprivate var _replicas: ProtoBrokerList? = nil
+    }
+
+    package init() {}
+  }
+
   package init() {}
 }
 
@@ -1059,6 +1363,14 @@ package nonisolated struct ProtoCommandOutcome: Sendable {
     set {kind = .refused(newValue)}
   }
 
+  package var partitions: ProtoCommandOutcome.Partitions {
+    get {
+      if case .partitions(let v)? = kind {return v}
+      return ProtoCommandOutcome.Partitions()
+    }
+    set {kind = .partitions(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -1070,7 +1382,81 @@ package nonisolated struct ProtoCommandOutcome: Sendable {
     /// Session id.
     case session(UInt64)
     case refused(ProtoRefusal)
+    case partitions(ProtoCommandOutcome.Partitions)
 
+  }
+
+  /// One for each partition that the command names, in its order.
+  package nonisolated struct Partitions: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var results: [ProtoCommandOutcome.PartitionResult] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct PartitionResult: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var kind: ProtoCommandOutcome.PartitionResult.OneOf_Kind? = nil
+
+    package var done: ProtoCommandOutcome.PartitionResult.Done {
+      get {
+        if case .done(let v)? = kind {return v}
+        return ProtoCommandOutcome.PartitionResult.Done()
+      }
+      set {kind = .done(newValue)}
+    }
+
+    package var refused: ProtoRefusal {
+      get {
+        if case .refused(let v)? = kind {return v}
+        return ProtoRefusal()
+      }
+      set {kind = .refused(newValue)}
+    }
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated enum OneOf_Kind: Equatable, Sendable {
+      case done(ProtoCommandOutcome.PartitionResult.Done)
+      case refused(ProtoRefusal)
+
+    }
+
+    package nonisolated struct Done: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      /// Absent: offline.
+      package var leader: Int32 {
+        get {_leader ?? 0}
+        set {_leader = newValue}
+      }
+      /// Returns true if `leader` has been explicitly set.
+      package var hasLeader: Bool {self._leader != nil}
+      /// Clears the value of `leader`. Subsequent reads from it will return its default value.
+      package mutating func clearLeader() {self._leader = nil}
+
+      package var leaderEpoch: Int32 = 0
+
+      package var partitionEpoch: Int32 = 0
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _leader: Int32? = nil
+    }
+
+    package init() {}
   }
 
   package nonisolated struct Registered: Sendable {
@@ -1345,6 +1731,14 @@ package nonisolated struct ProtoQuery: Sendable {
     set {kind = .changes(newValue)}
   }
 
+  package var clusterPartitions: ProtoQuery.ClusterPartitions {
+    get {
+      if case .clusterPartitions(let v)? = kind {return v}
+      return ProtoQuery.ClusterPartitions()
+    }
+    set {kind = .clusterPartitions(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -1357,7 +1751,80 @@ package nonisolated struct ProtoQuery: Sendable {
     case partitions(ProtoQuery.Partitions)
     case configs(ProtoQuery.Configs)
     case changes(ProtoQuery.Changes)
+    case clusterPartitions(ProtoQuery.ClusterPartitions)
 
+  }
+
+  package nonisolated enum PartitionFilter: SwiftProtobuf.Enum, Swift.CaseIterable {
+    package typealias RawValue = Int
+    case unspecified // = 0
+    case all // = 1
+    case offline // = 2
+    case underReplicated // = 3
+    case reassigning // = 4
+    case UNRECOGNIZED(Int)
+
+    package init() {
+      self = .unspecified
+    }
+
+    package init?(rawValue: Int) {
+      switch rawValue {
+      case 0: self = .unspecified
+      case 1: self = .all
+      case 2: self = .offline
+      case 3: self = .underReplicated
+      case 4: self = .reassigning
+      default: self = .UNRECOGNIZED(rawValue)
+      }
+    }
+
+    package var rawValue: Int {
+      switch self {
+      case .unspecified: return 0
+      case .all: return 1
+      case .offline: return 2
+      case .underReplicated: return 3
+      case .reassigning: return 4
+      case .UNRECOGNIZED(let i): return i
+      }
+    }
+
+    // The compiler won't synthesize support with the UNRECOGNIZED case.
+    package static let allCases: [ProtoQuery.PartitionFilter] = [
+      .unspecified,
+      .all,
+      .offline,
+      .underReplicated,
+      .reassigning,
+    ]
+
+  }
+
+  package nonisolated struct ClusterPartitions: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var filter: ProtoQuery.PartitionFilter = .unspecified
+
+    /// Absent: from the beginning.
+    package var after: ProtoPartitionKey {
+      get {_after ?? ProtoPartitionKey()}
+      set {_after = newValue}
+    }
+    /// Returns true if `after` has been explicitly set.
+    package var hasAfter: Bool {self._after != nil}
+    /// Clears the value of `after`. Subsequent reads from it will return its default value.
+    package mutating func clearAfter() {self._after = nil}
+
+    package var limit: Int64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _after: ProtoPartitionKey? = nil
   }
 
   package nonisolated struct Brokers: Sendable {
@@ -1817,11 +2284,11 @@ package nonisolated struct ProtoSessionState: Sendable {
 fileprivate nonisolated let _protobuf_package = "streambus.metadata.v1"
 
 nonisolated extension ProtoBrokerState: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BROKER_STATE_UNSPECIFIED\0\u{1}BROKER_STATE_FENCED\0\u{1}BROKER_STATE_ACTIVE\0\u{1}BROKER_STATE_FENCING\0\u{1}BROKER_STATE_DRAINING\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BROKER_STATE_UNSPECIFIED\0\u{1}BROKER_STATE_FENCED\0\u{1}BROKER_STATE_ACTIVE\0\u{1}BROKER_STATE_FENCING\0\u{1}BROKER_STATE_SHUTTING_DOWN\0")
 }
 
 nonisolated extension ProtoRefusalReason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSAL_REASON_UNSPECIFIED\0\u{1}REFUSAL_REASON_UNKNOWN_COMMAND\0\u{1}REFUSAL_REASON_UNSUPPORTED_FEATURE\0\u{1}REFUSAL_REASON_INVALID_REQUEST\0\u{1}REFUSAL_REASON_INVALID_TOPIC_NAME\0\u{1}REFUSAL_REASON_INVALID_PARTITION_COUNT\0\u{1}REFUSAL_REASON_INVALID_REPLICATION_FACTOR\0\u{1}REFUSAL_REASON_INVALID_ASSIGNMENT\0\u{1}REFUSAL_REASON_INVALID_CONFIG\0\u{1}REFUSAL_REASON_TOPIC_EXISTS\0\u{1}REFUSAL_REASON_TOPIC_NOT_FOUND\0\u{1}REFUSAL_REASON_PARTITION_NOT_FOUND\0\u{1}REFUSAL_REASON_BROKER_NOT_FOUND\0\u{1}REFUSAL_REASON_NOT_ENOUGH_BROKERS\0\u{1}REFUSAL_REASON_BROKER_ID_IN_USE\0\u{1}REFUSAL_REASON_STALE_BROKER_EPOCH\0\u{1}REFUSAL_REASON_STALE_LEADER_EPOCH\0\u{1}REFUSAL_REASON_STALE_PARTITION_EPOCH\0\u{1}REFUSAL_REASON_VERSION_MISMATCH\0\u{1}REFUSAL_REASON_NOT_LEADER_OF_PARTITION\0\u{1}REFUSAL_REASON_NOT_IN_REPLICAS\0\u{1}REFUSAL_REASON_NOT_IN_ISR\0\u{1}REFUSAL_REASON_BROKER_FENCED\0\u{1}REFUSAL_REASON_BROKER_NOT_EMPTY\0\u{1}REFUSAL_REASON_LIMIT_EXCEEDED\0\u{1}REFUSAL_REASON_SESSION_EXPIRED\0\u{1}REFUSAL_REASON_SEQUENCE_OUT_OF_WINDOW\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSAL_REASON_UNSPECIFIED\0\u{1}REFUSAL_REASON_UNKNOWN_COMMAND\0\u{1}REFUSAL_REASON_UNSUPPORTED_FEATURE\0\u{1}REFUSAL_REASON_INVALID_REQUEST\0\u{1}REFUSAL_REASON_INVALID_TOPIC_NAME\0\u{1}REFUSAL_REASON_INVALID_PARTITION_COUNT\0\u{1}REFUSAL_REASON_INVALID_REPLICATION_FACTOR\0\u{1}REFUSAL_REASON_INVALID_ASSIGNMENT\0\u{1}REFUSAL_REASON_INVALID_CONFIG\0\u{1}REFUSAL_REASON_TOPIC_EXISTS\0\u{1}REFUSAL_REASON_TOPIC_NOT_FOUND\0\u{1}REFUSAL_REASON_PARTITION_NOT_FOUND\0\u{1}REFUSAL_REASON_BROKER_NOT_FOUND\0\u{1}REFUSAL_REASON_NOT_ENOUGH_BROKERS\0\u{1}REFUSAL_REASON_BROKER_ID_IN_USE\0\u{1}REFUSAL_REASON_STALE_BROKER_EPOCH\0\u{1}REFUSAL_REASON_STALE_LEADER_EPOCH\0\u{1}REFUSAL_REASON_STALE_PARTITION_EPOCH\0\u{1}REFUSAL_REASON_VERSION_MISMATCH\0\u{1}REFUSAL_REASON_NOT_LEADER_OF_PARTITION\0\u{1}REFUSAL_REASON_NOT_IN_REPLICAS\0\u{1}REFUSAL_REASON_NOT_IN_ISR\0\u{1}REFUSAL_REASON_BROKER_FENCED\0\u{1}REFUSAL_REASON_BROKER_NOT_EMPTY\0\u{1}REFUSAL_REASON_LIMIT_EXCEEDED\0\u{1}REFUSAL_REASON_SESSION_EXPIRED\0\u{1}REFUSAL_REASON_SEQUENCE_OUT_OF_WINDOW\0\u{1}REFUSAL_REASON_ELIGIBLE_LEADERS_NOT_AVAILABLE\0\u{1}REFUSAL_REASON_NO_REASSIGNMENT_IN_PROGRESS\0")
 }
 
 nonisolated extension ProtoIdentifier: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -1899,9 +2366,44 @@ nonisolated extension ProtoEndpoint: SwiftProtobuf.Message, SwiftProtobuf._Messa
   }
 }
 
+nonisolated extension ProtoBrokerTag: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".BrokerTag"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}value\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoBrokerTag, rhs: ProtoBrokerTag) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoBroker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Broker"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}epoch\0\u{1}incarnation\0\u{1}endpoints\0\u{1}rack\0\u{1}state\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}epoch\0\u{1}incarnation\0\u{1}endpoints\0\u{1}rack\0\u{1}state\0\u{1}version\0\u{1}capacity\0\u{1}tags\0\u{3}is_draining\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1916,6 +2418,9 @@ nonisolated extension ProtoBroker: SwiftProtobuf.Message, SwiftProtobuf._Message
       case 5: try { try decoder.decodeSingularStringField(value: &self.rack) }()
       case 6: try { try decoder.decodeSingularEnumField(value: &self.state) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self._capacity) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.tags) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.isDraining) }()
       default: break
       }
     }
@@ -1947,6 +2452,15 @@ nonisolated extension ProtoBroker: SwiftProtobuf.Message, SwiftProtobuf._Message
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 7)
     }
+    try { if let v = self._capacity {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 8)
+    } }()
+    if !self.tags.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tags, fieldNumber: 9)
+    }
+    if self.isDraining != false {
+      try visitor.visitSingularBoolField(value: self.isDraining, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1958,6 +2472,9 @@ nonisolated extension ProtoBroker: SwiftProtobuf.Message, SwiftProtobuf._Message
     if lhs.rack != rhs.rack {return false}
     if lhs.state != rhs.state {return false}
     if lhs.version != rhs.version {return false}
+    if lhs._capacity != rhs._capacity {return false}
+    if lhs.tags != rhs.tags {return false}
+    if lhs.isDraining != rhs.isDraining {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2019,7 +2536,7 @@ nonisolated extension ProtoTopic: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension ProtoPartition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Partition"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}topic\0\u{1}index\0\u{1}leader\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}replicas\0\u{1}isr\0\u{1}adding\0\u{1}removing\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}topic\0\u{1}index\0\u{1}leader\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}replicas\0\u{1}isr\0\u{1}adding\0\u{1}removing\0\u{1}version\0\u{3}eligible_leaders\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2037,6 +2554,7 @@ nonisolated extension ProtoPartition: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 8: try { try decoder.decodeRepeatedInt32Field(value: &self.adding) }()
       case 9: try { try decoder.decodeRepeatedInt32Field(value: &self.removing) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 11: try { try decoder.decodeRepeatedInt32Field(value: &self.eligibleLeaders) }()
       default: break
       }
     }
@@ -2077,6 +2595,9 @@ nonisolated extension ProtoPartition: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 10)
     }
+    if !self.eligibleLeaders.isEmpty {
+      try visitor.visitPackedInt32Field(value: self.eligibleLeaders, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2091,6 +2612,7 @@ nonisolated extension ProtoPartition: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.adding != rhs.adding {return false}
     if lhs.removing != rhs.removing {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.eligibleLeaders != rhs.eligibleLeaders {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2465,9 +2987,48 @@ nonisolated extension ProtoBrokerList: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
+nonisolated extension ProtoPartitionKey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PartitionKey"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}topic\0\u{1}index\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._topic) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.index) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._topic {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.index != 0 {
+      try visitor.visitSingularInt32Field(value: self.index, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoPartitionKey, rhs: ProtoPartitionKey) -> Bool {
+    if lhs._topic != rhs._topic {return false}
+    if lhs.index != rhs.index {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2643,6 +3204,84 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.kind = .setFeatureLevel(v)
         }
       }()
+      case 16: try {
+        var v: ProtoCommand.BrokerAtEpoch?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .beginShutdown(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .beginShutdown(v)
+        }
+      }()
+      case 17: try {
+        var v: ProtoCommand.BrokerAtEpoch?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .drainBroker(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .drainBroker(v)
+        }
+      }()
+      case 18: try {
+        var v: ProtoCommand.BrokerAtEpoch?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .cancelDrain(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .cancelDrain(v)
+        }
+      }()
+      case 19: try {
+        var v: ProtoCommand.AlterPartitions?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .alterPartitions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .alterPartitions(v)
+        }
+      }()
+      case 20: try {
+        var v: ProtoCommand.ElectLeaders?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .electLeaders(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .electLeaders(v)
+        }
+      }()
+      case 21: try {
+        var v: ProtoCommand.ReassignPartitions?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .reassignPartitions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .reassignPartitions(v)
+        }
+      }()
       default: break
       }
     }
@@ -2713,6 +3352,30 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
       guard case .setFeatureLevel(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 15)
     }()
+    case .beginShutdown?: try {
+      guard case .beginShutdown(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .drainBroker?: try {
+      guard case .drainBroker(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .cancelDrain?: try {
+      guard case .cancelDrain(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .alterPartitions?: try {
+      guard case .alterPartitions(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .electLeaders?: try {
+      guard case .electLeaders(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .reassignPartitions?: try {
+      guard case .reassignPartitions(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2728,7 +3391,7 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension ProtoCommand.RegisterBroker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCommand.protoMessageName + ".RegisterBroker"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}incarnation\0\u{1}endpoints\0\u{1}rack\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}incarnation\0\u{1}endpoints\0\u{1}rack\0\u{1}capacity\0\u{1}tags\0\u{3}previous_epoch\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2740,6 +3403,9 @@ nonisolated extension ProtoCommand.RegisterBroker: SwiftProtobuf.Message, SwiftP
       case 2: try { try decoder.decodeSingularMessageField(value: &self._incarnation) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.endpoints) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.rack) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self._capacity) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.tags) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self._previousEpoch) }()
       default: break
       }
     }
@@ -2762,6 +3428,15 @@ nonisolated extension ProtoCommand.RegisterBroker: SwiftProtobuf.Message, SwiftP
     if !self.rack.isEmpty {
       try visitor.visitSingularStringField(value: self.rack, fieldNumber: 4)
     }
+    try { if let v = self._capacity {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 5)
+    } }()
+    if !self.tags.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tags, fieldNumber: 6)
+    }
+    try { if let v = self._previousEpoch {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2770,6 +3445,9 @@ nonisolated extension ProtoCommand.RegisterBroker: SwiftProtobuf.Message, SwiftP
     if lhs._incarnation != rhs._incarnation {return false}
     if lhs.endpoints != rhs.endpoints {return false}
     if lhs.rack != rhs.rack {return false}
+    if lhs._capacity != rhs._capacity {return false}
+    if lhs.tags != rhs.tags {return false}
+    if lhs._previousEpoch != rhs._previousEpoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2777,6 +3455,50 @@ nonisolated extension ProtoCommand.RegisterBroker: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ProtoCommand.UnregisterBroker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCommand.protoMessageName + ".UnregisterBroker"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}epoch\0\u{1}force\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self._epoch) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.force) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularInt32Field(value: self.id, fieldNumber: 1)
+    }
+    try { if let v = self._epoch {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 2)
+    } }()
+    if self.force != false {
+      try visitor.visitSingularBoolField(value: self.force, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.UnregisterBroker, rhs: ProtoCommand.UnregisterBroker) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs._epoch != rhs._epoch {return false}
+    if lhs.force != rhs.force {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.BrokerAtEpoch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".BrokerAtEpoch"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}epoch\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -2806,7 +3528,7 @@ nonisolated extension ProtoCommand.UnregisterBroker: SwiftProtobuf.Message, Swif
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ProtoCommand.UnregisterBroker, rhs: ProtoCommand.UnregisterBroker) -> Bool {
+  package static func ==(lhs: ProtoCommand.BrokerAtEpoch, rhs: ProtoCommand.BrokerAtEpoch) -> Bool {
     if lhs.id != rhs.id {return false}
     if lhs._epoch != rhs._epoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
@@ -3203,6 +3925,203 @@ nonisolated extension ProtoCommand.AlterPartition: SwiftProtobuf.Message, SwiftP
   }
 }
 
+nonisolated extension ProtoCommand.AlterPartitions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".AlterPartitions"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{3}broker_epoch\0\u{1}reports\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.broker) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.brokerEpoch) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.reports) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.broker != 0 {
+      try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 1)
+    }
+    if self.brokerEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.brokerEpoch, fieldNumber: 2)
+    }
+    if !self.reports.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.reports, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.AlterPartitions, rhs: ProtoCommand.AlterPartitions) -> Bool {
+    if lhs.broker != rhs.broker {return false}
+    if lhs.brokerEpoch != rhs.brokerEpoch {return false}
+    if lhs.reports != rhs.reports {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.AlterPartitions.Report: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.AlterPartitions.protoMessageName + ".Report"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}isr\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._partition) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.leaderEpoch) }()
+      case 3: try { try decoder.decodeSingularInt32Field(value: &self.partitionEpoch) }()
+      case 4: try { try decoder.decodeRepeatedInt32Field(value: &self.isr) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._partition {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.leaderEpoch != 0 {
+      try visitor.visitSingularInt32Field(value: self.leaderEpoch, fieldNumber: 2)
+    }
+    if self.partitionEpoch != 0 {
+      try visitor.visitSingularInt32Field(value: self.partitionEpoch, fieldNumber: 3)
+    }
+    if !self.isr.isEmpty {
+      try visitor.visitPackedInt32Field(value: self.isr, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.AlterPartitions.Report, rhs: ProtoCommand.AlterPartitions.Report) -> Bool {
+    if lhs._partition != rhs._partition {return false}
+    if lhs.leaderEpoch != rhs.leaderEpoch {return false}
+    if lhs.partitionEpoch != rhs.partitionEpoch {return false}
+    if lhs.isr != rhs.isr {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.ElectLeaders: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".ElectLeaders"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}election\0\u{1}partitions\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.election) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.partitions) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.election != .unspecified {
+      try visitor.visitSingularEnumField(value: self.election, fieldNumber: 1)
+    }
+    if !self.partitions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.partitions, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.ElectLeaders, rhs: ProtoCommand.ElectLeaders) -> Bool {
+    if lhs.election != rhs.election {return false}
+    if lhs.partitions != rhs.partitions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.ElectLeaders.Election: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ELECTION_UNSPECIFIED\0\u{1}ELECTION_PREFERRED\0\u{1}ELECTION_UNCLEAN\0")
+}
+
+nonisolated extension ProtoCommand.ReassignPartitions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".ReassignPartitions"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reassignments\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.reassignments) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.reassignments.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.reassignments, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.ReassignPartitions, rhs: ProtoCommand.ReassignPartitions) -> Bool {
+    if lhs.reassignments != rhs.reassignments {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.ReassignPartitions.Reassignment: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.ReassignPartitions.protoMessageName + ".Reassignment"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}replicas\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._partition) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._replicas) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._partition {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._replicas {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.ReassignPartitions.Reassignment, rhs: ProtoCommand.ReassignPartitions.Reassignment) -> Bool {
+    if lhs._partition != rhs._partition {return false}
+    if lhs._replicas != rhs._replicas {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Refusal"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}detail\0")
@@ -3240,7 +4159,7 @@ nonisolated extension ProtoRefusal: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension ProtoCommandOutcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CommandOutcome"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}changed\0\u{1}registered\0\u{1}topic\0\u{1}partition\0\u{1}session\0\u{1}refused\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}changed\0\u{1}registered\0\u{1}topic\0\u{1}partition\0\u{1}session\0\u{1}refused\0\u{1}partitions\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3316,6 +4235,19 @@ nonisolated extension ProtoCommandOutcome: SwiftProtobuf.Message, SwiftProtobuf.
           self.kind = .refused(v)
         }
       }()
+      case 7: try {
+        var v: ProtoCommandOutcome.Partitions?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .partitions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .partitions(v)
+        }
+      }()
       default: break
       }
     }
@@ -3351,6 +4283,10 @@ nonisolated extension ProtoCommandOutcome: SwiftProtobuf.Message, SwiftProtobuf.
       guard case .refused(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
+    case .partitions?: try {
+      guard case .partitions(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3358,6 +4294,147 @@ nonisolated extension ProtoCommandOutcome: SwiftProtobuf.Message, SwiftProtobuf.
 
   package static func ==(lhs: ProtoCommandOutcome, rhs: ProtoCommandOutcome) -> Bool {
     if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommandOutcome.Partitions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommandOutcome.protoMessageName + ".Partitions"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}results\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.results) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.results.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.results, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommandOutcome.Partitions, rhs: ProtoCommandOutcome.Partitions) -> Bool {
+    if lhs.results != rhs.results {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommandOutcome.PartitionResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommandOutcome.protoMessageName + ".PartitionResult"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}done\0\u{1}refused\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: ProtoCommandOutcome.PartitionResult.Done?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .done(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .done(v)
+        }
+      }()
+      case 2: try {
+        var v: ProtoRefusal?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .refused(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .refused(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .done?: try {
+      guard case .done(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .refused?: try {
+      guard case .refused(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommandOutcome.PartitionResult, rhs: ProtoCommandOutcome.PartitionResult) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommandOutcome.PartitionResult.Done: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommandOutcome.PartitionResult.protoMessageName + ".Done"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}leader\0\u{3}leader_epoch\0\u{3}partition_epoch\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self._leader) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.leaderEpoch) }()
+      case 3: try { try decoder.decodeSingularInt32Field(value: &self.partitionEpoch) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._leader {
+      try visitor.visitSingularInt32Field(value: v, fieldNumber: 1)
+    } }()
+    if self.leaderEpoch != 0 {
+      try visitor.visitSingularInt32Field(value: self.leaderEpoch, fieldNumber: 2)
+    }
+    if self.partitionEpoch != 0 {
+      try visitor.visitSingularInt32Field(value: self.partitionEpoch, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommandOutcome.PartitionResult.Done, rhs: ProtoCommandOutcome.PartitionResult.Done) -> Bool {
+    if lhs._leader != rhs._leader {return false}
+    if lhs.leaderEpoch != rhs.leaderEpoch {return false}
+    if lhs.partitionEpoch != rhs.partitionEpoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3734,7 +4811,7 @@ nonisolated extension ProtoWatchFilter: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Query"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}summary\0\u{1}broker\0\u{1}brokers\0\u{1}topic\0\u{1}topics\0\u{1}partition\0\u{1}partitions\0\u{1}configs\0\u{1}changes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}summary\0\u{1}broker\0\u{1}brokers\0\u{1}topic\0\u{1}topics\0\u{1}partition\0\u{1}partitions\0\u{1}configs\0\u{1}changes\0\u{3}cluster_partitions\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3854,6 +4931,19 @@ nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageI
           self.kind = .changes(v)
         }
       }()
+      case 10: try {
+        var v: ProtoQuery.ClusterPartitions?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .clusterPartitions(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .clusterPartitions(v)
+        }
+      }()
       default: break
       }
     }
@@ -3901,6 +4991,10 @@ nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       guard case .changes(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
+    case .clusterPartitions?: try {
+      guard case .clusterPartitions(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -3908,6 +5002,54 @@ nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
   package static func ==(lhs: ProtoQuery, rhs: ProtoQuery) -> Bool {
     if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoQuery.PartitionFilter: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PARTITION_FILTER_UNSPECIFIED\0\u{1}PARTITION_FILTER_ALL\0\u{1}PARTITION_FILTER_OFFLINE\0\u{1}PARTITION_FILTER_UNDER_REPLICATED\0\u{1}PARTITION_FILTER_REASSIGNING\0")
+}
+
+nonisolated extension ProtoQuery.ClusterPartitions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoQuery.protoMessageName + ".ClusterPartitions"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}filter\0\u{1}after\0\u{1}limit\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.filter) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._after) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.limit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.filter != .unspecified {
+      try visitor.visitSingularEnumField(value: self.filter, fieldNumber: 1)
+    }
+    try { if let v = self._after {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.limit != 0 {
+      try visitor.visitSingularInt64Field(value: self.limit, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoQuery.ClusterPartitions, rhs: ProtoQuery.ClusterPartitions) -> Bool {
+    if lhs.filter != rhs.filter {return false}
+    if lhs._after != rhs._after {return false}
+    if lhs.limit != rhs.limit {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

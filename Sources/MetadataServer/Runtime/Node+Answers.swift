@@ -81,9 +81,11 @@ extension Node {
 
     func response(to reply: HeartbeatReply) -> ClientResponse {
         switch reply {
-        case .accepted(let state, let lease, let version):
+        case .accepted(let state, let lease, let version, let shouldShutDown):
             return .heartbeat(
-                HeartbeatAnswer(state: state, leaseMilliseconds: UInt32(clamping: lease), version: version))
+                HeartbeatAnswer(
+                    state: state, leaseMilliseconds: UInt32(clamping: lease), version: version,
+                    shouldShutDown: shouldShutDown))
         case .unknownBroker:
             return .failure(
                 ServiceFailure(

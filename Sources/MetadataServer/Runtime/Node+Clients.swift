@@ -91,7 +91,8 @@ extension Node {
             watches.remove(WatchKey(connection: connection.id, request: request))
         case .heartbeat(let heartbeat):
             replica.heartbeat(
-                broker: heartbeat.broker, epoch: heartbeat.epoch, wantsFence: heartbeat.wantsFence, token: token)
+                broker: heartbeat.broker, epoch: heartbeat.epoch, wantsFence: heartbeat.wantsFence,
+                wantsShutdown: heartbeat.wantsShutdown, token: token)
         case .nodeStatus:
             respond(to: token, .nodeStatus(nodeStatus))
         }

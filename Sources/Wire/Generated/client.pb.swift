@@ -329,6 +329,9 @@ nonisolated struct WireBrokerHeartbeat: Sendable {
 
   var wantsFence: Bool = false
 
+  /// It is about to stop, and asks that leadership moves off it first.
+  var wantsShutdown: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -546,6 +549,9 @@ nonisolated struct WireHeartbeatAnswer: Sendable {
   var leaseMilliseconds: UInt32 = 0
 
   var version: UInt64 = 0
+
+  /// It leads nothing any more and may stop.
+  var shouldShutDown: Bool = false
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1000,7 +1006,7 @@ nonisolated extension WireWatch: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".BrokerHeartbeat"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}epoch\0\u{3}caught_up_version\0\u{3}wants_fence\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}epoch\0\u{3}caught_up_version\0\u{3}wants_fence\0\u{3}wants_shutdown\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1012,6 +1018,7 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.caughtUpVersion) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.wantsFence) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsShutdown) }()
       default: break
       }
     }
@@ -1030,6 +1037,9 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
     if self.wantsFence != false {
       try visitor.visitSingularBoolField(value: self.wantsFence, fieldNumber: 4)
     }
+    if self.wantsShutdown != false {
+      try visitor.visitSingularBoolField(value: self.wantsShutdown, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1038,6 +1048,7 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.epoch != rhs.epoch {return false}
     if lhs.caughtUpVersion != rhs.caughtUpVersion {return false}
     if lhs.wantsFence != rhs.wantsFence {return false}
+    if lhs.wantsShutdown != rhs.wantsShutdown {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1434,7 +1445,7 @@ nonisolated extension WireWatchEvents: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".HeartbeatAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_milliseconds\0\u{1}version\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_milliseconds\0\u{1}version\0\u{3}should_shut_down\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1445,6 +1456,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
       case 1: try { try decoder.decodeSingularEnumField(value: &self.state) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.leaseMilliseconds) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.shouldShutDown) }()
       default: break
       }
     }
@@ -1460,6 +1472,9 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 3)
     }
+    if self.shouldShutDown != false {
+      try visitor.visitSingularBoolField(value: self.shouldShutDown, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1467,6 +1482,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.state != rhs.state {return false}
     if lhs.leaseMilliseconds != rhs.leaseMilliseconds {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.shouldShutDown != rhs.shouldShutDown {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

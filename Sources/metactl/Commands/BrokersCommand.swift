@@ -5,7 +5,10 @@ import MetadataModel
 struct BrokersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "brokers", abstract: "Lists, describes and changes brokers.",
-        subcommands: [List.self, Describe.self, Register.self, Fence.self, Unfence.self, Unregister.self])
+        subcommands: [
+            List.self, Describe.self, Register.self, Fence.self, Unfence.self, Shutdown.self, Drain.self,
+            CancelDrain.self, Unregister.self,
+        ])
 
     struct List: PrintingCommand {
         static let configuration = CommandConfiguration(abstract: "Lists all brokers.")
@@ -39,12 +42,18 @@ struct BrokersCommand: AsyncParsableCommand {
 
         @Option(help: "The broker's id.") var id: BrokerID
         @OptionGroup var address: BrokerAddressOptions
+        @Option(help: "How much it takes beside the others: one of 200 is meant to hold twice as much as one of 100.")
+        var capacity: UInt32 = Broker.capacityDefault
+        @Option(
+            name: .customLong("tag"), help: ArgumentHelp("A note about it; may be repeated.", valueName: "name=value"))
+        var tags: [ConfigAssignment] = []
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
             let report = try await global.withClient { client in
                 let registration = try await client.registerBroker(
-                    id, incarnation: .random(), endpoints: [address.endpoint], rack: address.rack)
+                    id, incarnation: .random(), endpoints: [address.endpoint], rack: address.rack,
+                    capacity: capacity, tags: tags.map { BrokerTag(name: $0.name, value: $0.value) })
                 return RegistrationReport(
                     broker: id.rawValue, epoch: registration.epoch.rawValue, version: registration.version.rawValue)
             }
@@ -83,9 +92,10 @@ struct BrokersCommand: AsyncParsableCommand {
         }
     }
 
-    struct Unregister: PrintingCommand {
+    struct Shutdown: PrintingCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Removes a broker that holds no replica.")
+            abstract: "Takes leadership from a broker that is about to stop (controlled shutdown).",
+            discussion: "When this is done the broker leads nothing and may be stopped.")
 
         @Argument(help: "The broker's id.") var id: BrokerID
         @OptionGroup var guarding: EpochOptions
@@ -93,7 +103,62 @@ struct BrokersCommand: AsyncParsableCommand {
 
         func run() async throws {
             let version = try await global.withClient { client in
-                try await client.unregisterBroker(id, epoch: guarding.epoch)
+                try await client.beginShutdown(id, epoch: try await guarding.epoch(of: id, client))
+            }
+            try global.console.print(
+                ChangedReport(message: "broker \(id) leads nothing any more and may stop", version: version.rawValue))
+        }
+    }
+
+    struct Drain: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Marks a broker whose replicas are to move away (decommission): it is given no new ones.",
+            discussion: "Move its replicas with partitions reassign; then it can be unregistered.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.drainBroker(id, epoch: guarding.epoch)
+            }
+            try global.console.print(ChangedReport(message: "broker \(id) is draining", version: version.rawValue))
+        }
+    }
+
+    struct CancelDrain: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "cancel-drain", abstract: "Takes back that a broker is draining.",
+            discussion: "Replicas that have moved stay where they are.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.cancelDrain(id, epoch: guarding.epoch)
+            }
+            try global.console.print(
+                ChangedReport(message: "broker \(id) is not draining any more", version: version.rawValue))
+        }
+    }
+
+    struct Unregister: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Removes a broker that holds no replica.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @Flag(
+            help: "Remove a fenced broker together with its replicas. What only they had is lost.")
+        var force = false
+        @OptionGroup var guarding: EpochOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.unregisterBroker(id, epoch: guarding.epoch, force: force)
             }
             try global.console.print(ChangedReport(message: "unregistered broker \(id)", version: version.rawValue))
         }

@@ -7,7 +7,7 @@ struct BrokerEventReport: Report {
     /// RFC 3339, UTC, milliseconds.
     var time: String
     var broker: Int32
-    /// `registered`, `reregistered`, `unfenced`, `fenced`, `draining`, `failed`, `change`, `trouble` or `stopping`.
+    /// `registered`, `reregistered`, `unfenced`, `fenced`, `shutting_down`, `failed`, `change`, `trouble` or `stopping`.
     var event: String
     var epoch: UInt64?
     /// Why the broker was fenced, what failed, which signal came.
@@ -35,8 +35,8 @@ struct BrokerEventReport: Report {
             self.init(broker: broker, event: "unfenced", time: time)
         case .fenced(let reason):
             self.init(broker: broker, event: "fenced", reason: reason.rawValue, time: time)
-        case .draining:
-            self.init(broker: broker, event: "draining", time: time)
+        case .shuttingDown:
+            self.init(broker: broker, event: "shutting_down", time: time)
         case .failed(let error):
             self.init(broker: broker, event: "failed", reason: error.detail, time: time)
         }

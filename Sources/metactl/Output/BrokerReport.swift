@@ -8,14 +8,23 @@ struct BrokerReport: Encodable, Equatable {
         var port: UInt16
     }
 
+    struct TagReport: Encodable, Equatable {
+        var name: String
+        var value: String
+    }
+
     var id: Int32
     var epoch: UInt64
     var incarnation: String
     var endpoints: [EndpointReport]
     /// Empty when the broker has none.
     var rack: String
-    /// `fenced`, `active`, `fencing` or `draining`.
+    var capacity: UInt32
+    var tags: [TagReport]
+    /// `fenced`, `active`, `fencing` or `shutting_down`.
     var state: String
+    /// Its replicas are to move away.
+    var draining: Bool
     var version: UInt64
 
     init(_ broker: Broker) {
@@ -24,7 +33,10 @@ struct BrokerReport: Encodable, Equatable {
         incarnation = Names.incarnation(broker.incarnation)
         endpoints = broker.endpoints.map { EndpointReport(host: $0.host, name: $0.name, port: $0.port) }
         rack = broker.rack
+        capacity = broker.capacity
+        tags = broker.tags.map { TagReport(name: $0.name, value: $0.value) }
         state = broker.state.rawValue
+        draining = broker.isDraining
         version = broker.version.rawValue
     }
 
@@ -42,10 +54,11 @@ struct BrokerListReport: Report {
     }
 
     var table: String {
-        var table = Table(["BROKER", "STATE", "EPOCH", "RACK", "ENDPOINTS", "VERSION"])
+        var table = Table(["BROKER", "STATE", "DRAINING", "EPOCH", "RACK", "CAPACITY", "ENDPOINTS", "VERSION"])
         for broker in brokers {
             table.add([
-                "\(broker.id)", broker.state, "\(broker.epoch)", broker.rack, broker.endpointText, "\(broker.version)",
+                "\(broker.id)", broker.state, broker.draining ? "yes" : "no", "\(broker.epoch)", broker.rack,
+                "\(broker.capacity)", broker.endpointText, "\(broker.version)",
             ])
         }
         return table.text
@@ -64,11 +77,14 @@ struct BrokerDetailReport: Report {
 
     var table: String {
         let facts = [
-            "BROKER \(broker.id)", "STATE \(broker.state)", "EPOCH \(broker.epoch)",
-            "RACK \(broker.rack.isEmpty ? "-" : broker.rack.printable)", "VERSION \(broker.version)",
+            "BROKER \(broker.id)", "STATE \(broker.state)", "DRAINING \(broker.draining ? "yes" : "no")",
+            "EPOCH \(broker.epoch)", "RACK \(broker.rack.isEmpty ? "-" : broker.rack.printable)",
+            "CAPACITY \(broker.capacity)", "VERSION \(broker.version)",
         ]
+        let tags = broker.tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
         return facts.joined(separator: "   ")
             + "\nINCARNATION \(broker.incarnation)\nENDPOINTS \(broker.endpointText.printable)"
+            + (tags.isEmpty ? "" : "\nTAGS \(tags.printable)")
             + ConfigReport.section(configs)
     }
 }

@@ -11,13 +11,24 @@ struct CommandSummary: Equatable {
         switch command {
         case .registerBroker(let register):
             let endpoints = register.endpoints.map(Names.endpoint).joined(separator: ",")
-            self.init("register_broker", "broker \(register.id) \(endpoints) rack=\(register.rack)")
-        case .unregisterBroker(let id, let epoch):
-            self.init("unregister_broker", "broker \(id)" + CommandSummary.guarded("epoch", epoch))
+            self.init(
+                "register_broker",
+                "broker \(register.id) \(endpoints) rack=\(register.rack) capacity=\(register.capacity)"
+                    + CommandSummary.guarded("previous_epoch", register.previousEpoch))
+        case .unregisterBroker(let id, let epoch, let force):
+            self.init(
+                "unregister_broker",
+                "broker \(id)" + CommandSummary.guarded("epoch", epoch) + CommandSummary.flag("force", force))
         case .fenceBroker(let id, let epoch):
             self.init("fence_broker", "broker \(id) epoch=\(epoch)")
         case .unfenceBroker(let id, let epoch):
             self.init("unfence_broker", "broker \(id) epoch=\(epoch)")
+        case .beginShutdown(let id, let epoch):
+            self.init("begin_shutdown", "broker \(id) epoch=\(epoch)")
+        case .drainBroker(let id, let epoch):
+            self.init("drain_broker", "broker \(id)" + CommandSummary.guarded("epoch", epoch))
+        case .cancelDrain(let id, let epoch):
+            self.init("cancel_drain", "broker \(id)" + CommandSummary.guarded("epoch", epoch))
         case .createTopic(let create):
             self.init(
                 "create_topic",
@@ -50,6 +61,25 @@ struct CommandSummary: Equatable {
                 "alter_partition",
                 "\(Names.topicID(alter.partition.topic))/\(alter.partition.index) by broker \(alter.broker) isr=\(Names.list(alter.isr))"
                     + " leader_epoch=\(alter.leaderEpoch) partition_epoch=\(alter.partitionEpoch)")
+        case .alterPartitions(let alter):
+            self.init(
+                "alter_partitions",
+                "\(alter.reports.count) partitions by broker \(alter.broker)"
+                    + CommandSummary.first(alter.reports) {
+                        "\(CommandSummary.key($0.partition)) isr=\(Names.list($0.isr))"
+                    })
+        case .electLeaders(let elect):
+            self.init(
+                "elect_leaders",
+                "\(elect.election.rawValue), \(elect.partitions.count) partitions"
+                    + CommandSummary.first(elect.partitions, CommandSummary.key))
+        case .reassignPartitions(let reassign):
+            self.init(
+                "reassign_partitions",
+                "\(reassign.reassignments.count) partitions"
+                    + CommandSummary.first(reassign.reassignments) {
+                        "\(CommandSummary.key($0.partition)) \($0.replicas.map { "to \(Names.list($0))" } ?? "cancel")"
+                    })
         case .openSession(let timeout):
             self.init("open_session", "timeout=\(timeout)ms")
         case .closeSession(let id):
@@ -70,6 +100,13 @@ struct CommandSummary: Equatable {
     private static let keysShown = 4
     /// Characters of a value that are shown.
     private static let valueShown = 40
+
+    private static func key(_ key: PartitionKey) -> String { "\(Names.topicID(key.topic))/\(key.index)" }
+
+    /// The first of many, as an example.
+    private static func first<Item>(_ items: [Item], _ text: (Item) -> String) -> String {
+        items.first.map { ": " + text($0) + (items.count > 1 ? ", …" : "") } ?? ""
+    }
 
     private static func changes(_ changes: [ConfigChange]) -> String {
         guard !changes.isEmpty else { return "" }

@@ -15,6 +15,9 @@ extension Model {
         }
         let brokers = storage.brokers()
         let states = Dictionary(uniqueKeysWithValues: brokers.map { ($0.id, $0.state) })
+        for broker in brokers where broker.tags != broker.tags.sorted(by: { $0.name < $1.name }) {
+            found.append("the tags of broker \(broker.id) are not in order")
+        }
         var loads: [BrokerID: BrokerLoad] = [:]
         var partitionCount = 0
         let topics = storage.topics(after: nil, limit: .max)
@@ -23,7 +26,7 @@ extension Model {
             partitionCount += partitions.count
             check(partitions.count == Int(topic.partitionCount), "\(topic.name) lacks partitions")
             for partition in partitions {
-                found += Model.violations(of: partition, states).map { "\(topic.name)-\(partition.key.index): \($0)" }
+                found += violations(of: partition, states).map { "\(topic.name)-\(partition.key.index): \($0)" }
                 for replica in partition.replicas {
                     loads[replica, default: BrokerLoad(id: replica, replicas: 0, leaders: 0)].replicas += 1
                 }
@@ -44,9 +47,32 @@ extension Model {
         machine.sessions.states().reduce(storage.digest()) { $0 &+ StateDigest.of($1) }
     }
 
-    private static func violations(of partition: Partition, _ states: [BrokerID: Broker.State]) -> [String] {
+    /// What the topic says, or else the cluster, or else nobody.
+    private func setting(_ name: String, of topic: TopicID) -> String? {
+        storage.config(.topic(topic), name: name)?.value ?? storage.config(.cluster, name: name)?.value
+    }
+
+    private func violations(of partition: Partition, _ states: [BrokerID: Broker.State]) -> [String] {
         var found: [String] = []
-        let (replicas, isr) = (partition.replicas, partition.isr)
+        let (replicas, isr, eligible) = (partition.replicas, partition.isr, partition.eligibleLeaders)
+        func isActive(_ broker: BrokerID) -> Bool { states[broker] == .active }
+        let minimum = setting("min.insync.replicas", of: partition.key.topic).flatMap { Int($0) } ?? 1
+        if eligible != replicas.filter(eligible.contains) { found.append("eligible leaders that are no replicas") }
+        if eligible.contains(where: isr.contains) {
+            found.append("a member of the ISR is an eligible leader beside it")
+        }
+        if !eligible.isEmpty, isr.count >= min(minimum, replicas.count) {
+            found.append("eligible leaders beside an ISR of \(isr.count) that is large enough")
+        }
+        let (adding, removing) = (partition.adding, partition.removing)
+        if !(adding + removing).allSatisfy(replicas.contains) || adding.contains(where: removing.contains) {
+            found.append("a replica is added or removed that is none, or both")
+        }
+        if adding.count == replicas.count { found.append("nothing would be left of a cancelled reassignment") }
+        let staying = isr.filter { !removing.contains($0) }
+        if partition.isReassigning, adding.allSatisfy(staying.contains), staying.contains(where: isActive) {
+            found.append("a reassignment is under way that could be complete")
+        }
         if isr.isEmpty { found.append("the ISR is empty") }
         if Set(replicas).count != replicas.count { found.append("a replica twice") }
         if isr != replicas.filter(isr.contains) { found.append("the ISR is no part of the replicas in their order") }
@@ -57,7 +83,13 @@ extension Model {
             if !isr.allSatisfy({ states[$0] == .active }) { found.append("a fenced broker is in the ISR") }
         } else {
             if isr.count != 1 { found.append("offline with \(isr.count) members in the ISR") }
-            if isr.contains(where: { states[$0] == .active }) { found.append("offline with an active member") }
+            if isr.contains(where: isActive) { found.append("offline with an active member") }
+            if eligible.contains(where: isActive) { found.append("offline with an active eligible leader") }
+            if setting("unclean.leader.election.enable", of: partition.key.topic) == "true",
+                replicas.contains(where: isActive)
+            {
+                found.append("offline with an active replica, and unclean election is on")
+            }
         }
         return found
     }

@@ -8,11 +8,11 @@ struct RandomCommands {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func next(_ model: Model) -> Command {
-        switch number(0..<100) {
-        case 0..<10: .registerBroker(.sample(broker(), rack: "r\(number(0..<3))", incarnation: UInt64(number(1..<3))))
+        switch number(0..<136) {
+        case 0..<10: register(model)
         case 10..<22: .fenceBroker(id: BrokerID(broker()), epoch: epoch(model))
         case 22..<40: .unfenceBroker(id: BrokerID(broker()), epoch: epoch(model))
-        case 40..<43: .unregisterBroker(id: BrokerID(broker()), epoch: nil)
+        case 40..<43: .unregisterBroker(id: BrokerID(broker()), epoch: nil, force: number(0..<2) == 0)
         case 43..<53: createTopic()
         case 53..<56: .deleteTopic(topic: topic(model), ifVersion: nil)
         case 56..<60: createPartitions(model)
@@ -22,7 +22,13 @@ struct RandomCommands {
         case 90..<94: .openSession(timeoutMilliseconds: UInt64(number(500..<5_000)))
         case 94..<96: .closeSession(SessionID(UInt64(number(0..<Int(model.index) + 2))))
         case 96..<99: .expireSessions
-        default: .setFeatureLevel(UInt32(number(0..<3)))
+        case 99: .setFeatureLevel(UInt32(number(0..<3)))
+        case 100..<104: .beginShutdown(id: BrokerID(broker()), epoch: epoch(model))
+        case 104: .drainBroker(id: BrokerID(broker()), epoch: nil)
+        case 105..<107: .cancelDrain(id: BrokerID(broker()), epoch: nil)
+        case 107..<115: alterPartitions(model)
+        case 115..<119: electLeaders(model)
+        default: reassign(model)
         }
     }
 
@@ -59,6 +65,17 @@ struct RandomCommands {
         return model.storage.partition(PartitionKey(topic: topic.id, index: index))
     }
 
+    private mutating func register(_ model: Model) -> Command {
+        var command = Command.RegisterBroker.sample(
+            broker(), rack: "r\(number(0..<3))", incarnation: UInt64(number(1..<3)))
+        if number(0..<3) == 0 { command.previousEpoch = epoch(model) }
+        if number(0..<3) == 0 { command.capacity = UInt32(number(1..<5) * 50) }
+        if number(0..<3) == 0 {
+            command.tags = ["z", "a"].map { BrokerTag(name: $0, value: "\(number(0..<3))") }
+        }
+        return .registerBroker(command)
+    }
+
     private mutating func createTopic() -> Command {
         nextTopicID += 1
         let name = "topic\(["-", "_", "."][number(0..<3)])\(number(0..<12))"
@@ -83,7 +100,18 @@ struct RandomCommands {
             case 1: .broker(BrokerID(broker()))
             default: .topic(topic(model))
             }
-        let value = number(0..<3) == 0 ? nil : "\(number(0..<4))"
+        let value = number(0..<3) == 0 ? nil : "\(number(1..<4))"
+        switch resource {
+        case .cluster, .topic:
+            switch number(0..<6) {
+            case 0, 1: return .configure(resource, "min.insync.replicas", value)
+            case 2:
+                return .configure(
+                    resource, "unclean.leader.election.enable", value.map { $0 == "1" ? "true" : "false" })
+            default: break
+            }
+        case .broker: break
+        }
         return .configure(resource, "user.\(number(0..<5))", value)
     }
 
@@ -93,6 +121,42 @@ struct RandomCommands {
             Command.ChangePartitionLeader(
                 topic: .id(partition.key.topic), partition: partition.key.index,
                 leader: partition.replicas[number(0..<partition.replicas.count)]))
+    }
+
+    /// Reports of one leader, most of them right.
+    private mutating func alterPartitions(_ model: Model) -> Command {
+        guard let leader = partition(model)?.leader else { return .expireSessions }
+        var reports: [Command.ISRReport] = []
+        for partition in model.storage.partitions(.all, after: nil, limit: .max)
+        where partition.leader == leader && number(0..<3) > 0 {
+            let isr = partition.replicas.filter {
+                $0 == leader || number(0..<4) > 0 && model.storage.broker($0)?.isActive == true
+            }
+            reports.append(
+                Command.ISRReport(
+                    partition: partition.key, leaderEpoch: partition.leaderEpoch,
+                    partitionEpoch: partition.partitionEpoch - Int32(number(0..<20) == 0 ? 1 : 0), isr: isr))
+        }
+        return .alterPartitions(
+            Command.AlterPartitions(broker: leader, brokerEpoch: model.epoch(leader.rawValue), reports: reports))
+    }
+
+    private mutating func electLeaders(_ model: Model) -> Command {
+        let keys = (0..<number(1..<6)).compactMap { _ in partition(model)?.key }
+        return .electLeaders(Command.ElectLeaders(number(0..<3) == 0 ? .unclean : .preferred, partitions: keys))
+    }
+
+    private mutating func reassign(_ model: Model) -> Command {
+        let reassignments = (0..<number(1..<4)).compactMap { _ -> Command.Reassignment? in
+            let isRunning = model.storage.partitions(.reassigning, after: nil, limit: .max)
+            if number(0..<4) == 0, !isRunning.isEmpty {
+                return Command.Reassignment(partition: isRunning[number(0..<isRunning.count)].key, replicas: nil)
+            }
+            guard let key = partition(model)?.key else { return nil }
+            return Command.Reassignment(
+                partition: key, replicas: (0..<number(1..<4)).map { _ in BrokerID(broker()) })
+        }
+        return .reassignPartitions(Command.ReassignPartitions(reassignments))
     }
 
     private mutating func alterPartition(_ model: Model) -> Command {
