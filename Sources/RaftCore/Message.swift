@@ -45,6 +45,12 @@ public struct Message: Hashable, Sendable {
         case readIndexResponse(id: UInt64, index: LogIndex?)
         /// The leader asks the receiver to campaign at once (Diss. §3.10).
         case timeoutNow
+        /// A member that lost its log asks its leader how far it has to catch up before it may vote again. `id` is unique for
+        /// each attempt; `held` is what is committed and synced at the sender, so the leader forgets any acknowledgement
+        /// beyond it.
+        case recoveryRequest(id: UInt64, held: LogIndex)
+        /// Answer to `recoveryRequest`: the leader's last index, from a leader that has committed an entry of its term.
+        case recoveryResponse(id: UInt64, target: LogIndex)
         /// A whole snapshot has arrived and was verified on the receiver's disk; it stands in for an append up to
         /// `position`. The runtime hands it to `RaftNode.step` with the term of the leader that sent it.
         case installSnapshot(position: LogPosition, configuration: Configuration)

@@ -44,15 +44,20 @@ public struct RestoredState: Sendable {
     public var applied: LogIndex
     /// The configuration in effect at `base`. Configuration entries after it are found in `entries`.
     public var configuration: Configuration
+    /// The log was lost or damaged and begun anew, and `Ready.isRecovered` was not seen since. Term and vote are those of
+    /// before: without them a member must not start under its old name. `configuration` is then the last one known.
+    public var isRecovering: Bool
 
     /// Describes a disk that was read back. Check it with `problem()` before a member starts with it.
     public init(
-        hardState: HardState, base: LogPosition, entries: [Entry], applied: LogIndex, configuration: Configuration
+        hardState: HardState, base: LogPosition, entries: [Entry], applied: LogIndex, configuration: Configuration,
+        isRecovering: Bool = false
     ) {
         self.hardState = hardState
         self.base = base
         self.entries = entries
         self.applied = applied
         self.configuration = configuration
+        self.isRecovering = isRecovering
     }
 }

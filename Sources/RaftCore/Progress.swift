@@ -15,7 +15,7 @@ struct Progress: Sendable {
     }
 
     let id: NodeID
-    /// Everything up to here is in the follower's log, synced, and equal to ours. Never falls.
+    /// Everything up to here is in the follower's log, synced, and equal to ours. Falls only when it lost its log.
     private(set) var match: LogIndex
     /// The first entry to be sent next; always after `match`.
     private(set) var next: LogIndex
@@ -68,6 +68,20 @@ struct Progress: Sendable {
         }
         next = max(match.next, min(rejected, candidate.next))
         becomeProbe(isPaused: false)
+    }
+
+    /// The follower lost its log and holds nothing beyond `held`, whatever it acknowledged before.
+    mutating func lostLog(after held: LogIndex) {
+        guard match > held else { return }
+        match = held
+        switch state {
+        case .probe, .replicate:
+            next = held.next
+            sentCommit = held
+            becomeProbe(isPaused: false)
+        case .snapshot:
+            break
+        }
     }
 
     /// The follower answered a heartbeat. `isBehind`: it has not acknowledged our last entry.

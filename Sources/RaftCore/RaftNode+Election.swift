@@ -55,7 +55,7 @@ extension RaftNode {
     /// Diss. §9.6: answers for the term asked for, changes nothing here.
     mutating func handlePreVoteRequest(_ message: Message, last: LogPosition) {
         let granted =
-            message.term > term && !hearsLeader && isUpToDate(last) && !configuration.voters.isEmpty
+            message.term > term && !hearsLeader && isUpToDate(last) && !configuration.voters.isEmpty && !isRecovering
         let answer = Message(
             from: id, to: message.from, term: granted ? message.term : term, kind: .preVoteResponse(granted: granted))
         outbox.append(answer)
@@ -72,8 +72,9 @@ extension RaftNode {
             return
         }
         let isFree = hardState.vote == nil && leader == nil || hardState.vote == message.from
-        // A member without any configuration has been part of nothing yet: it may be a wiped disk under an old name.
-        guard isFree, isUpToDate(last), !configuration.voters.isEmpty, case .follower = state else {
+        // A member without any configuration has been part of nothing yet: it may be a wiped disk under an old name. One that
+        // lost its log cannot judge whether the candidate's holds what was committed with its help.
+        guard isFree, isUpToDate(last), !configuration.voters.isEmpty, !isRecovering, case .follower = state else {
             send(.voteResponse(granted: false), to: message.from)
             return
         }
@@ -212,7 +213,10 @@ extension RaftNode {
     mutating func becomeFollower(term: Term, leader: NodeID?) {
         precondition(term >= self.term, "the term falls from \(self.term) to \(term)")
         precondition(leader != id, "\(id) cannot follow itself")
-        if term > self.term { hardState = HardState(term: term, vote: nil) }
+        if term > self.term {
+            hardState = HardState(term: term, vote: nil)
+            restartRecovery()
+        }
         leaveState()
         state = .follower(
             Following(leader: leader.map { KnownLeader(id: $0) }, elapsedTicks: 0, timeoutTicks: randomTimeout()))
@@ -229,8 +233,8 @@ extension RaftNode {
 
     // Queries
 
-    /// Only voters campaign; a removed member does not (Raft §6).
-    var isElectable: Bool { configuration.isVoter(id) }
+    /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log.
+    var isElectable: Bool { configuration.isVoter(id) && !isRecovering }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that
     /// the connection is gone.

@@ -55,6 +55,9 @@ extension RaftNode {
     }
 
     private func checkState() {
+        if isRecovering {
+            guard case .follower = state else { preconditionFailure("a \(role.rawValue) has lost its log") }
+        }
         switch state {
         case .follower(let following):
             precondition(following.leader?.id != id, "\(id) follows itself")

@@ -36,6 +36,8 @@ public struct RaftNode: Sendable {
     /// The id of the next read attempt sent to a leader. It starts at a random number, so that an answer to an
     /// attempt made before a restart does not fit one made after it.
     var nextReadAttempt: UInt64
+    /// Nil on a member that holds everything that it ever acknowledged. Then, and only then, it votes and campaigns.
+    var recovery: Recovery?
 
     // Collected for the next `Ready`.
 
@@ -48,6 +50,7 @@ public struct RaftNode: Sendable {
     var confirmedReads: [ConfirmedRead] = []
     var droppedReads: [UInt64] = []
     var snapshotsWanted: [NodeID] = []
+    var isRecovered = false
     /// What the last `Ready` said; nil before the first.
     var reportedStatus: Status?
 
@@ -76,6 +79,7 @@ public struct RaftNode: Sendable {
         }
         generator = SeededGenerator(seed: seed, stream: id.rawValue)
         nextReadAttempt = generator.next()
+        recovery = restored.isRecovering ? Recovery() : nil
         let timeout = options.electionTimeoutTicks + generator.below(options.electionTimeoutTicks)
         state = .follower(Following(leader: nil, elapsedTicks: 0, timeoutTicks: timeout))
     }
@@ -84,6 +88,7 @@ public struct RaftNode: Sendable {
 
     /// One tick of the caller's clock has passed. Ticks must not wait for disk, apply or network.
     public mutating func tick() {
+        recovery?.elapsedTicks += 1
         switch state {
         case .follower: tickFollower()
         case .preCandidate, .candidate: tickCanvass()
@@ -119,6 +124,10 @@ public struct RaftNode: Sendable {
             handleReadIndexResponse(message, attempt: attempt, index: index)
         case .timeoutNow:
             handleTimeoutNow(message)
+        case .recoveryRequest(let attempt, let held):
+            handleRecoveryRequest(message, attempt: attempt, held: held)
+        case .recoveryResponse(let attempt, let target):
+            handleRecoveryResponse(message, attempt: attempt, target: target)
         case .installSnapshot(let position, let configuration):
             handleInstallSnapshot(message, position: position, configuration: configuration)
         }
@@ -137,6 +146,10 @@ public struct RaftNode: Sendable {
         case .follower: flushForwardedReads()
         case .preCandidate, .candidate: break
         }
+        if recovery != nil {
+            concludeRecovery()
+            askForTarget()
+        }
         var ready = Ready()
         let status = self.status
         if status != reportedStatus {
@@ -154,6 +167,7 @@ public struct RaftNode: Sendable {
         swap(&ready.reads, &confirmedReads)
         swap(&ready.droppedReads, &droppedReads)
         swap(&ready.snapshotsWanted, &snapshotsWanted)
+        swap(&ready.isRecovered, &isRecovered)
         return ready
     }
 

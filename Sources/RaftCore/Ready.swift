@@ -19,6 +19,9 @@ public struct Ready: Sendable, Equatable {
     /// Followers that need entries which this leader has compacted away: send each a snapshot, then report with
     /// `snapshotFinished(to:succeeded:)`. A follower is named once until it is reported.
     public var snapshotsWanted: [NodeID] = []
+    /// This member holds again whatever it may have acknowledged before its log was lost, and votes from now on. To be noted
+    /// durably, so that `RestoredState.isRecovering` is false at the next start; a note that is late costs only time.
+    public var isRecovered = false
 
     /// Makes a `Ready` that asks for nothing.
     public init() {}

@@ -160,6 +160,15 @@ struct Cluster {
         oracle.readsLost(at: id)
     }
 
+    /// The log and the state machine of `id`, which is down, are damaged: both begin anew, and it has to recover.
+    mutating func loseLog(_ id: NodeID) {
+        guard var peer = peers[id], peer.node == nil else { return }
+        let known = peer.disk.entries.last { $0.kind == .configuration }.flatMap { RaftNode.decodedConfiguration($0) }
+        peer.disk.loseLog(configuration: known ?? peer.disk.configuration)
+        peer.machine = Machine(initial: peer.machine.initial)
+        peers[id] = peer
+    }
+
     /// Starts `id` from its disk. The state machine may have forgotten what it applied after `durable`.
     mutating func restart(_ id: NodeID, durable: LogIndex? = nil) {
         guard var peer = peers[id], peer.node == nil else { return }
@@ -251,6 +260,10 @@ struct Cluster {
     }
 
     private mutating func finish(_ ready: Ready, at id: NodeID) {
+        if ready.isRecovered {
+            trace.append("\(id): recovered")
+            peers[id]?.disk.isRecovering = false
+        }
         for read in ready.reads {
             trace.append("\(id): read \(read.id) at \(read.index)")
             oracle.readConfirmed(read, at: id)

@@ -7,6 +7,8 @@ struct Disk {
     /// In effect at `base`.
     var configuration: Configuration
     var entries: [Entry] = []
+    /// The log was lost, and the member has not caught up since.
+    var isRecovering = false
 
     init(configuration: Configuration) { self.configuration = configuration }
 
@@ -51,9 +53,18 @@ struct Disk {
         if base.index > .zero { configuration = machine.configuration(at: base.index) }
     }
 
+    /// The log was found damaged and is begun anew; term and vote stay.
+    mutating func loseLog(configuration: Configuration) {
+        base = .zero
+        entries = []
+        self.configuration = configuration
+        isRecovering = true
+    }
+
     func restored(applied: LogIndex) -> RestoredState {
         RestoredState(
-            hardState: hardState, base: base, entries: entries, applied: applied, configuration: configuration)
+            hardState: hardState, base: base, entries: entries, applied: applied, configuration: configuration,
+            isRecovering: isRecovering)
     }
 }
 

@@ -78,6 +78,7 @@ struct Scenario {
         case "persist":
             cluster.sync(try arguments.member(1), count: arguments.words.count > 2 ? try arguments.count(2) : .max)
         case "crash": cluster.crash(try arguments.member(1))
+        case "lose-log": cluster.loseLog(try arguments.member(1))
         case "restart": cluster.restart(try arguments.member(1))
         case "compact": cluster.compact(try arguments.member(1), to: LogIndex(UInt64(try arguments.count(2))))
         case "install":

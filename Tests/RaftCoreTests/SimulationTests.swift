@@ -74,6 +74,7 @@ struct RandomRun {
         var configurations = 0
         var transfers = 0
         var truncations = 0
+        var losses = 0
 
         mutating func add(_ other: Counts) {
             reads += other.reads
@@ -86,6 +87,7 @@ struct RandomRun {
 
     var cluster: Cluster
     var counts = Counts()
+    var changesMembers = true
     private var random: SeededGenerator
     private var proposals = 0
     private var reads: UInt64 = 0
@@ -108,6 +110,16 @@ struct RandomRun {
             if step % 16 == 0 { cluster.oracle.checkLogs(cluster.ids.compactMap { cluster.peers[$0]?.node }) }
         }
         counts.reads = cluster.confirmedReads.values.reduce(0) { $0 + $1.count }
+    }
+
+    /// A member finds its log damaged at its start, unless another one has not caught up since its own loss.
+    mutating func loseLog() {
+        let id = cluster.ids[random.below(cluster.ids.count)]
+        guard cluster.ids.allSatisfy({ cluster.peers[$0]?.disk.isRecovering == false }) else { return }
+        cluster.crash(id)
+        cluster.loseLog(id)
+        cluster.restart(id)
+        counts.losses += 1
     }
 
     /// All faults end. Within a bound there has to be one working leader.
@@ -175,7 +187,7 @@ struct RandomRun {
                 cluster.compact(other, to: applied)
             }
             cluster.compact(id, to: node.base.index.advanced(by: 1 + random.below(span)))
-        case 96: changeConfiguration()
+        case 96: if changesMembers { changeConfiguration() }
         case 97:
             guard let leader = cluster.leaders.first else { return }
             if cluster.on(leader, { $0.transferLeadership(to: id) }) == true { counts.transfers += 1 }

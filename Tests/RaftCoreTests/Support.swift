@@ -4,7 +4,7 @@
 func makeNode(
     _ id: NodeID = 1, voters: [UInt64] = [1, 2, 3], learners: [UInt64] = [], options: Options = Options(),
     hardState: HardState = .initial, base: LogPosition = .zero, entries: [Entry] = [], applied: LogIndex? = nil,
-    seed: UInt64 = 1
+    isRecovering: Bool = false, seed: UInt64 = 1
 ) -> RaftNode {
     let configuration: Configuration =
         voters.isEmpty ? .empty : Cluster.configuration(voters: voters, learners: learners)
@@ -12,7 +12,7 @@ func makeNode(
         id: id, options: options,
         restored: RestoredState(
             hardState: hardState, base: base, entries: entries, applied: applied ?? base.index,
-            configuration: configuration),
+            configuration: configuration, isRecovering: isRecovering),
         seed: seed)
 }
 
@@ -44,6 +44,7 @@ extension RaftNode {
             all.reads += ready.reads
             all.droppedReads += ready.droppedReads
             all.snapshotsWanted += ready.snapshotsWanted
+            all.isRecovered = all.isRecovered || ready.isRecovered
             if let committed = ready.committed {
                 all.committed = (all.committed?.lowerBound ?? committed.lowerBound)..<committed.upperBound
                 applied(to: committed.upperBound.previous)

@@ -56,6 +56,8 @@ extension Message.Kind {
         case .readIndexRequest: "read index?"
         case .readIndexResponse(_, let index): "read index \(index.map(\.description) ?? "unknown")"
         case .timeoutNow: "timeout now"
+        case .recoveryRequest(_, let held): "lost log, held \(held)"
+        case .recoveryResponse(_, let target): "recover up to \(target)"
         case .installSnapshot(let position, let configuration): "snapshot \(position) \(configuration.text)"
         }
     }
@@ -65,5 +67,6 @@ extension RaftNode {
     var text: String {
         "\(status.text) | log \(base)..\(log.last) synced \(syncedIndex) commit \(commitIndex) applied \(appliedIndex) | "
             + "vote \(hardState.vote.map(\.description) ?? "none") | \(configuration.text)"
+            + (isRecovering ? " | recovering" : "")
     }
 }
