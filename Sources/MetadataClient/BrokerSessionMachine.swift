@@ -171,7 +171,7 @@ struct BrokerSessionMachine: Sendable {
             state = .ended
             events.append(.failed(error))
         case .refused, .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .storageFailed,
-            .protocolViolation:
+            .diskFull, .protocolViolation:
             due = now.advanced(by: backoff.next(using: &random))
         }
         return events

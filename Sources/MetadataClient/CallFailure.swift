@@ -26,7 +26,7 @@ struct CallFailure: Error, Hashable, Sendable {
     var category: MetadataError.Category {
         switch code {
         case .refused: refusal.map { CallFailure.category(of: $0.reason) } ?? .invalidInput
-        case .unavailable, .timedOut, .overloaded, .clientOverloaded, .storageFailed: .transient
+        case .unavailable, .timedOut, .overloaded, .clientOverloaded, .storageFailed, .diskFull: .transient
         case .sessionLost, .unknownBroker: .retriable
         case .wrongCluster, .unsupportedProtocol, .protocolViolation, .clientClosed, .cancelled: .fatal
         case .invalidRequest: .invalidInput

@@ -114,6 +114,8 @@ extension ClientMachine {
         case .unsupportedProtocol: giveUp(id, .unsupportedProtocol, failure)
         case .invalidRequest: giveUp(id, .invalidRequest, failure)
         case .unknownBroker: giveUp(id, .unknownBroker, failure)
+        // A leader with a full disk says so only when it found nobody with room to take over.
+        case .diskFull: giveUp(id, .diskFull, failure)
         }
     }
 
@@ -127,7 +129,7 @@ extension ClientMachine {
             }
             if denied, leader.node == nil { searchAtOnce(now: now) }
         case .overloaded, .deadlineExceeded, .wrongCluster, .invalidRequest, .storageFailed, .unsupportedProtocol,
-            .unknownBroker:
+            .unknownBroker, .diskFull:
             break
         }
     }

@@ -123,7 +123,7 @@ extension ClientMachine {
         case .invalidRequest:
             endWatch(id, delivering: [], failure: CallFailure(.invalidRequest, .definite, failure.detail))
         case .notLeader, .noLeader, .overloaded, .deadlineExceeded, .shuttingDown, .wrongCluster, .leadershipLost,
-            .storageFailed, .unsupportedProtocol, .unknownBroker:
+            .storageFailed, .unsupportedProtocol, .unknownBroker, .diskFull:
             // Some other node may do, after a pause: the next tick places it.
             var watch = watch
             if case .open(let connection, _) = watch.place { watch.avoids = connection.node }

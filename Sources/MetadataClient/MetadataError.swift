@@ -30,6 +30,8 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
         case storageFailed = "storage_failed"
         /// A heartbeat of a broker that is not registered, or under an old epoch.
         case unknownBroker = "unknown_broker"
+        /// The write would make the metadata larger, and no disk that could lead has room. Deletes still work.
+        case diskFull = "disk_full"
         /// A node answered something that does not fit the request.
         case protocolViolation = "protocol_violation"
         /// The task that made the call was cancelled.

@@ -24,6 +24,7 @@ extension Command {
         case .closeSession: "closeSession"
         case .expireSessions: "expireSessions"
         case .setFeatureLevel: "setFeatureLevel"
+        case .compareDigests: "compareDigests"
         }
     }
 }

@@ -34,6 +34,9 @@ public enum Command: Hashable, Sendable {
     case expireSessions
     /// Raises the level of features that every node understands. Never lowers it.
     case setFeatureLevel(UInt32)
+    /// Proposed by the leader now and then. Changes nothing: every node reports the digest of its state as of this entry,
+    /// and the leader compares. A build that does not know it refuses it, which changes nothing either, and does not report.
+    case compareDigests
 
     /// Registers a broker, or changes the description of one that is registered.
     public struct RegisterBroker: Hashable, Sendable {

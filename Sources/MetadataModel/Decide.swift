@@ -39,6 +39,7 @@ package func decide<View: MetadataView>(
     case .closeSession(let id): return try decider.closeSession(id)
     case .expireSessions: return try decider.expireSessions()
     case .setFeatureLevel(let level): return try decider.setFeatureLevel(level)
+    case .compareDigests: return .unchanged
     }
 }
 

@@ -62,6 +62,9 @@ extension Command: SchemaConvertible {
             try nothing.refuseUnknownFields()
             self = .expireSessions
         case .setFeatureLevel(let level): self = .setFeatureLevel(level)
+        case .compareDigests(let nothing):
+            try nothing.refuseUnknownFields()
+            self = .compareDigests
         }
     }
 
@@ -106,6 +109,7 @@ extension Command: SchemaConvertible {
         case .closeSession(let id): schema.kind = .closeSession(id.rawValue)
         case .expireSessions: schema.kind = .expireSessions(ProtoNothing())
         case .setFeatureLevel(let level): schema.kind = .setFeatureLevel(level)
+        case .compareDigests: schema.kind = .compareDigests(ProtoNothing())
         }
         return schema
     }

@@ -109,6 +109,7 @@ extension ServiceFailure.Code {
         case .storageFailed: self = .storageFailed
         case .unsupportedProtocol: self = .unsupportedProtocol
         case .unknownBroker: self = .unknownBroker
+        case .diskFull: self = .diskFull
         case .unspecified, .UNRECOGNIZED: throw .unknownValue("failure code \(wire.rawValue)")
         }
     }
@@ -126,6 +127,7 @@ extension ServiceFailure.Code {
         case .storageFailed: .storageFailed
         case .unsupportedProtocol: .unsupportedProtocol
         case .unknownBroker: .unknownBroker
+        case .diskFull: .diskFull
         }
     }
 }

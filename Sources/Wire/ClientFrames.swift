@@ -239,6 +239,8 @@ package struct ServiceFailure: Hashable, Sendable, Error {
         case unsupportedProtocol = "unsupported_protocol"
         /// A heartbeat of a broker that is not registered, or under another epoch.
         case unknownBroker = "unknown_broker"
+        /// The write would make the state larger, and the disks are nearly full.
+        case diskFull = "disk_full"
     }
 
     package init(

@@ -52,6 +52,10 @@ extension Message.Kind {
         case .readIndexResponse(let response):
             self = .readIndexResponse(id: response.id, index: response.hasIndex ? LogIndex(response.index) : nil)
         case .timeoutNow: self = .timeoutNow
+        case .recoveryRequest(let request):
+            self = .recoveryRequest(id: request.id, held: LogIndex(request.held))
+        case .recoveryResponse(let response):
+            self = .recoveryResponse(id: response.id, target: LogIndex(response.target))
         case .installSnapshot(let install):
             guard install.hasPosition, install.hasConfiguration else {
                 throw .malformed("snapshot without position or configuration")
@@ -94,6 +98,16 @@ extension Message.Kind {
             if let index { wire.index = index.rawValue }
             return .readIndexResponse(wire)
         case .timeoutNow: return .timeoutNow(ProtoNothing())
+        case .recoveryRequest(let id, let held):
+            var wire = WireRaftMessage.RecoveryRequest()
+            wire.id = id
+            wire.held = held.rawValue
+            return .recoveryRequest(wire)
+        case .recoveryResponse(let id, let target):
+            var wire = WireRaftMessage.RecoveryResponse()
+            wire.id = id
+            wire.target = target.rawValue
+            return .recoveryResponse(wire)
         case .installSnapshot(let position, let configuration):
             var wire = WireRaftMessage.InstallSnapshot()
             wire.position = position.wire

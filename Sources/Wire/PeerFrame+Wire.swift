@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MetadataModel
 internal import MetadataSchema
 package import NIOCore
 package import RaftCore
@@ -33,6 +34,7 @@ extension PeerFrame {
             self = .messages(messages)
         case .snapshotChunk(let chunk): self = .snapshotChunk(try SnapshotChunk(wire: chunk))
         case .snapshotProgress(let progress): self = .snapshotProgress(try SnapshotProgress(wire: progress))
+        case .notice(let notice): self = .notice(try PeerNotice(wire: notice))
         case nil: throw .unknownValue("peer frame")
         }
     }
@@ -47,7 +49,8 @@ extension PeerFrame {
                 bytes + memberBytesMax + member.peerAddress.utf8.count + member.clientAddress.utf8.count
             }
         case .preVoteRequest, .preVoteResponse, .voteRequest, .voteResponse, .appendAccepted, .appendRejected,
-            .heartbeat, .heartbeatResponse, .readIndexRequest, .readIndexResponse, .timeoutNow:
+            .heartbeat, .heartbeatResponse, .readIndexRequest, .readIndexResponse, .recoveryRequest,
+            .recoveryResponse, .timeoutNow:
             WireLimits.messageOverheadBytes
         }
     }
@@ -65,6 +68,7 @@ extension PeerFrame {
             wire.frame = .messages(batch)
         case .snapshotChunk(let chunk): wire.frame = .snapshotChunk(chunk.wire)
         case .snapshotProgress(let progress): wire.frame = .snapshotProgress(progress.wire)
+        case .notice(let notice): wire.frame = .notice(notice.wire)
         }
         return wire
     }

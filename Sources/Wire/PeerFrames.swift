@@ -1,3 +1,4 @@
+package import MetadataModel
 package import RaftCore
 
 /// What members say to each other on a peer connection. A connection carries frames in one direction only, from the
@@ -10,6 +11,7 @@ package enum PeerFrame: Hashable, Sendable {
     case snapshotChunk(SnapshotChunk)
     /// The receiver asks for the chunk at `offset` of the snapshot next, or reports the end.
     case snapshotProgress(SnapshotProgress)
+    case notice(PeerNotice)
 }
 
 package struct PeerHello: Hashable, Sendable {

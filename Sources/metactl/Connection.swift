@@ -51,7 +51,7 @@ extension CommandFailure {
             case .refused, .invalidRequest, .unknownBroker: status = .refused
             case .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .wrongCluster,
                 .unsupportedProtocol,
-                .storageFailed, .protocolViolation, .cancelled, .clientClosed:
+                .storageFailed, .diskFull, .protocolViolation, .cancelled, .clientClosed:
                 status = .unavailable
             }
         }

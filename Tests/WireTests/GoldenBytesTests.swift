@@ -107,6 +107,8 @@ struct GoldenBytesTests {
             ),
             (.snapshotProgress(SnapshotProgress(snapshotID: 4, state: .received(offset: 9))), "00000006220408041009"),
             (.snapshotProgress(SnapshotProgress(snapshotID: 4, state: .installed)), "00000006220408041a00"),
+            (.notice(.condition(PeerCondition(isDiskLow: true, isUnfit: true))), "0000000852060a0408011001"),
+            (.notice(.digestReport(DigestMark(index: 7, digest: 2))), "0000000f520d120b0807110200000000000000"),
         ]
         for (frame, bytes) in golden { #expect(hex(frame.frame()) == bytes, "\(frame)") }
     }
@@ -198,6 +200,7 @@ struct GoldenBytesTests {
                     ])),
                 "0801aa013a0a1e0a16\(keyBytes)12040a0201020a180a16\(keyBytes)"
             ),
+            (.compareDigests, "0801c20200"),
         ]
         for (command, bytes) in golden { #expect(hex(command.schemaBytes()) == bytes, "\(command)") }
     }

@@ -101,6 +101,8 @@ extension RandomValues {
             .appendRejected(rejected: LogIndex(number()), hint: position()),
             .heartbeat(commit: LogIndex(number()), round: number()), .heartbeatResponse(round: number()),
             .readIndexRequest(id: number()), .readIndexResponse(id: number(), index: maybe { LogIndex($0.number()) }),
+            .recoveryRequest(id: number(), held: LogIndex(number())),
+            .recoveryResponse(id: number(), target: LogIndex(number())),
             .timeoutNow, .installSnapshot(position: position(), configuration: configuration()),
         ]
         return kinds.map { Message(from: nodeID(), to: nodeID(), term: Term(number()), kind: $0) }
@@ -121,6 +123,9 @@ extension RandomValues {
         return [
             .hello(PeerHello(clusterID: text(), node: nodeID(), disk: disk(), target: nodeID())),
             .messages(raftMessages()), .messages([]), .snapshotChunk(snapshotChunk()),
+            .notice(.condition(PeerCondition(isDiskLow: flag(), isUnfit: flag()))),
+            .notice(.digestReport(DigestMark(index: number(), digest: number()))),
+            .notice(.digestVerdict(DigestMark(index: number(), digest: number()))),
         ] + states.map { .snapshotProgress(SnapshotProgress(snapshotID: number(), state: $0)) }
     }
 }

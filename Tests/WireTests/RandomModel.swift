@@ -153,7 +153,7 @@ struct RandomValues {
                     broker: brokerID(), brokerEpoch: brokerEpoch(), partition: partitionKey(), leaderEpoch: number(),
                     partitionEpoch: number(), isr: brokerIDs())),
             .openSession(timeoutMilliseconds: number()), .closeSession(SessionID(number())), .expireSessions,
-            .setFeatureLevel(number()),
+            .setFeatureLevel(number()), .compareDigests,
         ]
     }
 

@@ -789,6 +789,15 @@ package nonisolated struct ProtoCommand: Sendable {
     set {kind = .reassignPartitions(newValue)}
   }
 
+  /// Changes nothing: each node reports the digest of its state as of this entry.
+  package var compareDigests: ProtoNothing {
+    get {
+      if case .compareDigests(let v)? = kind {return v}
+      return ProtoNothing()
+    }
+    set {kind = .compareDigests(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -815,6 +824,8 @@ package nonisolated struct ProtoCommand: Sendable {
     case alterPartitions(ProtoCommand.AlterPartitions)
     case electLeaders(ProtoCommand.ElectLeaders)
     case reassignPartitions(ProtoCommand.ReassignPartitions)
+    /// Changes nothing: each node reports the digest of its state as of this entry.
+    case compareDigests(ProtoNothing)
 
   }
 
@@ -3028,7 +3039,7 @@ nonisolated extension ProtoPartitionKey: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{4}\u{13}compare_digests\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3282,6 +3293,19 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.kind = .reassignPartitions(v)
         }
       }()
+      case 40: try {
+        var v: ProtoNothing?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .compareDigests(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .compareDigests(v)
+        }
+      }()
       default: break
       }
     }
@@ -3375,6 +3399,10 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .reassignPartitions?: try {
       guard case .reassignPartitions(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .compareDigests?: try {
+      guard case .compareDigests(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
     }()
     case nil: break
     }

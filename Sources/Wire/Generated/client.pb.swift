@@ -44,6 +44,7 @@ nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   case storageFailed // = 9
   case unsupportedProtocol // = 10
   case unknownBroker // = 11
+  case diskFull // = 20
   case UNRECOGNIZED(Int)
 
   init() {
@@ -64,6 +65,7 @@ nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 9: self = .storageFailed
     case 10: self = .unsupportedProtocol
     case 11: self = .unknownBroker
+    case 20: self = .diskFull
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -82,6 +84,7 @@ nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .storageFailed: return 9
     case .unsupportedProtocol: return 10
     case .unknownBroker: return 11
+    case .diskFull: return 20
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -100,6 +103,7 @@ nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     .storageFailed,
     .unsupportedProtocol,
     .unknownBroker,
+    .diskFull,
   ]
 
 }
@@ -637,7 +641,7 @@ nonisolated struct WireServiceFailure: Sendable {
 fileprivate nonisolated let _protobuf_package = "streambus.wire.v1"
 
 nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_NOT_LEADER\0\u{1}FAILURE_CODE_NO_LEADER\0\u{1}FAILURE_CODE_OVERLOADED\0\u{1}FAILURE_CODE_DEADLINE_EXCEEDED\0\u{1}FAILURE_CODE_SHUTTING_DOWN\0\u{1}FAILURE_CODE_WRONG_CLUSTER\0\u{1}FAILURE_CODE_INVALID_REQUEST\0\u{1}FAILURE_CODE_LEADERSHIP_LOST\0\u{1}FAILURE_CODE_STORAGE_FAILED\0\u{1}FAILURE_CODE_UNSUPPORTED_PROTOCOL\0\u{1}FAILURE_CODE_UNKNOWN_BROKER\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_NOT_LEADER\0\u{1}FAILURE_CODE_NO_LEADER\0\u{1}FAILURE_CODE_OVERLOADED\0\u{1}FAILURE_CODE_DEADLINE_EXCEEDED\0\u{1}FAILURE_CODE_SHUTTING_DOWN\0\u{1}FAILURE_CODE_WRONG_CLUSTER\0\u{1}FAILURE_CODE_INVALID_REQUEST\0\u{1}FAILURE_CODE_LEADERSHIP_LOST\0\u{1}FAILURE_CODE_STORAGE_FAILED\0\u{1}FAILURE_CODE_UNSUPPORTED_PROTOCOL\0\u{1}FAILURE_CODE_UNKNOWN_BROKER\0\u{2}\u{9}FAILURE_CODE_DISK_FULL\0")
 }
 
 nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -68,6 +68,14 @@ nonisolated struct WirePeerFrame: Sendable {
     set {frame = .snapshotProgress(newValue)}
   }
 
+  var notice: WirePeerNotice {
+    get {
+      if case .notice(let v)? = frame {return v}
+      return WirePeerNotice()
+    }
+    set {frame = .notice(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -75,6 +83,7 @@ nonisolated struct WirePeerFrame: Sendable {
     case messages(WireRaftMessages)
     case snapshotChunk(WireSnapshotChunk)
     case snapshotProgress(WireSnapshotProgress)
+    case notice(WirePeerNotice)
 
   }
 
@@ -98,6 +107,83 @@ nonisolated struct WirePeerHello: Sendable {
   var target: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What members tell each other beside Raft.
+nonisolated struct WirePeerNotice: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var kind: WirePeerNotice.OneOf_Kind? = nil
+
+  var condition: WirePeerNotice.Condition {
+    get {
+      if case .condition(let v)? = kind {return v}
+      return WirePeerNotice.Condition()
+    }
+    set {kind = .condition(newValue)}
+  }
+
+  /// Of a follower, to the leader.
+  var digestReport: WirePeerNotice.DigestMark {
+    get {
+      if case .digestReport(let v)? = kind {return v}
+      return WirePeerNotice.DigestMark()
+    }
+    set {kind = .digestReport(newValue)}
+  }
+
+  /// Of the leader: what the majority has there.
+  var digestVerdict: WirePeerNotice.DigestMark {
+    get {
+      if case .digestVerdict(let v)? = kind {return v}
+      return WirePeerNotice.DigestMark()
+    }
+    set {kind = .digestVerdict(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case condition(WirePeerNotice.Condition)
+    /// Of a follower, to the leader.
+    case digestReport(WirePeerNotice.DigestMark)
+    /// Of the leader: what the majority has there.
+    case digestVerdict(WirePeerNotice.DigestMark)
+
+  }
+
+  nonisolated struct Condition: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var isDiskLow: Bool = false
+
+    /// Its log or state is damaged, or was and is not whole again.
+    var isUnfit: Bool = false
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  nonisolated struct DigestMark: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var index: UInt64 = 0
+
+    var digest: UInt64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
 
   init() {}
 }
@@ -250,6 +336,22 @@ nonisolated struct WireRaftMessage: Sendable {
     set {kind = .installSnapshot(newValue)}
   }
 
+  var recoveryRequest: WireRaftMessage.RecoveryRequest {
+    get {
+      if case .recoveryRequest(let v)? = kind {return v}
+      return WireRaftMessage.RecoveryRequest()
+    }
+    set {kind = .recoveryRequest(newValue)}
+  }
+
+  var recoveryResponse: WireRaftMessage.RecoveryResponse {
+    get {
+      if case .recoveryResponse(let v)? = kind {return v}
+      return WireRaftMessage.RecoveryResponse()
+    }
+    set {kind = .recoveryResponse(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -271,6 +373,8 @@ nonisolated struct WireRaftMessage: Sendable {
     case readIndexResponse(WireRaftMessage.ReadIndexResponse)
     case timeoutNow(MetadataSchema.ProtoNothing)
     case installSnapshot(WireRaftMessage.InstallSnapshot)
+    case recoveryRequest(WireRaftMessage.RecoveryRequest)
+    case recoveryResponse(WireRaftMessage.RecoveryResponse)
 
   }
 
@@ -384,6 +488,38 @@ nonisolated struct WireRaftMessage: Sendable {
     init() {}
 
     fileprivate var _index: UInt64? = nil
+  }
+
+  /// The sender lost its log.
+  nonisolated struct RecoveryRequest: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Unique for each attempt.
+    var id: UInt64 = 0
+
+    /// Committed and synced at the sender.
+    var held: UInt64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  nonisolated struct RecoveryResponse: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var id: UInt64 = 0
+
+    /// The leader's last index.
+    var target: UInt64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
   }
 
   nonisolated struct InstallSnapshot: Sendable {
@@ -558,7 +694,7 @@ fileprivate nonisolated let _protobuf_package = "streambus.wire.v1"
 
 nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PeerFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}messages\0\u{3}snapshot_chunk\0\u{3}snapshot_progress\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}messages\0\u{3}snapshot_chunk\0\u{3}snapshot_progress\0\u{2}\u{6}notice\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -618,6 +754,19 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
           self.frame = .snapshotProgress(v)
         }
       }()
+      case 10: try {
+        var v: WirePeerNotice?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .notice(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .notice(v)
+        }
+      }()
       default: break
       }
     }
@@ -644,6 +793,10 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
     case .snapshotProgress?: try {
       guard case .snapshotProgress(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .notice?: try {
+      guard case .notice(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     }()
     case nil: break
     }
@@ -702,6 +855,160 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.diskHigh != rhs.diskHigh {return false}
     if lhs.diskLow != rhs.diskLow {return false}
     if lhs.target != rhs.target {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePeerNotice: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PeerNotice"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}condition\0\u{3}digest_report\0\u{3}digest_verdict\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WirePeerNotice.Condition?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .condition(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .condition(v)
+        }
+      }()
+      case 2: try {
+        var v: WirePeerNotice.DigestMark?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .digestReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .digestReport(v)
+        }
+      }()
+      case 3: try {
+        var v: WirePeerNotice.DigestMark?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .digestVerdict(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .digestVerdict(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .condition?: try {
+      guard case .condition(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .digestReport?: try {
+      guard case .digestReport(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .digestVerdict?: try {
+      guard case .digestVerdict(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePeerNotice, rhs: WirePeerNotice) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePeerNotice.Condition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WirePeerNotice.protoMessageName + ".Condition"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}is_disk_low\0\u{3}is_unfit\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.isDiskLow) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isUnfit) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.isDiskLow != false {
+      try visitor.visitSingularBoolField(value: self.isDiskLow, fieldNumber: 1)
+    }
+    if self.isUnfit != false {
+      try visitor.visitSingularBoolField(value: self.isUnfit, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePeerNotice.Condition, rhs: WirePeerNotice.Condition) -> Bool {
+    if lhs.isDiskLow != rhs.isDiskLow {return false}
+    if lhs.isUnfit != rhs.isUnfit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePeerNotice.DigestMark: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WirePeerNotice.protoMessageName + ".DigestMark"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}index\0\u{1}digest\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.index) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.digest) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.index != 0 {
+      try visitor.visitSingularUInt64Field(value: self.index, fieldNumber: 1)
+    }
+    if self.digest != 0 {
+      try visitor.visitSingularFixed64Field(value: self.digest, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePeerNotice.DigestMark, rhs: WirePeerNotice.DigestMark) -> Bool {
+    if lhs.index != rhs.index {return false}
+    if lhs.digest != rhs.digest {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -774,7 +1081,7 @@ nonisolated extension WireRaftMessages: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension WireRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RaftMessage"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0\u{1}term\0\u{3}pre_vote_request\0\u{3}pre_vote_response\0\u{3}vote_request\0\u{3}vote_response\0\u{1}append\0\u{3}append_accepted\0\u{3}append_rejected\0\u{1}heartbeat\0\u{3}heartbeat_response\0\u{3}read_index_request\0\u{3}read_index_response\0\u{3}timeout_now\0\u{3}install_snapshot\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0\u{1}term\0\u{3}pre_vote_request\0\u{3}pre_vote_response\0\u{3}vote_request\0\u{3}vote_response\0\u{1}append\0\u{3}append_accepted\0\u{3}append_rejected\0\u{1}heartbeat\0\u{3}heartbeat_response\0\u{3}read_index_request\0\u{3}read_index_response\0\u{3}timeout_now\0\u{3}install_snapshot\0\u{4}\u{4}recovery_request\0\u{3}recovery_response\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -929,6 +1236,32 @@ nonisolated extension WireRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.kind = .installSnapshot(v)
         }
       }()
+      case 20: try {
+        var v: WireRaftMessage.RecoveryRequest?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .recoveryRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .recoveryRequest(v)
+        }
+      }()
+      case 21: try {
+        var v: WireRaftMessage.RecoveryResponse?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .recoveryResponse(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .recoveryResponse(v)
+        }
+      }()
       default: break
       }
     }
@@ -1000,6 +1333,14 @@ nonisolated extension WireRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._Mes
     case .installSnapshot?: try {
       guard case .installSnapshot(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .recoveryRequest?: try {
+      guard case .recoveryRequest(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .recoveryResponse?: try {
+      guard case .recoveryResponse(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
     }()
     case nil: break
     }
@@ -1223,6 +1564,76 @@ nonisolated extension WireRaftMessage.ReadIndexResponse: SwiftProtobuf.Message, 
   static func ==(lhs: WireRaftMessage.ReadIndexResponse, rhs: WireRaftMessage.ReadIndexResponse) -> Bool {
     if lhs.id != rhs.id {return false}
     if lhs._index != rhs._index {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRaftMessage.RecoveryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireRaftMessage.protoMessageName + ".RecoveryRequest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}held\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.held) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if self.held != 0 {
+      try visitor.visitSingularUInt64Field(value: self.held, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRaftMessage.RecoveryRequest, rhs: WireRaftMessage.RecoveryRequest) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.held != rhs.held {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRaftMessage.RecoveryResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireRaftMessage.protoMessageName + ".RecoveryResponse"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}target\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.target) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    if self.target != 0 {
+      try visitor.visitSingularUInt64Field(value: self.target, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireRaftMessage.RecoveryResponse, rhs: WireRaftMessage.RecoveryResponse) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.target != rhs.target {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -88,6 +88,8 @@ struct CommandSummary: Equatable {
             self.init("expire_sessions", "")
         case .setFeatureLevel(let level):
             self.init("set_feature_level", "level \(level)")
+        case .compareDigests:
+            self.init("compare_digests", "")
         }
     }
 
