@@ -7,6 +7,12 @@ enum Checksum {
         guard let base = bytes.baseAddress, !bytes.isEmpty else { return seed }
         return UInt32(truncatingIfNeeded: crc32_z(UInt(seed), base.assumingMemoryBound(to: UInt8.self), bytes.count))
     }
+
+    /// Eight hexadecimal digits, for files that are text.
+    static func text(of text: String) -> String {
+        let value = Array(text.utf8).withUnsafeBytes { crc32($0) }
+        return String(UInt64(value).hexadecimal.suffix(8))
+    }
 }
 
 // All numbers on disk are little-endian. Bounds are the caller's duty and are checked by the buffer in debug builds; every

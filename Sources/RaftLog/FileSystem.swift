@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// The file system as the log needs it: few operations, each of which either happened or threw.
 ///
 /// It is a port so that tests and a simulator can stand in for the kernel with a file system that keeps live and durable
@@ -66,6 +74,17 @@ package struct FileSystemError: Error, Hashable, CustomStringConvertible {
     }
 
     package var description: String { describe(operation, path: path, errno: errno) }
+
+    /// True when a file could not be made or could not grow, and nothing else is wrong: the call may be made again. A sync
+    /// that fails says nothing certain any more, whatever its error number (fsyncgate).
+    var isLackOfRoom: Bool {
+        switch operation {
+        case .create, .write, .allocate: errno == ENOSPC || errno == EDQUOT
+        case .open, .read, .synchronize, .rename, .remove, .list, .lock, .status, .createDirectory,
+            .synchronizeDirectory:
+            false
+        }
+    }
 }
 
 extension FileSystemFile {

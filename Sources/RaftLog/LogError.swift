@@ -4,6 +4,9 @@ package import RaftCore
 package enum LogError: Error, Hashable, CustomStringConvertible {
     /// The operating system refused a call.
     case io(operation: FileOperation, path: String, errno: Int32)
+    /// There is no room. Nothing of the last sync is in doubt, and what was not done yet is remembered: when there is room,
+    /// `SegmentedLog.resume` goes on. A sync that fails for lack of room is an `io` error like any other.
+    case full(operation: FileOperation, path: String, errno: Int32)
     /// Synced bytes are not what was written. Nothing was cut: acknowledged entries may be behind the damage. `record` is the
     /// index of the first entry that could not be read, where there is one.
     case corrupt(file: String, offset: Int, record: LogIndex?, reason: String)
@@ -16,18 +19,34 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
     case failedBefore(first: String)
 
     init(_ error: FileSystemError) {
-        self = .io(operation: error.operation, path: error.path, errno: error.errno)
+        self =
+            error.isLackOfRoom
+            ? .full(operation: error.operation, path: error.path, errno: error.errno)
+            : .io(operation: error.operation, path: error.path, errno: error.errno)
+    }
+
+    /// Whether the log may be given up for a copy from the other members: entries are damaged or gone, and term and vote,
+    /// without which this member may not come back under its name, are not.
+    package var isRepairable: Bool {
+        switch self {
+        case .corrupt(let file, _, _, _): !file.hasSuffix("/" + HardStateFile<PosixFileSystem>.name)
+        case .io, .full, .unsupportedVersion, .foreign, .missing, .failedBefore: false
+        }
     }
 
     package var description: String {
         switch self {
-        case .io(let operation, let path, let errno):
+        case .io(let operation, let path, let errno), .full(let operation, let path, let errno):
             return describe(operation, path: path, errno: errno)
         case .corrupt(let file, let offset, let record, let reason):
             let place = record.map { "offset \(offset), record \($0)" } ?? "offset \(offset)"
-            return
-                "\(file) is corrupt at \(place): \(reason). Nothing was changed. Acknowledged entries may be lost here: "
-                + "keep this node stopped and its files as they are; the others go on while they are a majority"
+            let finding = "\(file) is corrupt at \(place): \(reason). "
+            guard isRepairable else {
+                return finding
+                    + "Nothing was changed. This node may have voted and does not know for whom, so it cannot "
+                    + "come back under its old name: replace the member; the others go on while they are a majority"
+            }
+            return finding + "Nothing was cut: acknowledged entries may be behind it"
         case .unsupportedVersion(let file, let found, let supported):
             return "\(file) has format version \(found); this program reads version \(supported): run the newer program"
         case .foreign(let file, let found, let expected):

@@ -50,7 +50,7 @@ package struct NodeIdentity: Hashable, Sendable {
             disk \(diskID.hexadecimal)
 
             """
-        return lines + "checksum \(Self.checksum(lines))\n"
+        return lines + "checksum \(Checksum.text(of: lines))\n"
     }
 
     /// Why a text is no identity.
@@ -63,7 +63,7 @@ package struct NodeIdentity: Hashable, Sendable {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 7, lines[6].isEmpty else { throw .damaged(reason: "it has not six lines") }
         let covered = lines[..<5].map { $0 + "\n" }.joined()
-        guard lines[5] == "checksum \(checksum(covered))" else {
+        guard lines[5] == "checksum \(Checksum.text(of: covered))" else {
             throw .damaged(reason: "it does not match its checksum")
         }
         guard lines[0] == title else { throw .damaged(reason: "its first line is not \"\(title)\"") }
@@ -83,11 +83,5 @@ package struct NodeIdentity: Hashable, Sendable {
     private static func value(_ line: Substring, _ name: String) throws(ParseError) -> Substring {
         guard line.hasPrefix(name + " ") else { throw .damaged(reason: "\"\(line)\" is not its line \"\(name)\"") }
         return line.dropFirst(name.count + 1)
-    }
-
-    private static func checksum(_ text: String) -> String {
-        let bytes = Array(text.utf8)
-        let value = bytes.withUnsafeBytes { Checksum.crc32($0) }
-        return String(UInt64(value).hexadecimal.suffix(8))
     }
 }

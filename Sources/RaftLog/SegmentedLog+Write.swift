@@ -1,37 +1,49 @@
 internal import RaftCore
 
 extension SegmentedLog {
-    /// See `write`. Entries are collected and written at the end; what a later reset or truncation of the same group removes
-    /// is never written.
-    func apply(_ persists: [Persist]) throws(LogError) {
-        try writeHardState(of: persists)
-        var pending = ArraySlice<Entry>()
-        for persist in persists {
-            if let position = persist.reset {
-                pending = []
-                try reset(to: position)
-            }
-            if let index = persist.truncateFrom {
-                let end = pending.last?.index ?? last.index
-                precondition(index > base.index && index <= end.next, "truncation from \(index) of a log up to \(end)")
-                pending = pending.prefix { $0.index < index }
-                if index <= last.index { try truncate(from: index) }
-            }
-            checkContinuity(persist.entries, after: pending.last?.position ?? last)
-            if pending.isEmpty { pending = persist.entries[...] } else { pending += persist.entries }
+    /// See `write`. Each step that is done is taken off, so that a write goes on where a full disk stopped it. Entries are
+    /// collected and written at the end; what a later reset or truncation of the same group removes is never written.
+    func finishWrite() throws(LogError) {
+        guard unfinished != nil else { return }
+        if let state = unfinished?.hardState {
+            try storeHardState(state)
+            unfinished?.hardState = nil
         }
-        try append(pending)
+        while let persist = unfinished?.persists.first {
+            try prepare(for: persist)
+            unfinished?.persists.removeFirst()
+        }
+        try append()
+        unfinished = nil
     }
 
-    /// The last hard state of the group. Entries of a newer term prove that the member saw that term, without a vote in it:
-    /// a vote would have been written with the term.
-    private func writeHardState(of persists: [Persist]) throws(LogError) {
+    /// Does the reset and the truncation of a part of the group, and takes its entries.
+    private func prepare(for persist: Persist) throws(LogError) {
+        var entries = unfinished?.entries ?? []
+        if let position = persist.reset, base != position || last != position || !entries.isEmpty {
+            entries = []
+            try reset(to: position)
+        }
+        if let index = persist.truncateFrom {
+            let end = entries.last?.index ?? last.index
+            precondition(index > base.index && index <= end.next, "truncation from \(index) of a log up to \(end)")
+            entries = entries.prefix { $0.index < index }
+            if index <= last.index { try truncate(from: index) }
+        }
+        checkContinuity(persist.entries, after: entries.last?.position ?? last)
+        if entries.isEmpty { entries = persist.entries[...] } else { entries += persist.entries }
+        unfinished?.entries = entries
+    }
+
+    /// The last hard state of the group, if it differs. Entries of a newer term prove that the member saw that term, without a
+    /// vote in it: a vote would have been written with the term.
+    func wantedHardState(of persists: [Persist]) -> HardState? {
         var wanted = persists.last { $0.hardState != nil }?.hardState ?? hardState
         for persist in persists {
             let seen = max(persist.entries.last?.term ?? .zero, persist.reset?.term ?? .zero)
             if seen > wanted.term { wanted = HardState(term: seen, vote: nil) }
         }
-        if wanted != hardState { try storeHardState(wanted) }
+        return wanted == hardState ? nil : wanted
     }
 
     private func checkContinuity(_ entries: [Entry], after position: LogPosition) {
@@ -46,10 +58,9 @@ extension SegmentedLog {
         }
     }
 
-    /// Writes entries as one batch for each segment that they reach into.
-    private func append(_ entries: ArraySlice<Entry>) throws(LogError) {
-        var rest = entries
-        while !rest.isEmpty {
+    /// Writes the entries that were collected, as one batch for each segment that they reach into.
+    private func append() throws(LogError) {
+        while let rest = unfinished?.entries, !rest.isEmpty {
             var count = 0
             var payloads = 0
             for entry in rest {
@@ -65,7 +76,7 @@ extension SegmentedLog {
                 continue
             }
             try writeBatch(rest.prefix(count), bytes: LogFormat.batchBytes(payloads: payloads, records: count))
-            rest = rest.dropFirst(count)
+            unfinished?.entries.removeFirst(count)
         }
     }
 
@@ -75,11 +86,7 @@ extension SegmentedLog {
         let end = offset + size
         try rethrown { () throws(FileSystemError) in
             try file.write(buffer, at: offset)
-            if end > filledBytes {
-                let target = max(end, min(options.segmentBytes, end + options.fillStepBytes))
-                try file.writeZeros(count: target - end, at: end)
-                filledBytes = target
-            }
+            try fillAhead(of: end)
         }
         try timed(syncs: 1) { () throws(FileSystemError) in try file.synchronizeData() }
         offset = end
@@ -88,6 +95,20 @@ extension SegmentedLog {
         metrics.bytesWritten += UInt64(size)
         metrics.entriesWritten += UInt64(entries.count)
         metrics.batchesWritten += 1
+    }
+
+    /// Keeps the file filled with zeros beyond `end`. It only makes syncs faster, so a disk without room for it is no reason to
+    /// stop.
+    private func fillAhead(of end: Int) throws(FileSystemError) {
+        guard end > filledBytes else { return }
+        let target = max(end, min(options.segmentBytes, end + options.fillStepBytes))
+        do throws(FileSystemError) {
+            try file.writeZeros(count: target - end, at: end)
+            filledBytes = target
+        } catch {
+            guard error.isLackOfRoom else { throw error }
+            filledBytes = end
+        }
     }
 
     /// Puts a batch into `buffer` and returns the checksum of its last record.
@@ -219,4 +240,14 @@ extension SegmentedLog {
             try fileSystem.synchronizeDirectory(directory)
         }
     }
+}
+
+/// A write on its way to the disk; what of it is done has been taken off.
+struct UnfinishedWrite {
+    /// To be written first; nil when it is done or nothing changed.
+    var hardState: HardState?
+    /// Those whose reset and truncation are still to be done.
+    var persists: ArraySlice<Persist>
+    /// Taken from the others, and not written yet.
+    var entries: ArraySlice<Entry> = []
 }

@@ -28,6 +28,8 @@ package final class SegmentedLog<FS: FileSystem> {
     package internal(set) var metrics = LogMetrics()
     /// The first error of a call that changes the disk.
     private var failure: LogError?
+    /// What is left of a write that a full disk stopped; nil when there is none.
+    var unfinished: UnfinishedWrite?
     private var isClosed = false
 
     private init(
@@ -81,8 +83,19 @@ package final class SegmentedLog<FS: FileSystem> {
     /// The order on disk differs from the order in `Persist`, which nobody can see, since nothing is acknowledged before this
     /// returns: the hard state goes first. So at each moment the term on disk is at least that of the last entry on disk, and
     /// recovery can insist on it.
+    ///
+    /// After `LogError.full` nothing is lost: `resume` goes on when there is room, and comes before the next write.
     package func write(_ persists: [Persist]) throws(LogError) {
-        try guarded { () throws(LogError) in try apply(persists) }
+        precondition(unfinished == nil, "a write waits for room in \(directory)")
+        try guarded { () throws(LogError) in
+            unfinished = UnfinishedWrite(hardState: wantedHardState(of: persists), persists: persists[...])
+            try finishWrite()
+        }
+    }
+
+    /// Goes on with the write that a full disk stopped. When this returns, all of that write is durable.
+    package func resume() throws(LogError) {
+        try guarded { () throws(LogError) in try finishWrite() }
     }
 
     /// Removes the segments all of whose entries are at or before `position`; the last segment stays. What is left begins
@@ -141,6 +154,7 @@ package final class SegmentedLog<FS: FileSystem> {
         do throws(LogError) {
             try body()
         } catch {
+            if case .full = error { throw error }
             failure = error
             throw error
         }

@@ -78,3 +78,64 @@ import Testing
         #expect(recovered.entries.starts(with: entries(1...3, term: 1)))
     }
 }
+
+/// A full disk is no failed sync: nothing is in doubt, and the write goes on when there is room (pitfall 28).
+@Suite struct FullDiskTests {
+    static let directory = "/data/log"
+    static let options = LogOptions(segmentBytes: 4096 + 1024, fillStepBytes: 512)
+
+    @Test("a write that a full disk stopped goes on where it stood, at every size of the disk")
+    func resumes() throws {
+        let groups: [[Persist]] = [
+            [Persist(sequence: 1, entries: entries(1...30, term: 1), hardState: hardState(1))],
+            [
+                Persist(
+                    sequence: 2, truncateFrom: LogIndex(20), entries: entries(20...25, term: 2), hardState: hardState(2)
+                ),
+                Persist(sequence: 3, entries: entries(26...60, term: 2)),
+            ],
+            [Persist(sequence: 4, reset: position(90, 2), entries: entries(91...99, term: 2))],
+        ]
+        var expected = LogModel()
+        for persist in groups.joined() { expected.apply(persist) }
+        var stops = 0
+        for room in stride(from: 0, to: 40_000, by: 377) {
+            let disk = CrashingFileSystem(directory: Self.directory)
+            let log = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options).log
+            disk.capacity = disk.usedBytes + room
+            for group in groups {
+                do throws(LogError) {
+                    try log.write(group)
+                    continue
+                } catch {
+                    guard case .full = error else { throw error }
+                    stops += 1
+                }
+                // Still no room: the same answer, and nothing is spoilt by asking.
+                #expect(throws: LogError.self) { try log.resume() }
+                disk.capacity = .max
+                try log.resume()
+            }
+            log.close()
+            disk.crash(.allLost)
+            let found = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options)
+            #expect(found.recovered.model == expected, "with \(room) bytes of room")
+        }
+        #expect(stops > 50)
+    }
+
+    @Test("a sync that fails for want of room is a failed sync: fatal, never repeated (fsyncgate)")
+    func failedSync() throws {
+        let disk = CrashingFileSystem(directory: Self.directory)
+        let log = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options).log
+        disk.failures[.synchronize] = ((disk.calls[.synchronize] ?? 0) + 1, ENOSPC)
+        let error = #expect(throws: LogError.self) {
+            try log.write([Persist(sequence: 1, entries: entries(1...3, term: 1))])
+        }
+        guard case .io(.synchronize, _, ENOSPC)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(throws: LogError.self) { try log.resume() }
+    }
+}
