@@ -32,6 +32,7 @@ final class ApplyState {
         var configuration = state.configuration
         var outcomes: [(index: LogIndex, outcome: CommandOutcome)] = []
         var events: [ChangeEvent] = []
+        var digests: [DigestMark] = []
         outcomes.reserveCapacity(entries.count)
         events.reserveCapacity(entries.count)
         for entry in entries {
@@ -45,7 +46,12 @@ final class ApplyState {
             case .configuration:
                 configuration = entry.payload
             case .command:
-                let done = try machine.apply(index: entry.index.rawValue, LogCommand(decoding: entry.payload))
+                let command = LogCommand(decoding: entry.payload)
+                let done = try machine.apply(index: entry.index.rawValue, command)
+                // Kept entry by entry, so it does not depend on where this node's batches begin and end.
+                if command.command == .compareDigests {
+                    digests.append(DigestMark(index: entry.index.rawValue, digest: machine.digest))
+                }
                 outcomes.append((index: entry.index, outcome: done.outcome))
                 if let event = done.event { events.append(event) }
             }
@@ -65,6 +71,7 @@ final class ApplyState {
         try stateStatements.write(state)
         return AppliedBatch(
             applied: applied, version: state.version, digest: state.digest,
-            logTimeMilliseconds: state.logTimeMilliseconds, outcomes: outcomes, events: events)
+            logTimeMilliseconds: state.logTimeMilliseconds, outcomes: outcomes, events: events,
+            digests: digests)
     }
 }

@@ -105,12 +105,10 @@ package final class MetadataStore: Sendable {
 
     /// Reads all rows and compares their digest with the one that is kept beside them, both of one moment: what finds
     /// pages that changed by themselves. Thread-safe; holds a read transaction while it reads.
-    package func scrub() throws(StoreError) -> ScrubResult {
-        try onReader("scrub") { (connection) throws(StoreError) in
-            let state = try StateStatements(connection).read()
-            return ScrubResult(
-                applied: state.applied, digest: state.digest, recomputed: try DigestScan.digest(connection))
-        }
+    ///
+    /// - Parameter pace: called every few thousand rows, on this thread: a caller that sleeps in it bounds the rate.
+    package func scrub(pace: @escaping () -> Void = {}) throws(StoreError) -> ScrubResult {
+        try onReader("scrub") { (connection) throws(StoreError) in try DigestScan.run(connection, pace: pace) }
     }
 
     /// The most pages that the database may grow to, from now on: the bound that a full disk would be.
@@ -198,6 +196,8 @@ package struct AppliedBatch: Sendable {
     package var outcomes: [(index: LogIndex, outcome: CommandOutcome)]
     /// What watchers are told, in order.
     package var events: [ChangeEvent]
+    /// The digest as of each entry that asked for it, in order.
+    package var digests: [DigestMark]
 }
 
 /// What a scrub found.
@@ -207,9 +207,19 @@ package struct ScrubResult: Hashable, Sendable {
     package var digest: UInt64
     /// As the rows give it.
     package var recomputed: UInt64
+    /// What is wrong beside the rows: counts, indexes, the structure of the file.
+    package var problem: String?
+
+    /// What was found, in one line; nil when the database is what was written.
+    package var finding: String? {
+        if digest != recomputed {
+            return "the rows have digest \(recomputed) at entry \(applied.index), and \(digest) was kept with them"
+        }
+        return problem
+    }
 
     /// False: a row is not what was written.
-    package var isSound: Bool { digest == recomputed }
+    package var isSound: Bool { finding == nil }
 }
 
 /// Holds what only the writer's connection may touch.

@@ -15,6 +15,7 @@ final class RowReader {
     private let partitionsOfReplica: PreparedStatement
     private let partitionsByFilter: [PartitionFilter: PreparedStatement]
     private let allPartitions: PreparedStatement
+    private let allReplicas: PreparedStatement
     private let configByName: PreparedStatement
     private let configsAfter: PreparedStatement
     private let allConfigs: PreparedStatement
@@ -67,6 +68,7 @@ final class RowReader {
         self.partitionsByFilter = partitionsByFilter
         allPartitions = try connection.prepare(
             "SELECT \(Self.partitionColumns) FROM partition p ORDER BY topic, number", "scan partitions")
+        allReplicas = try connection.prepare("SELECT broker, topic, number FROM replica", "scan replicas")
         configByName = try connection.prepare(
             "SELECT \(Self.configColumns) FROM config WHERE resource = ?1 AND name = ?2", "read config")
         configsAfter = try connection.prepare(
@@ -214,6 +216,14 @@ final class RowReader {
 
     func forEachPartition(_ body: (Partition) throws(StoreError) -> Bool) throws(StoreError) {
         try allPartitions.query { (row) throws(StoreError) in try body(try Self.partition(row)) }
+    }
+
+    /// The index of replicas, in no order that matters.
+    func forEachReplica(_ body: (BrokerID, PartitionKey) throws(StoreError) -> Bool) throws(StoreError) {
+        try allReplicas.query { (row) throws(StoreError) in
+            let key = PartitionKey(topic: try row.topicID(1), index: PartitionIndex(try row.int32(2)))
+            return try body(BrokerID(try row.int32(0)), key)
+        }
     }
 
     private static func partition(_ row: PreparedStatement) throws(StoreError) -> Partition {

@@ -99,7 +99,10 @@ final class RowWriter {
     }
 
     func write(_ load: BrokerLoad) throws(StoreError) {
-        precondition(load.replicas >= 0 && load.leaders >= 0, "load of broker \(load.id) is negative: \(load)")
+        // Loads are kept beside the partitions, and a row that was damaged on the disk may disagree with them.
+        guard load.replicas >= 0, load.leaders >= 0 else {
+            throw .corrupt(what: "the load of broker \(load.id) fell below zero: \(load)")
+        }
         guard load.replicas > 0 || load.leaders > 0 else {
             deleteLoad.bind(load.id.rawValue, at: 1)
             return try deleteLoad.run()

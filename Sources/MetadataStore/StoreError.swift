@@ -1,3 +1,5 @@
+import GRDBSQLite
+
 /// Why the store could not do what it was asked. None of these is a refusal: a refusal is an answer and was applied.
 package enum StoreError: Error, Hashable, Sendable {
     /// SQLite failed. Fatal for the node when it happens in `apply`.
@@ -29,6 +31,18 @@ package enum StoreError: Error, Hashable, Sendable {
         switch self {
         case .diskFull, .outOfMemory, .busy: true
         case .sqlite, .corrupt, .foreignDatabase, .schemaTooNew, .pragma, .snapshot, .file, .closed: false
+        }
+    }
+
+    /// True when the database itself is not what was written, and not its surroundings: it has to be made anew from a healthy
+    /// peer. Errors of the disk are not among them (a failed sync stops the node), nor is a database of a newer release.
+    package var isDamage: Bool {
+        switch self {
+        case .corrupt, .foreignDatabase, .pragma: true
+        case .sqlite(let code, _, _, _):
+            [SQLITE_ERROR, SQLITE_READONLY, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_SCHEMA, SQLITE_FORMAT].contains(
+                code)
+        case .diskFull, .outOfMemory, .busy, .schemaTooNew, .snapshot, .file, .closed: false
         }
     }
 }
