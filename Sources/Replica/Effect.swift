@@ -35,6 +35,8 @@ package enum WriteReply: Hashable, Sendable {
     case notLeader(NodeID?)
     /// Not appended anywhere; try again later.
     case overloaded
+    /// Not appended anywhere: it would make the state larger, and the disk is nearly full.
+    case diskFull
     /// Appended, and this member stopped leading before it was applied: the outcome is not known here.
     case leadershipLost(NodeID?)
 }
@@ -48,6 +50,8 @@ package enum ReadRefusal: Hashable, Sendable {
     case overloaded
     /// `stale(maxLag)`: nothing was heard from a leader for this long.
     case tooStale(milliseconds: UInt64)
+    /// This member's state is damaged, or not whole again since it was.
+    case repairing
 }
 
 /// What whoever runs the replica has to do. Effects are done in order; none has to be waited for before the next input.
@@ -75,6 +79,25 @@ package enum Effect: Sendable, Equatable {
     case discardSnapshot(IncomingSnapshot)
     /// Role, term or leader changed.
     case statusChanged(Status)
+    /// To another member, as far as it can be reached now; it may get lost.
+    case notify(NodeID, PeerNotice)
+    /// This member's log and state machine have to begin anew, for this reason: note that durably, then start again.
+    case repair(String)
+    /// The member holds again whatever it may have acknowledged before its log was lost: take the note away.
+    case recovered
+    case protection(ProtectionEvent)
+}
+
+/// Something about damage or room that operators should hear of.
+package enum ProtectionEvent: Hashable, Sendable {
+    /// This member's state is damaged; nothing is answered from it any more.
+    case quarantined(String)
+    /// A member has another digest than the majority.
+    case digestDiffers(NodeID, index: UInt64)
+    /// Digests differ and none has a majority: nobody can tell who is right.
+    case digestsUndecided(index: UInt64)
+    case diskLow(freeBytes: UInt64)
+    case diskHasRoom
 }
 
 /// A verified snapshot file on this member's disk.
@@ -113,6 +136,8 @@ package struct AppliedReport: Hashable, Sendable {
     /// Brokers as the batch left them, and brokers that it removed.
     package var brokers: [Broker]
     package var removedBrokers: [BrokerID]
+    /// The digest as of each entry that asked for it, in log order.
+    package var digests: [DigestMark]
 
     package struct Outcome: Hashable, Sendable {
         package var index: LogIndex
@@ -126,7 +151,7 @@ package struct AppliedReport: Hashable, Sendable {
 
     package init(
         applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], brokers: [Broker],
-        removedBrokers: [BrokerID]
+        removedBrokers: [BrokerID], digests: [DigestMark] = []
     ) {
         self.applied = applied
         self.version = version
@@ -134,6 +159,7 @@ package struct AppliedReport: Hashable, Sendable {
         self.outcomes = outcomes
         self.brokers = brokers
         self.removedBrokers = removedBrokers
+        self.digests = digests
     }
 }
 

@@ -71,6 +71,13 @@ struct ReadQueue {
         return tokens
     }
 
+    /// Takes out all reads.
+    mutating func removeAll() -> [RequestToken] {
+        let tokens = gathered + confirming.flatMap(\.tokens) + waiting.flatMap(\.tokens)
+        (gathered, confirming, waiting, count) = ([], [], [], 0)
+        return tokens
+    }
+
     /// Takes out the reads that have waited since before `oldest`.
     mutating func expired(before oldest: UInt64) -> [RequestToken] {
         var tokens: [RequestToken] = []

@@ -10,9 +10,9 @@ package import RaftCore
 /// the larger the batches.
 package struct Replica {
     package let id: NodeID
-    private let options: ReplicaOptions
+    let options: ReplicaOptions
 
-    package private(set) var core: RaftNode
+    package internal(set) var core: RaftNode
     package private(set) var version: Version
 
     /// What the apply thread is doing.
@@ -34,8 +34,11 @@ package struct Replica {
     private var brokers: [BrokerID: Broker] = [:]
     private var liveness: BrokerLiveness
 
+    /// Damage and room, of this member and of the others.
+    var protection: Protection
+
     /// Milliseconds on a clock that only goes forward; its origin means nothing.
-    private var now: UInt64
+    private(set) var now: UInt64
     private var lastLeaderContact: UInt64?
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
     private var electedAt = LogIndex.zero
@@ -47,7 +50,7 @@ package struct Replica {
     /// The disks of the members that have introduced themselves. A leader writes them into the configuration.
     private var disks: [NodeID: DiskID]
     private var reportedStatus: Status
-    private var effects: [Effect] = []
+    var effects: [Effect] = []
 
     private enum Applying: Hashable {
         /// Exits: `applying` when committed entries wait, `installing` when a snapshot waits.
@@ -91,6 +94,8 @@ package struct Replica {
         self.now = now
         self.lastSessionSweep = now
         self.disks = [id: disk]
+        self.protection = Protection(
+            room: DiskRoom(lowBytes: options.diskLowBytes, highBytes: options.diskHighBytes), now: now)
         self.reportedStatus = core.status
         for broker in image.brokers { brokers[broker.id] = broker }
     }
@@ -127,6 +132,7 @@ package struct Replica {
         if now > options.readWaitMilliseconds {
             refuse(reads.expired(before: now - options.readWaitMilliseconds), .unconfirmed)
         }
+        tickProtection()
         guard isLeader else { return }
         watchDisk()
         nameDisks()
@@ -136,9 +142,18 @@ package struct Replica {
         // An idle log has no time that passes, so there is nothing to expire.
         if now - lastSessionSweep >= options.sessionSweepMilliseconds, core.lastIndex > sweptThrough {
             lastSessionSweep = now
-            sweptThrough = core.lastIndex.next
+            housekeeping { $0.sweptThrough = $1 }
             proposeOwn(.expireSessions)
         }
+    }
+
+    /// Notes that the log grows by an entry of the leader's own, with what `note` remembers it by. Where the log held nothing
+    /// else since the other kind of such entries, that kind has nothing new to see either: an idle log stays idle.
+    mutating func housekeeping(_ note: (inout Replica, LogIndex) -> Void) {
+        let (last, end) = (core.lastIndex, core.lastIndex.next)
+        if last <= sweptThrough { sweptThrough = end }
+        if last <= protection.comparedThrough { protection.comparedThrough = end }
+        note(&self, end)
     }
 
     /// A leader whose disk is silent serves nobody, however well its heartbeats go (hashicorp/raft 503): first it hands over,
@@ -195,8 +210,12 @@ package struct Replica {
     // MARK: Clients
 
     package mutating func write(_ intent: WriteIntent, token: RequestToken) {
-        guard isLeader else {
-            effects.append(.replyWrite(token, .notLeader(core.status.leader)))
+        guard isLeader, protection.quarantine == nil else {
+            effects.append(.replyWrite(token, .notLeader(isLeader ? nil : core.status.leader)))
+            return
+        }
+        guard !isRefusedForRoom(intent) else {
+            effects.append(.replyWrite(token, .diskFull))
             return
         }
         // What is committed and not applied here is bounded too: a slow or silent disk must not fill the memory.
@@ -208,6 +227,7 @@ package struct Replica {
     }
 
     package mutating func read(_ consistency: ReadConsistency, token: RequestToken) {
+        guard isStateUsable else { return refuse([token], .repairing) }
         switch consistency {
         case .linearizable:
             guard reads.count < options.raft.pendingReadsMax else { return refuse([token], .overloaded) }
@@ -240,8 +260,8 @@ package struct Replica {
     package mutating func heartbeat(
         broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, wantsShutdown: Bool = false, token: RequestToken
     ) {
-        guard isLeader else {
-            effects.append(.replyHeartbeat(token, .notLeader(core.status.leader)))
+        guard isLeader, protection.quarantine == nil else {
+            effects.append(.replyHeartbeat(token, .notLeader(isLeader ? nil : core.status.leader)))
             return
         }
         let decision = liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown)
@@ -271,14 +291,12 @@ package struct Replica {
         }
     }
 
-    /// Hands leadership to the member that is furthest, so that a graceful stop costs no election timeout (Diss. §3.10).
+    /// Hands leadership to the member that suits best, so that a graceful stop costs no election timeout (Diss. §3.10).
     /// - Returns: false when nobody is there to take over, or this member does not lead.
     @discardableResult
     package mutating func resign() -> Bool {
-        guard isLeader else { return false }
-        let candidates = core.progress.filter { $0.isActive && core.configuration.voters.contains($0.id) }
-        guard let best = candidates.max(by: { $0.match < $1.match }) else { return false }
-        return core.transferLeadership(to: best.id)
+        guard isLeader, let best = successors.first else { return false }
+        return core.transferLeadership(to: best)
     }
 
     // MARK: Disk and state machine
@@ -310,6 +328,7 @@ package struct Replica {
             brokers[id] = nil
             liveness.brokerRemoved(id)
         }
+        for mark in report.digests { digested(mark) }
     }
 
     /// A checkpoint ended; everything up to `durable` is in the database and stays there.
@@ -388,7 +407,14 @@ package struct Replica {
         }
         for read in ready.reads { reads.confirmed(read.id, index: read.index) }
         for id in ready.droppedReads { refuse(reads.dropped(id), .unconfirmed) }
-        for peer in ready.snapshotsWanted { effects.append(.sendSnapshot(peer)) }
+        for peer in ready.snapshotsWanted {
+            if isStateUsable {
+                effects.append(.sendSnapshot(peer))
+            } else {
+                core.snapshotFinished(to: peer, succeeded: false)
+            }
+        }
+        if ready.isRecovered { effects.append(.recovered) }
     }
 
     private mutating func statusChanged(to status: Status) {
@@ -399,6 +425,7 @@ package struct Replica {
                 effects.append(.replyWrite(token, .leadershipLost(status.leader)))
             }
             liveness.resigned()
+            protection.comparison.removeAll()
         }
         if leads, !led || status.term != reportedStatus.term { becameLeader() }
         reportedStatus = status
@@ -507,12 +534,14 @@ package struct Replica {
         effects.append(.compactLog(LogPosition(index: target, term: term)))
     }
 
+    mutating func refuseAllReads() { refuse(reads.removeAll(), .repairing) }
+
     private mutating func refuse(_ tokens: [RequestToken], _ reason: ReadRefusal) {
         if !tokens.isEmpty { effects.append(.refuseReads(tokens, reason)) }
     }
 
     /// A command of the replica's own: outside of any session, checked again when it is applied.
-    private mutating func proposeOwn(_ command: Command) {
+    mutating func proposeOwn(_ command: Command) {
         proposals.gather(
             WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes()), token: nil)
     }

@@ -25,13 +25,20 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var diskSilenceMilliseconds: UInt64
     /// Entries in the log that are not applied here, at most; beyond it writes are refused as overloaded.
     package var unappliedEntriesMax: Int
+    /// How often a leader has the digests of all members compared, if anything was written.
+    package var digestIntervalMilliseconds: UInt64
+    /// With less free than this, writes that make the state larger are refused...
+    package var diskLowBytes: UInt64
+    /// ...until this much is free again.
+    package var diskHighBytes: UInt64
 
     package init(
         raft: Options = Options(), logEntriesMax: Int = 50_000, logBytesMax: Int = 16 << 20,
         checkpointBytes: Int = 4 << 20, applyEntriesMax: Int = 1_024, applyBytesMax: Int = 1 << 20,
         brokerTimeoutMilliseconds: UInt64 = 30_000, brokerGraceMilliseconds: UInt64 = 30_000,
         sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000,
-        diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000
+        diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
+        digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0
     ) {
         self.raft = raft
         self.logEntriesMax = logEntriesMax
@@ -45,5 +52,8 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.readWaitMilliseconds = readWaitMilliseconds
         self.diskSilenceMilliseconds = diskSilenceMilliseconds
         self.unappliedEntriesMax = unappliedEntriesMax
+        self.digestIntervalMilliseconds = digestIntervalMilliseconds
+        self.diskLowBytes = diskLowBytes
+        self.diskHighBytes = diskHighBytes
     }
 }

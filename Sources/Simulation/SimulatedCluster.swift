@@ -242,6 +242,9 @@ package struct SimulatedCluster {
                 in: draw(500, 20_000), .snapshotInstalled(node.id, life: node.life, snapshot, image))
         case .discardSnapshot(let snapshot):
             snapshotsOnDisk[snapshot.id] = nil
+        case .notify, .repair, .recovered, .protection:
+            // Neither damage nor notices are simulated here.
+            break
         case .statusChanged(let status):
             guard status.role == .leader, let core = node.replica?.core else { return }
             report.elections += 1
@@ -497,7 +500,7 @@ package struct SimulatedCluster {
         switch reply {
         case .outcome(let outcome): .outcome(outcome)
         case .notLeader(let leader), .leadershipLost(let leader): .tryElsewhere(leader)
-        case .overloaded: .tryElsewhere(nil)
+        case .overloaded, .diskFull: .tryElsewhere(nil)
         }
     }
 

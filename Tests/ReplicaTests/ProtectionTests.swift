@@ -1,0 +1,469 @@
+import MetadataModel
+import MetadataSchema
+import RaftCore
+import Testing
+
+@testable import Replica
+
+private func members(_ voters: [UInt64], learners: [UInt64] = []) -> Configuration {
+    let all = (voters + learners).sorted().map {
+        Member(id: NodeID($0), disk: DiskID(high: 1, low: $0), peerAddress: "a:\($0)", clientAddress: "b:\($0)")
+    }
+    return Configuration(members: all, voters: voters.map { NodeID($0) }, learners: learners.map { NodeID($0) })
+}
+
+@Suite("The comparison of digests")
+struct DigestComparisonTests {
+    private func feed(
+        _ reports: [(node: UInt64, digest: UInt64)], voters: [UInt64] = [1, 2, 3], learners: [UInt64] = []
+    ) -> [DigestComparison.Finding] {
+        var comparison = DigestComparison()
+        return reports.flatMap {
+            comparison.reported(
+                DigestMark(index: 9, digest: $0.digest), by: NodeID($0.node),
+                configuration: members(voters, learners: learners), now: 0)
+        }
+    }
+
+    @Test("equal digests are no news but that they agree, once all voters have reported")
+    func agreement() {
+        #expect(feed([(1, 7), (2, 7)]) == [])
+        #expect(feed([(1, 7), (2, 7), (3, 7)]) == [.agreed(index: 9)])
+    }
+
+    @Test("the minority is named as soon as a quorum agrees, in whatever order reports come")
+    func minority() {
+        let verdict = DigestMark(index: 9, digest: 7)
+        #expect(feed([(1, 7), (3, 8), (2, 7)]) == [.minority(NodeID(3), majority: verdict)])
+        #expect(feed([(3, 8), (1, 7), (2, 7)]) == [.minority(NodeID(3), majority: verdict)])
+        #expect(feed([(1, 7), (2, 7), (3, 8)]) == [.minority(NodeID(3), majority: verdict)])
+    }
+
+    @Test("without a quorum for one value there is an alarm and nothing else")
+    func undecided() {
+        #expect(feed([(1, 7), (2, 8), (3, 9)]) == [.undecided(index: 9)])
+        #expect(feed([(1, 7), (2, 7), (3, 8), (4, 8)], voters: [1, 2, 3, 4]) == [.undecided(index: 9)])
+        #expect(feed([(1, 7), (2, 8)], voters: [1, 2]) == [.undecided(index: 9)])
+    }
+
+    @Test("a learner is judged and does not judge; a stranger and a second report do not count")
+    func others() {
+        let verdict = DigestMark(index: 9, digest: 7)
+        #expect(feed([(4, 8), (1, 7)], learners: [4]) == [])
+        #expect(
+            feed([(4, 8), (1, 7), (2, 7)], learners: [4]) == [.minority(NodeID(4), majority: verdict)])
+        #expect(feed([(1, 7), (9, 7), (1, 7)]) == [])
+    }
+
+    @Test("a round whose rest does not come is forgotten, with an alarm if what came differs")
+    func expiry() {
+        var comparison = DigestComparison()
+        for (node, digest) in [(UInt64(1), UInt64(7)), (2, 8)] {
+            _ = comparison.reported(
+                DigestMark(index: 9, digest: digest), by: NodeID(node), configuration: members([1, 2, 3]), now: 100)
+        }
+        _ = comparison.reported(
+            DigestMark(index: 12, digest: 1), by: NodeID(1), configuration: members([1, 2, 3]), now: 100)
+        #expect(comparison.expired(before: 100) == [])
+        #expect(comparison.expired(before: 101) == [.undecided(index: 9)])
+        #expect(comparison.expired(before: 1_000) == [])
+    }
+
+    @Test("rounds are bounded: the oldest goes")
+    func bounded() {
+        var comparison = DigestComparison()
+        for index in UInt64(1)...20 {
+            _ = comparison.reported(
+                DigestMark(index: index, digest: 1), by: NodeID(1), configuration: members([1, 2, 3]), now: 0)
+        }
+        let late = comparison.reported(
+            DigestMark(index: 1, digest: 2), by: NodeID(2), configuration: members([1, 2, 3]), now: 0)
+        #expect(late == [])
+    }
+}
+
+@Suite("Room on the disk")
+struct DiskRoomTests {
+    @Test("it is low below the low mark, and until the high mark is reached")
+    func marks() {
+        var room = DiskRoom(lowBytes: 100, highBytes: 200)
+        let seen = [150, 100, 99, 150, 199, 200, 150].map { (free: UInt64) in
+            room.measured(freeBytes: free)
+            return room.isLow
+        }
+        #expect(seen == [false, false, true, true, true, false, false])
+    }
+
+    @Test("marks of zero are never crossed")
+    func off() {
+        var room = DiskRoom(lowBytes: 0, highBytes: 0)
+        room.measured(freeBytes: 0)
+        #expect(!room.isLow)
+    }
+}
+
+/// One member of three, driven by hand; the test plays the others.
+private struct OfThree {
+    static let others = [NodeID(2), NodeID(3)]
+    var replica: Replica
+    var now: UInt64 = 10_000
+    var seen: [Effect] = []
+    var mark: UInt64 = 1
+
+    init(options: ReplicaOptions = ReplicaOptions(), isRecovering: Bool = false) {
+        let first = Entry(
+            term: Term(1), index: LogIndex(1), kind: .configuration, payload: members([1, 2, 3]).encoded())
+        replica = Replica(
+            id: NodeID(1), disk: DiskID(high: 1, low: 1), options: options,
+            restored: RestoredState(
+                hardState: HardState(term: Term(1), vote: nil), base: .zero, entries: [first], applied: .zero,
+                configuration: .empty, isRecovering: isRecovering),
+            image: .empty, now: 10_000, seed: 7)
+    }
+
+    /// The disk and the state machine answer at once; `digest` is what the latter has.
+    mutating func turn(digest: UInt64 = 1) {
+        while true {
+            let effects = replica.takeEffects()
+            replica.checkInvariants()
+            if effects.isEmpty { return }
+            for effect in effects {
+                switch effect {
+                case .persist(let persist): replica.persisted(persist.sequence)
+                case .apply(let entries): apply(entries, digest: digest)
+                default: seen.append(effect)
+                }
+            }
+        }
+    }
+
+    private mutating func apply(_ entries: [Entry], digest: UInt64) {
+        guard let last = entries.last else { return }
+        let commands = entries.filter { $0.kind == .command }
+        replica.applied(
+            AppliedReport(
+                applied: last.position, version: Version(last.index.rawValue), logTimeMilliseconds: 0,
+                outcomes: commands.map { .init(index: $0.index, outcome: .done(.changed(Version($0.index.rawValue)))) },
+                brokers: [], removedBrokers: [],
+                digests: commands.filter { LogCommand(decoding: $0.payload).command == .compareDigests }.map {
+                    DigestMark(index: $0.index.rawValue, digest: digest)
+                }))
+    }
+
+    mutating func receive(_ kind: Message.Kind, from peer: NodeID, term: Term? = nil) {
+        replica.receive(
+            [Message(from: peer, to: NodeID(1), term: term ?? replica.status.term, kind: kind)], now: now)
+        turn()
+    }
+
+    mutating func tick(_ milliseconds: UInt64 = 20, digest: UInt64 = 1) {
+        now += milliseconds
+        replica.tick(now: now)
+        turn(digest: digest)
+    }
+
+    /// The others say that they are there and whole, and acknowledge everything.
+    mutating func others(_ condition: PeerCondition = PeerCondition(isDiskLow: false, isUnfit: false)) {
+        for peer in Self.others {
+            replica.notified(.condition(condition), from: peer)
+            if replica.isLeader { receive(.appendAccepted(match: replica.core.lastIndex), from: peer) }
+        }
+        turn()
+    }
+
+    mutating func lead() {
+        for _ in 0..<60 where !replica.isLeader {
+            tick()
+            for peer in Self.others {
+                receive(.preVoteResponse(granted: true), from: peer, term: replica.status.term.next)
+                receive(.voteResponse(granted: true), from: peer)
+            }
+        }
+        others()
+        seen = []
+    }
+
+    mutating func follow(_ leader: NodeID, commit: UInt64 = 0) {
+        receive(.heartbeat(commit: LogIndex(commit), round: 1), from: leader, term: Term(2))
+        seen = []
+    }
+
+    func intent(_ command: Command) -> WriteIntent {
+        WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes())
+    }
+
+    var repairs: [String] {
+        seen.compactMap { if case .repair(let reason) = $0 { reason } else { nil } }
+    }
+}
+
+@Suite("A replica whose state is damaged")
+struct QuarantineTests {
+    private let token = RequestToken(connection: 3, request: 4)
+
+    @Test("it answers nothing from its state, and repairs itself when another leads and the others are whole")
+    func follower() {
+        var member = OfThree()
+        member.follow(NodeID(2))
+        member.others()
+        member.replica.read(.atLeast(Version(1_000)), token: token)
+        member.turn()
+        member.replica.damaged("a row flipped")
+        member.turn()
+        #expect(member.seen.contains(.refuseReads([token], .repairing)), "a read that waits is refused too")
+        #expect(member.repairs == ["a row flipped"])
+        member.seen = []
+        for consistency in [ReadConsistency.linearizable, .stale(maxLagMilliseconds: 9_999), .atLeast(Version(0))] {
+            member.replica.read(consistency, token: token)
+        }
+        member.turn()
+        #expect(member.seen == Array(repeating: .refuseReads([token], .repairing), count: 3))
+        member.tick()
+        #expect(member.repairs == [], "it is asked for once")
+    }
+
+    @Test("it keeps its log while the others cannot do without it: alone, leaderless, or when they are damaged too")
+    func waits() {
+        var silent = OfThree()
+        silent.follow(NodeID(2))
+        silent.replica.damaged("x")
+        silent.turn()
+        #expect(silent.repairs == [], "nobody has said that he is whole")
+
+        var leaderless = OfThree()
+        leaderless.others()
+        leaderless.replica.damaged("x")
+        leaderless.turn()
+        #expect(leaderless.repairs == [])
+
+        var together = OfThree()
+        together.follow(NodeID(2))
+        together.others(PeerCondition(isDiskLow: false, isUnfit: true))
+        together.replica.damaged("x")
+        together.turn()
+        #expect(together.repairs == [], "a quorum that is damaged discards nothing")
+        together.others()
+        together.tick()
+        #expect(together.repairs == ["x"])
+    }
+
+    @Test("as a leader it hands over first, and steps down if nobody takes over")
+    func leader() {
+        var member = OfThree(options: ReplicaOptions(diskSilenceMilliseconds: 300))
+        member.lead()
+        member.replica.damaged("x")
+        member.turn()
+        let asked = member.seen.contains {
+            if case .send(let messages) = $0 { messages.contains { $0.kind == .timeoutNow } } else { false }
+        }
+        #expect(asked, "nobody was asked to take over")
+        #expect(member.replica.isLeader)
+        member.replica.write(member.intent(.expireSessions), token: token)
+        member.turn()
+        #expect(member.seen.contains(.replyWrite(token, .notLeader(nil))))
+        for _ in 0..<35 {
+            member.tick()
+            if member.replica.isLeader { member.others() }
+        }
+        #expect(!member.replica.isLeader)
+        #expect(member.repairs == [], "another has to lead first")
+        member.others()
+        member.receive(
+            .heartbeat(commit: LogIndex(0), round: 1), from: NodeID(3), term: member.replica.status.term.next)
+        member.tick()
+        #expect(member.repairs == ["x"])
+    }
+
+    @Test("while it takes everything again it serves no reads, and tells the others that it must not lead")
+    func recovering() {
+        var member = OfThree(isRecovering: true)
+        member.tick()
+        let condition = PeerNotice.condition(PeerCondition(isDiskLow: false, isUnfit: true))
+        #expect(member.seen.contains(.notify(NodeID(2), condition)))
+        member.follow(NodeID(2))
+        member.replica.read(.stale(maxLagMilliseconds: 9_999), token: token)
+        member.turn()
+        #expect(member.seen.contains(.refuseReads([token], .repairing)))
+    }
+}
+
+@Suite("Digests between replicas")
+struct ReplicaDigestTests {
+    private let options = ReplicaOptions(digestIntervalMilliseconds: 1_000)
+
+    /// Ticks until the leader has asked for digests and applied that entry; its index.
+    private func compare(_ member: inout OfThree, digest: UInt64) -> UInt64 {
+        member.replica.write(
+            member.intent(.openSession(timeoutMilliseconds: 5_000)), token: RequestToken(connection: 1, request: 1))
+        member.turn()
+        member.others()
+        member.tick(1_000, digest: digest)
+        member.replica.write(
+            member.intent(.openSession(timeoutMilliseconds: 5_000)), token: RequestToken(connection: 1, request: 2))
+        member.turn(digest: digest)
+        let index = member.replica.core.lastIndex.rawValue - 1
+        for peer in OfThree.others {
+            member.replica.receive(
+                [
+                    Message(
+                        from: peer, to: NodeID(1), term: member.replica.status.term,
+                        kind: .appendAccepted(match: member.replica.core.lastIndex))
+                ], now: member.now)
+        }
+        member.turn(digest: digest)
+        return index
+    }
+
+    @Test("a leader tells the minority, and hands leadership to nobody of it")
+    func minority() {
+        var member = OfThree(options: options)
+        member.lead()
+        let index = compare(&member, digest: 7)
+        member.replica.notified(.digestReport(DigestMark(index: index, digest: 7)), from: NodeID(2))
+        member.replica.notified(.digestReport(DigestMark(index: index, digest: 8)), from: NodeID(3))
+        member.turn()
+        #expect(member.seen.contains(.notify(NodeID(3), .digestVerdict(DigestMark(index: index, digest: 7)))))
+        #expect(member.seen.contains(.protection(.digestDiffers(NodeID(3), index: index))))
+        #expect(member.replica.successors == [NodeID(2)])
+        #expect(member.replica.quarantine == nil)
+    }
+
+    @Test("a leader in the minority is quarantined and hands over")
+    func leaderInMinority() {
+        var member = OfThree(options: options)
+        member.lead()
+        let index = compare(&member, digest: 7)
+        for peer in OfThree.others {
+            member.replica.notified(.digestReport(DigestMark(index: index, digest: 8)), from: peer)
+        }
+        member.turn()
+        #expect(member.replica.quarantine?.contains("majority") == true)
+        #expect(
+            member.seen.contains {
+                if case .send(let messages) = $0 { messages.contains { $0.kind == .timeoutNow } } else { false }
+            })
+    }
+
+    @Test("without a majority there is an alarm, and nobody is quarantined")
+    func undecided() {
+        var member = OfThree(options: options)
+        member.lead()
+        let index = compare(&member, digest: 7)
+        member.replica.notified(.digestReport(DigestMark(index: index, digest: 8)), from: NodeID(2))
+        member.replica.notified(.digestReport(DigestMark(index: index, digest: 9)), from: NodeID(3))
+        member.turn()
+        #expect(member.seen.contains(.protection(.digestsUndecided(index: index))))
+        #expect(member.replica.undecidedDigest == index)
+        #expect(member.replica.quarantine == nil)
+        #expect(!member.seen.contains { if case .notify(_, .digestVerdict) = $0 { true } else { false } })
+    }
+
+    @Test("a follower reports its digest to its leader, and believes a verdict of nobody else")
+    func follower() {
+        var member = OfThree(options: options)
+        member.follow(NodeID(2))
+        let envelope = LogEnvelope(
+            timeMilliseconds: 1, session: nil, sequence: 0, acknowledgedBelow: 0,
+            commandBytes: Command.compareDigests.schemaBytes())
+        let entry = Entry(term: Term(2), index: LogIndex(2), kind: .command, payload: envelope.encoded())
+        member.replica.receive(
+            [
+                Message(
+                    from: NodeID(2), to: NodeID(1), term: Term(2),
+                    kind: .append(
+                        previous: LogPosition(index: LogIndex(1), term: Term(1)), entries: [entry], commit: LogIndex(2))
+                )
+            ], now: member.now)
+        member.turn(digest: 7)
+        #expect(member.seen.contains(.notify(NodeID(2), .digestReport(DigestMark(index: 2, digest: 7)))))
+        member.replica.notified(.digestVerdict(DigestMark(index: 2, digest: 7)), from: NodeID(2))
+        member.replica.notified(.digestVerdict(DigestMark(index: 1, digest: 8)), from: NodeID(2))
+        member.replica.notified(.digestVerdict(DigestMark(index: 2, digest: 8)), from: NodeID(3))
+        member.turn()
+        #expect(member.replica.quarantine == nil)
+        member.replica.notified(.digestVerdict(DigestMark(index: 2, digest: 8)), from: NodeID(2))
+        member.turn()
+        #expect(member.replica.quarantine != nil)
+    }
+
+    @Test("an idle log stays idle: comparisons and sweeps do not call for one another")
+    func idle() {
+        var member = OfThree(
+            options: ReplicaOptions(sessionSweepMilliseconds: 400, digestIntervalMilliseconds: 1_000))
+        member.lead()
+        for _ in 0..<100 {
+            member.tick(100)
+            member.others()
+        }
+        let length = member.replica.core.lastIndex
+        for _ in 0..<100 {
+            member.tick(100)
+            member.others()
+        }
+        #expect(member.replica.core.lastIndex == length)
+    }
+}
+
+@Suite("A replica whose disk is nearly full")
+struct FullDiskTests {
+    private let token = RequestToken(connection: 3, request: 4)
+    private let options = ReplicaOptions(diskLowBytes: 100, diskHighBytes: 200)
+
+    private func reply(_ command: Command, _ member: inout OfThree) -> [Effect] {
+        member.seen = []
+        member.replica.write(member.intent(command), token: token)
+        member.turn()
+        return member.seen.filter { if case .replyWrite = $0 { true } else { false } }
+    }
+
+    private let create = Command.createTopic(
+        .init(name: "t", id: TopicID(high: 1, low: 1), partitionCount: 1, replicationFactor: 1))
+
+    @Test("what makes the state larger is refused, the rest goes on, and it ends by itself")
+    func marks() {
+        var member = OfThree(options: options)
+        member.lead()
+        member.others(PeerCondition(isDiskLow: true, isUnfit: false))
+        member.replica.diskMeasured(freeBytes: 99)
+        member.turn()
+        #expect(member.seen.contains(.protection(.diskLow(freeBytes: 99))))
+        #expect(reply(create, &member) == [.replyWrite(token, .diskFull)])
+        #expect(reply(.deleteTopic(topic: .name("t"), ifVersion: nil), &member) == [])
+        #expect(reply(.openSession(timeoutMilliseconds: 5_000), &member) == [])
+        #expect(reply(.fenceBroker(id: BrokerID(1), epoch: BrokerEpoch(1)), &member) == [])
+        #expect(member.replica.openWrites == 3, "they are in the log")
+        member.replica.diskMeasured(freeBytes: 150)
+        #expect(reply(create, &member) == [.replyWrite(token, .diskFull)])
+        member.replica.diskMeasured(freeBytes: 200)
+        #expect(reply(create, &member) == [])
+    }
+
+    @Test("a leader hands over to a member with room, and keeps leading when there is none")
+    func handsOver() {
+        func asksToTakeOver(_ condition: PeerCondition) -> Bool {
+            var member = OfThree(options: options)
+            member.lead()
+            member.others(condition)
+            member.replica.diskMeasured(freeBytes: 1)
+            member.turn()
+            member.tick()
+            return member.seen.contains {
+                if case .send(let messages) = $0 { messages.contains { $0.kind == .timeoutNow } } else { false }
+            }
+        }
+        #expect(asksToTakeOver(PeerCondition(isDiskLow: false, isUnfit: false)))
+        #expect(!asksToTakeOver(PeerCondition(isDiskLow: true, isUnfit: false)))
+        #expect(!asksToTakeOver(PeerCondition(isDiskLow: false, isUnfit: true)))
+    }
+
+    @Test("commands that make the state larger are told from those that do not")
+    func growth() {
+        func alter(_ value: String?) -> Command {
+            .alterConfigs(.init(resource: .cluster, changes: [ConfigChange(name: "user.key", value: value)]))
+        }
+        #expect(create.growsState)
+        #expect(alter("x").growsState)
+        #expect(!alter(nil).growsState)
+        #expect(!Command.expireSessions.growsState)
+    }
+}
