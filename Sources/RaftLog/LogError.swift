@@ -5,7 +5,7 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
     /// The operating system refused a call.
     case io(operation: FileOperation, path: String, errno: Int32)
     /// There is no room. Nothing of the last sync is in doubt, and what was not done yet is remembered: when there is room,
-    /// `SegmentedLog.resume` goes on. A sync that fails for lack of room is an `io` error like any other.
+    /// `SegmentedLog.write` goes on. A sync that fails for lack of room is an `io` error like any other.
     case full(operation: FileOperation, path: String, errno: Int32)
     /// Synced bytes are not what was written. Nothing was cut: acknowledged entries may be behind the damage. `record` is the
     /// index of the first entry that could not be read, where there is one.

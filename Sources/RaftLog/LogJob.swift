@@ -5,6 +5,8 @@ package enum LogJob: Equatable, Sendable {
     case write(Persist)
     /// See `SegmentedLog.compact`.
     case compact(LogPosition)
+    /// Try again what a full disk stopped; see `LogJobOutcome.full`.
+    case resume
 }
 
 /// What became of jobs.
@@ -12,6 +14,8 @@ package enum LogJobOutcome: Hashable, Sendable {
     /// Everything up to this sequence is synced.
     case persisted(UInt64)
     case compacted(LogPosition)
+    /// The writes that are not reported wait for room. They are tried again with the next job, so one has to be given some time.
+    case full(LogError)
     /// Fatal for the member: what is on the disk is not known any more.
     case failed(LogError)
 }
@@ -19,32 +23,45 @@ package enum LogJobOutcome: Hashable, Sendable {
 extension SegmentedLog {
     /// Does what has queued up: one group, and so one sync, for all writes up to a compaction, which is rare. `report` is told
     /// as soon as a part is done.
-    package func perform(_ jobs: [LogJob], report: (LogJobOutcome) -> Void) {
+    ///
+    /// - Parameter makeRoom: called when the disk is full, before the one other attempt.
+    package func perform(_ jobs: [LogJob], makeRoom: () -> Void = {}, report: (LogJobOutcome) -> Void) {
         var group: [Persist] = []
+        var isAskedToResume = false
         for job in jobs {
             switch job {
             case .write(let persist):
                 group.append(persist)
             case .compact(let position):
-                writeGroup(&group, report)
+                if !group.isEmpty { writeGroup(&group, makeRoom, report) }
                 do throws(LogError) {
                     try compact(to: position)
                     report(.compacted(position))
                 } catch {
                     report(.failed(error))
                 }
+            case .resume:
+                isAskedToResume = true
             }
         }
-        writeGroup(&group, report)
+        if !group.isEmpty || isAskedToResume && unfinished != nil { writeGroup(&group, makeRoom, report) }
     }
 
-    private func writeGroup(_ group: inout [Persist], _ report: (LogJobOutcome) -> Void) {
-        guard let last = group.last else { return }
+    private func writeGroup(
+        _ group: inout [Persist], _ makeRoom: () -> Void, _ report: (LogJobOutcome) -> Void
+    ) {
+        guard let sequence = group.last?.sequence ?? unfinished?.sequence else { return }
         do throws(LogError) {
-            try write(group)
-            report(.persisted(last.sequence))
+            do throws(LogError) {
+                try write(group)
+            } catch {
+                guard case .full = error else { throw error }
+                makeRoom()
+                try write([])
+            }
+            report(.persisted(sequence))
         } catch {
-            report(.failed(error))
+            if case .full = error { report(.full(error)) } else { report(.failed(error)) }
         }
         group.removeAll(keepingCapacity: true)
     }

@@ -35,15 +35,29 @@ extension SegmentedLog {
         unfinished?.entries = entries
     }
 
+    /// Puts a group behind what a full disk may have left of the one before.
+    func take(_ persists: [Persist]) {
+        guard let sequence = persists.last?.sequence else { return }
+        let wanted = wantedHardState(of: persists)
+        guard unfinished != nil else {
+            unfinished = UnfinishedWrite(sequence: sequence, hardState: wanted, persists: persists[...])
+            return
+        }
+        unfinished?.sequence = sequence
+        unfinished?.persists += persists
+        if let wanted { unfinished?.hardState = wanted }
+    }
+
     /// The last hard state of the group, if it differs. Entries of a newer term prove that the member saw that term, without a
     /// vote in it: a vote would have been written with the term.
-    func wantedHardState(of persists: [Persist]) -> HardState? {
-        var wanted = persists.last { $0.hardState != nil }?.hardState ?? hardState
+    private func wantedHardState(of persists: [Persist]) -> HardState? {
+        let known = unfinished?.hardState ?? hardState
+        var wanted = persists.last { $0.hardState != nil }?.hardState ?? known
         for persist in persists {
             let seen = max(persist.entries.last?.term ?? .zero, persist.reset?.term ?? .zero)
             if seen > wanted.term { wanted = HardState(term: seen, vote: nil) }
         }
-        return wanted == hardState ? nil : wanted
+        return wanted == known ? nil : wanted
     }
 
     private func checkContinuity(_ entries: [Entry], after position: LogPosition) {
@@ -244,6 +258,8 @@ extension SegmentedLog {
 
 /// A write on its way to the disk; what of it is done has been taken off.
 struct UnfinishedWrite {
+    /// Of the last of its parts.
+    var sequence: UInt64
     /// To be written first; nil when it is done or nothing changed.
     var hardState: HardState?
     /// Those whose reset and truncation are still to be done.

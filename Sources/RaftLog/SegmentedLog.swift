@@ -84,18 +84,12 @@ package final class SegmentedLog<FS: FileSystem> {
     /// returns: the hard state goes first. So at each moment the term on disk is at least that of the last entry on disk, and
     /// recovery can insist on it.
     ///
-    /// After `LogError.full` nothing is lost: `resume` goes on when there is room, and comes before the next write.
+    /// After `LogError.full` nothing is lost: the next call, with nothing more or with what follows, goes on with it first.
     package func write(_ persists: [Persist]) throws(LogError) {
-        precondition(unfinished == nil, "a write waits for room in \(directory)")
         try guarded { () throws(LogError) in
-            unfinished = UnfinishedWrite(hardState: wantedHardState(of: persists), persists: persists[...])
+            take(persists)
             try finishWrite()
         }
-    }
-
-    /// Goes on with the write that a full disk stopped. When this returns, all of that write is durable.
-    package func resume() throws(LogError) {
-        try guarded { () throws(LogError) in try finishWrite() }
     }
 
     /// Removes the segments all of whose entries are at or before `position`; the last segment stays. What is left begins

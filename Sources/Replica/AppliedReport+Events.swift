@@ -4,7 +4,8 @@ package import RaftCore
 extension AppliedReport {
     /// The report of a batch that caused `events`: what it left of the brokers is read from them.
     package init(
-        applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], events: [ChangeEvent]
+        applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], events: [ChangeEvent],
+        digests: [DigestMark] = []
     ) {
         var brokers: [BrokerID: Broker] = [:]
         var removed: Set<BrokerID> = []
@@ -24,6 +25,6 @@ extension AppliedReport {
         }
         self.init(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, outcomes: outcomes,
-            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted())
+            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted(), digests: digests)
     }
 }

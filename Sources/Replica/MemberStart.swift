@@ -23,8 +23,8 @@ package enum MemberStart: Sendable {
         package var description: String {
             switch self {
             case .entriesAreMissing(let base, let applied):
-                "the log begins after entry \(base) and the database ends at \(applied): entries are missing. Was the "
-                    + "database replaced or deleted? Put it back; without it this node stays away from the quorum"
+                "the log begins after entry \(base) and the database ends at \(applied): entries are missing, as if the "
+                    + "database had been replaced or deleted"
             case .membersAreUnknown:
                 "the database knows no members, and the log no longer says who they are"
             case .unsound(let problem):

@@ -86,6 +86,13 @@ struct Run: AsyncParsableCommand {
                 services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logs.logger("lifecycle"))
             group.maximumGracefulShutdownDuration = configuration.resilience.timeouts.shutdown
             try await ServiceGroup(configuration: group).run()
+        } catch let error as NodeMustRestart {
+            logger.critical("the node starts again", metadata: ["reason": "\(error.reason)"])
+            _ = logs.writer.flush()
+            // The same process, program and arguments, so that no supervisor has to notice; it comes back only when it fails.
+            let failure = replaceProcess()
+            complain("\(error); it cannot: \(failure). Start it again")
+            throw ProcessExit.failure
         } catch {
             logger.critical("the node ends", metadata: ["error": "\(error)"])
             complain("\(error)")
@@ -93,6 +100,25 @@ struct Run: AsyncParsableCommand {
             throw ProcessExit.failure
         }
     }
+}
+
+/// Begins this program anew in this process. Returns only when that failed, with the reason.
+private func replaceProcess() -> String {
+    #if os(Linux)
+        let program = "/proc/self/exe"
+    #else
+        let program = CommandLine.arguments[0]
+    #endif
+    // A process inherits from the one before what it ignores and blocks.
+    signal(SIGTERM, SIG_DFL)
+    signal(SIGINT, SIG_DFL)
+    var none = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, nil)
+    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
+    arguments.append(nil)
+    execv(program, arguments)
+    return String(cString: strerror(errno))
 }
 
 struct Format: AsyncParsableCommand {

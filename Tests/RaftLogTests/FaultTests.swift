@@ -112,9 +112,9 @@ import Testing
                     stops += 1
                 }
                 // Still no room: the same answer, and nothing is spoilt by asking.
-                #expect(throws: LogError.self) { try log.resume() }
+                #expect(throws: LogError.self) { try log.write([]) }
                 disk.capacity = .max
-                try log.resume()
+                try log.write([])
             }
             log.close()
             disk.crash(.allLost)
@@ -136,6 +136,6 @@ import Testing
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(throws: LogError.self) { try log.resume() }
+        #expect(throws: LogError.self) { try log.write([]) }
     }
 }

@@ -17,6 +17,7 @@ extension NodeConfiguration {
                 id: fields.required("cluster.id", .clusterID, placeholder: "missing"),
                 initialMembers: fields.list("cluster.initial_members", .member)),
             raft: readRaft(&fields),
+            storage: readStorage(&fields),
             resilience: readResilience(&fields),
             health: Health(
                 checkInterval: fields.value("health.check_interval", .duration(anyDuration), default: "5s"),
@@ -66,6 +67,18 @@ extension NodeConfiguration {
             segmentBytes: fields.value("raft.segment_bytes", .bytes((1 << 20)...(1 << 30)), default: "16MiB"),
             logKeepBytes: fields.value("raft.log_keep_bytes", .bytes(0...(64 << 30)), default: "16MiB"),
             logKeepEntries: fields.value("raft.log_keep_entries", .integer(0...100_000_000), default: "50000"))
+    }
+
+    private static func readStorage(_ fields: inout ConfigurationFields) -> Storage {
+        let anyBytes = 0...(1 << 50)
+        return Storage(
+            digestInterval: fields.value(
+                "storage.digest_interval", .duration(.milliseconds(100) ... .seconds(86_400)), default: "60s"),
+            scrubInterval: fields.value(
+                "storage.scrub_interval", .duration(.milliseconds(100) ... .seconds(604_800)), default: "1h"),
+            diskLowBytes: fields.value("storage.disk_low_bytes", .bytes(anyBytes), default: "256MiB"),
+            diskHighBytes: fields.value("storage.disk_high_bytes", .bytes(anyBytes), default: "512MiB"),
+            reserveBytes: fields.value("storage.reserve_bytes", .bytes(0...(1 << 30)), default: "32MiB"))
     }
 
     private static func readResilience(_ fields: inout ConfigurationFields) -> Resilience {
@@ -119,6 +132,11 @@ extension NodeConfiguration {
             fields.report(
                 "raft.inflight_bytes_max", ByteCount.text(raft.inflightBytesMax),
                 "must be at least raft.append_bytes_max (\(ByteCount.text(raft.appendBytesMax)))")
+        }
+        if storage.diskHighBytes < storage.diskLowBytes {
+            fields.report(
+                "storage.disk_high_bytes", ByteCount.text(storage.diskHighBytes),
+                "must be at least storage.disk_low_bytes (\(ByteCount.text(storage.diskLowBytes)))")
         }
         let timeouts = resilience.timeouts
         // A broker that loses one heartbeat to the network is not dead.

@@ -9,6 +9,7 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var node: Node
     package var cluster: Cluster
     package var raft: Raft
+    package var storage: Storage
     package var resilience: Resilience
     package var health: Health
     package var metrics: Metrics
@@ -49,6 +50,19 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var logKeepBytes: Int
         /// As `logKeepBytes`, in entries. Whichever is reached first cuts, so the log's memory is bounded.
         package var logKeepEntries: Int
+    }
+
+    package struct Storage: Equatable, Sendable {
+        /// How often the members compare their digests, if anything was written.
+        package var digestInterval: Duration
+        /// How often a node compares its rows with its digest.
+        package var scrubInterval: Duration
+        /// With less room than this, writes that make the metadata larger are refused.
+        package var diskLowBytes: Int
+        /// With this much room they are taken again.
+        package var diskHighBytes: Int
+        /// Set aside for the moment when the log cannot grow any more; 0 for nothing.
+        package var reserveBytes: Int
     }
 
     package struct Resilience: Equatable, Sendable {

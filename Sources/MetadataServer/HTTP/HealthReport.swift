@@ -98,7 +98,11 @@ struct HealthReport: Encodable, Equatable {
             silent.isEmpty
             ? Check(status: .pass)
             : Check(status: .warn, output: "silent: " + silent.map(\.description).joined(separator: ", "))
-        let checks = ["raft:leader": leaderCheck, "raft:peers": peersCheck, "store:apply": storeCheck]
+        func warning(_ text: String?) -> Check { Check(status: text == nil ? .pass : .warn, output: text) }
+        let checks = [
+            "raft:leader": leaderCheck, "raft:peers": peersCheck, "store:apply": storeCheck,
+            "store:digest": warning(health.warnings.digest), "store:disk": warning(health.warnings.disk),
+        ]
         let warns = checks.values.contains { $0.status != .pass }
         return Whole(
             status: health.isReady ? (warns ? .warn : .pass) : .fail, serviceId: "metad-\(health.nodeID)",

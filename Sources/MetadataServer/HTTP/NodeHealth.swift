@@ -80,6 +80,17 @@ package struct NodeHealth: Equatable, Sendable {
         }
     }
 
+    /// What does not keep the node from serving and wants somebody's attention; nil where all is well.
+    package struct Warnings: Equatable, Sendable {
+        package var disk: String?
+        package var digest: String?
+
+        package init(disk: String? = nil, digest: String? = nil) {
+            self.disk = disk
+            self.digest = digest
+        }
+    }
+
     package var nodeID: NodeID
     package var clusterID: String
     /// Why the process should be restarted; empty while it lives.
@@ -88,10 +99,11 @@ package struct NodeHealth: Equatable, Sendable {
     package var notReadyReasons: [String]
     package var raft: Raft
     package var store: Store
+    package var warnings: Warnings
 
     package init(
         nodeID: NodeID, clusterID: String, failures: [String] = [], notReadyReasons: [String] = [],
-        raft: Raft = Raft(), store: Store = Store()
+        raft: Raft = Raft(), store: Store = Store(), warnings: Warnings = Warnings()
     ) {
         self.nodeID = nodeID
         self.clusterID = clusterID
@@ -99,6 +111,7 @@ package struct NodeHealth: Equatable, Sendable {
         self.notReadyReasons = notReadyReasons
         self.raft = raft
         self.store = store
+        self.warnings = warnings
     }
 
     /// Whether the process works at all. A node without a leader lives: restarting it would not help.

@@ -24,7 +24,9 @@ extension Node {
 
     var trouble: String? {
         if isStopping { return "the node is stopping" }
-        if let storeTrouble { return storeTrouble }
+        if let quarantine = replica.quarantine { return "the state is damaged and waits for its repair: \(quarantine)" }
+        if replica.core.isRecovering { return "repairing: taking everything again from the leader" }
+        if let trouble = logTrouble ?? storeTrouble { return trouble }
         if replica.status.leader == nil { return "no leader is known" }
         let behind = replica.core.commitIndex.rawValue - replica.appliedIndex.rawValue
         if behind > Node.lagEntriesMax { return "catching up: \(behind) entries are not applied yet" }
@@ -59,8 +61,14 @@ extension Node {
                 sinceLeaderContact: replica.millisecondsSinceLeaderContact, isStopping: isStopping,
                 leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
-                voters: replica.core.configuration.voters.count))
+                voters: replica.core.configuration.voters.count, protection: protectionReading))
         endTurnSoon()
+    }
+
+    private var protectionReading: ProtectionReading {
+        ProtectionReading(
+            isQuarantined: replica.quarantine != nil, isRepairing: replica.core.isRecovering,
+            isDiskLow: replica.isDiskLow, undecidedDigest: replica.undecidedDigest, counts: protectionCounts)
     }
 
     func response(to reply: WriteReply) -> ClientResponse {
@@ -71,6 +79,13 @@ extension Node {
             return .failure(notLeader(leader))
         case .overloaded:
             return .failure(overloaded("the leader's log holds too much that is not committed"))
+        case .diskFull:
+            return .failure(
+                ServiceFailure(
+                    code: .diskFull,
+                    detail:
+                        "node \(settings.id) has less than \(settings.replica.diskLowBytes) bytes free; deletes still work",
+                    isDefinite: true, retryAfterMilliseconds: 1_000))
         case .leadershipLost(let leader):
             return .failure(
                 ServiceFailure(
@@ -122,6 +137,10 @@ extension Node {
                 leader: leaderHint(replica.status.leader))
         case .overloaded:
             return overloaded("too many reads wait")
+        case .repairing:
+            return ServiceFailure(
+                code: .storageFailed, detail: "the state of node \(settings.id) is being repaired", isDefinite: true,
+                leader: leaderHint(replica.status.leader))
         case .tooStale(let milliseconds):
             let detail =
                 milliseconds == .max

@@ -14,12 +14,16 @@ extension Node {
     func finished(_ outcome: LogJobOutcome) {
         switch outcome {
         case .persisted(let sequence):
+            logTrouble = nil
             replica.persisted(sequence)
             endTurnSoon()
         case .compacted:
             break
+        case .full(let error):
+            logIsFull(error)
         case .failed(let error):
-            fail(error)
+            // A log that was found damaged is repaired at the next start, where all of it is read. Any other error is the disk's.
+            if error.isRepairable { fail(NodeMustRestart(reason: "\(error)")) } else { fail(error) }
         }
     }
 
@@ -50,19 +54,15 @@ extension Node {
             let storage = storage
             eventLoop.scheduleTask(in: .seconds(1)) { storage.apply(entries) }
         case .failed(let error):
-            fail(error)
+            databaseFailed(error)
         }
         endTurnSoon()
     }
 
-    func answered(_ answers: Result<[EncodedAnswer], StoreError>) {
-        switch answers {
-        case .success(let answers):
-            for answer in answers { deliver(answer) }
-            endTurnSoon()
-        case .failure(let error):
-            fail(error)
-        }
+    func answered(_ answers: [EncodedAnswer], failure: StoreError?) {
+        for answer in answers { deliver(answer) }
+        if let failure, !failure.isRetriable { databaseFailed(failure) }
+        endTurnSoon()
     }
 
     func deliver(_ answer: EncodedAnswer) {
@@ -80,6 +80,9 @@ extension Node {
         switch result {
         case .success(let position):
             replica.checkpointed(position)
+        case .failure(let error) where error.isDamage:
+            replica.checkpointed(.zero)
+            databaseFailed(error)
         case .failure(let error):
             // The log keeps what the database could not take; the next checkpoint tries again.
             logger.error("checkpoint failed", metadata: ["error": "\(error)"])

@@ -26,6 +26,9 @@ final class Node {
     var lastCommitAt: NIODeadline = .now()
     var lastCommit: LogIndex = .zero
     var storeTrouble: String?
+    /// Why the log cannot be written at the moment.
+    var logTrouble: String?
+    var protectionCounts = ProtectionCounts()
     var isStopping = false
     var turnIsScheduled = false
     var lastStatus: Status?
@@ -43,6 +46,7 @@ final class Node {
     var lastConnectionID: UInt64 = 0
     var ticker: RepeatedTask?
     var slowTicker: RepeatedTask?
+    var diskTicker: RepeatedTask?
 
     lazy var snapshotsOut = SnapshotSenders(node: self, storage: storage)
     lazy var snapshotsIn = SnapshotReceiver(node: self, storage: storage)
@@ -88,6 +92,7 @@ final class Node {
         slowTicker = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(250)) { _ in
             bound.value.publish()
         }
+        startProtection()
         publish()
     }
 
@@ -108,6 +113,7 @@ final class Node {
         isStopping = true
         ticker?.cancel()
         slowTicker?.cancel()
+        diskTicker?.cancel()
         for link in links.values { link.stop() }
         for connection in connections.values { connection.close() }
         publish()
@@ -140,7 +146,8 @@ final class Node {
     func endTurn() {
         for effect in replica.takeEffects() { perform(effect) }
         while true {
-            let actions = watches.deliver { self.connections[$0]?.isWritable ?? false }
+            let isUsable = replica.quarantine == nil
+            let actions = watches.deliver { isUsable && self.connections[$0]?.isWritable ?? false }
             if actions.isEmpty { break }
             for action in actions { perform(action) }
         }
@@ -189,6 +196,15 @@ final class Node {
             snapshotsIn.failed(snapshot.id, "not needed any more")
         case .statusChanged(let status):
             statusChanged(status)
+        case .notify(let peer, let notice):
+            // What is lost is said again.
+            _ = send(.notice(notice), to: peer)
+        case .repair(let reason):
+            repair(reason)
+        case .recovered:
+            recovered()
+        case .protection(let event):
+            note(event)
         }
     }
 

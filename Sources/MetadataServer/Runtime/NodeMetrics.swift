@@ -12,6 +12,7 @@ enum NodeMetrics {
         registerRaft(in: registry, published: published)
         registerMetadata(in: registry, published: published, store: storage.store)
         registerRuntime(in: registry, published: published, storage: storage)
+        registerProtection(in: registry, published: published)
         ProcessMetrics.register(in: registry)
     }
 
@@ -67,6 +68,33 @@ enum NodeMetrics {
             topics.set(totals.topics)
             partitions.set(totals.partitions)
             sessions.set(totals.sessions)
+        }
+    }
+
+    private static func registerProtection(in registry: MetricsRegistry, published: PublishedState) {
+        let quarantined = registry.gauge(
+            "metad_quarantined", help: "1 while the node's state is damaged and nothing is answered from it.")
+        let repairing = registry.gauge(
+            "metad_repairing", help: "1 while the node takes everything again from the leader and does not vote.")
+        let diskLow = registry.gauge(
+            "metad_disk_low", help: "1 while writes that make the metadata larger are refused for want of room.")
+        let undecided = registry.gauge(
+            "metad_digest_undecided", help: "1 while the members' digests differ and none has a majority.")
+        let mismatches = registry.counter(
+            "metad_digest_mismatches_total", help: "Digests found to differ, as this node saw it while it led.")
+        let quarantines = registry.counter("metad_quarantines_total", help: "How often damage was found in this node.")
+        let repairs = registry.counter("metad_repairs_total", help: "Repairs that this process finished.")
+        let scrubs = registry.counter("metad_scrubs_total", help: "Scrubs of the database that found nothing.")
+        registry.addCollector {
+            guard let protection = published.reading?.protection else { return }
+            quarantined.set(protection.isQuarantined)
+            repairing.set(protection.isRepairing)
+            diskLow.set(protection.isDiskLow)
+            undecided.set(protection.undecidedDigest != nil)
+            mismatches.raise(to: protection.counts.mismatches)
+            quarantines.raise(to: protection.counts.quarantines)
+            repairs.raise(to: protection.counts.repairs)
+            scrubs.raise(to: protection.counts.scrubs)
         }
     }
 

@@ -12,6 +12,10 @@ struct NodeSettings: Sendable {
     var clientConnectionsMax: Int
     var requestsPerConnectionMax: Int
     var snapshotTimeout: TimeAmount
+    var scrubInterval: TimeAmount
+    /// How often the room on the disk is measured.
+    var checkInterval: TimeAmount
+    var reserveBytes: Int
     /// Differs at each start, so that members do not draw the same timeouts.
     var seed: UInt64
 
@@ -27,10 +31,16 @@ struct NodeSettings: Sendable {
             logEntriesMax: configuration.raft.logKeepEntries * 2, logBytesMax: configuration.raft.logKeepBytes * 2,
             brokerTimeoutMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
             brokerGraceMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
-            diskSilenceMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds)
+            diskSilenceMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
+            digestIntervalMilliseconds: configuration.storage.digestInterval.wholeMilliseconds,
+            diskLowBytes: UInt64(configuration.storage.diskLowBytes),
+            diskHighBytes: UInt64(configuration.storage.diskHighBytes))
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         requestsPerConnectionMax = configuration.limits.inflightRequestsMax
         snapshotTimeout = TimeAmount(timeouts.snapshot)
+        scrubInterval = TimeAmount(configuration.storage.scrubInterval)
+        checkInterval = TimeAmount(configuration.health.checkInterval)
+        reserveBytes = configuration.storage.reserveBytes
         self.seed = seed
     }
 }

@@ -24,15 +24,34 @@ package enum NodeStartError: Error, CustomStringConvertible {
     case log(LogError)
     case store(StoreError)
     /// The log and the database do not fit together.
+    case refused(MemberStart.Refusal)
     case inconsistent(String)
+    /// Damaged, and the others are too few to do without this node meanwhile.
+    indirect case cannotRepair(NodeStartError, Int)
     case noInitialMembers(NodeID)
+
+    /// Whether log and database may be given up for a copy from the other members.
+    var isRepairable: Bool {
+        switch self {
+        case .log(let error): error.isRepairable
+        case .store(let error): error.isDamage
+        // The log is sound, and the database is not the one that belongs to it.
+        case .refused(.entriesAreMissing), .refused(.membersAreUnknown): true
+        case .refused(.unsound), .directory, .inconsistent, .cannotRepair, .noInitialMembers: false
+        }
+    }
+
+    /// Whether it is the database that cannot be used.
+    var isOfDatabase: Bool {
+        if case .store = self { true } else { false }
+    }
 
     /// Whether trying again is of no use: the directory is not this node's, and will not become so by itself.
     package var isPermanent: Bool {
         switch self {
         case .directory(.inUse): false
         case .directory, .noInitialMembers: true
-        case .log, .store, .inconsistent: false
+        case .log, .store, .refused, .inconsistent, .cannotRepair: false
         }
     }
 
@@ -41,7 +60,11 @@ package enum NodeStartError: Error, CustomStringConvertible {
         case .directory(let error): "\(error)"
         case .log(let error): "\(error)"
         case .store(let error): "\(error)"
+        case .refused(let refusal): "\(refusal)"
         case .inconsistent(let what): what
+        case .cannotRepair(let error, let voters):
+            "\(error). It cannot be repaired from the others: of \(voters) voters a majority needs this one. Nothing was "
+                + "changed; put the directory back from a backup"
         case .noInitialMembers(let id):
             "cluster.initial_members does not name node \(id): list every first member as id=peer-address,client-address"
         }
@@ -58,6 +81,32 @@ extension OpenedStorage {
         } catch { throw .directory(error) }
         // What a transfer left behind when the process died: nobody goes on with it.
         removeFiles(in: directory.snapshotDirectory, logger: logger)
+        let initial = configuration.cluster.initialMembers
+        let repair = NodeRepair(
+            path: directory.path, options: directory.logOptions(configuration),
+            initialMembers: initial.isEmpty ? nil : RaftCore.Configuration(voters: initial.map(\.member)), nodeID: configuration.node.id, logger: logger
+        )
+        var marker = try repair.unfinished()
+        if let known = marker, known.phase == .discard { marker = try repair.discard(known, because: nil) }
+        do throws(NodeStartError) {
+            self = try OpenedStorage(directory, configuration, repair, marker, logger: logger)
+        } catch {
+            guard error.isRepairable else { throw error }
+            let databasePath = error.isOfDatabase ? nil : directory.databasePath
+            let members =
+                marker?.members
+                ?? repair.salvagedMembers(
+                    logDirectory: directory.logDirectory, databasePath: databasePath)
+            marker = try repair.begin(error, members: members)
+            // What is damaged again right after it was made anew is not for this program to repair.
+            self = try OpenedStorage(directory, configuration, repair, marker, logger: logger)
+        }
+    }
+
+    private init(
+        _ directory: OpenDataDirectory, _ configuration: NodeConfiguration, _ repair: NodeRepair,
+        _ marker: RepairMarker?, logger: Logger
+    ) throws(NodeStartError) {
         let log: LogThreadLog
         let recovered: RecoveredLog
         do {
@@ -73,8 +122,25 @@ extension OpenedStorage {
         do {
             store = try MetadataStore(path: directory.databasePath, options: StoreOptions())
             image = try store.image()
-        } catch { throw .store(error) }
-        let restored = try restore(recovered, store: store, log: log, logger: logger)
+        } catch {
+            log.close()
+            throw .store(error)
+        }
+        var restored: RestoredState
+        do throws(NodeStartError) {
+            restored = try restore(recovered, store: store, log: log, logger: logger)
+            if let marker {
+                restored.isRecovering = true
+                // The log may have lost the entry that named the members; whom to ask has to be known all the same.
+                if restored.base.index == .zero { restored.configuration = try repair.configuration(of: marker) }
+            }
+        } catch {
+            log.close()
+            do { try store.close() } catch {
+                logger.warning("cannot close the database", metadata: ["error": "\(error)"])
+            }
+            throw error
+        }
         self.init(directory: directory, log: log, store: store, restored: restored, image: image)
     }
 }
@@ -114,7 +180,7 @@ private func restore(
         do { try log.write([write]) } catch { throw .log(error) }
         return restored
     case .refused(let refusal):
-        throw .inconsistent("\(refusal)")
+        throw .refused(refusal)
     }
 }
 

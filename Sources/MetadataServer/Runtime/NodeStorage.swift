@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import MetadataModel
 import MetadataStore
@@ -21,12 +22,18 @@ final class NodeStorage: Sendable {
     let image: StateMachineImage
     let store: MetadataStore
     let snapshotDirectory: String
+    let dataDirectory: String
     let disk: DiskID
 
     private let logThread: BatchWorker<LogJob>
     private let applyThread: BatchWorker<ApplyJob>
     private let readThread: BatchWorker<ReadJob>
     private let background: BatchWorker<@Sendable () -> Void>
+    /// Reads all rows now and then, and takes its time.
+    private let scrubber: BatchWorker<@Sendable () -> Void>
+    /// Asks the file system how much room there is; a disk that hangs holds up nothing else.
+    private let watcher: BatchWorker<@Sendable () -> Void>
+    private let isStopping = Atomic(false)
     let logMetrics: LogReading
 
     init(opened: OpenedStorage, loop: any EventLoop) throws {
@@ -41,9 +48,11 @@ final class NodeStorage: Sendable {
         self.outbox = outbox
         let store = opened.store
 
+        let dataDirectory = opened.directory.path
+        self.dataDirectory = dataDirectory
         let log = HandedOver(opened.log)
         logThread = BatchWorker(name: "metad-log") { jobs in
-            log.value.perform(jobs) { outcome in
+            log.value.perform(jobs, makeRoom: { DataDirectory.releaseReserve(path: dataDirectory) }) { outcome in
                 reading.update(log.value.metrics)
                 outbox.send { $0.finished(outcome) }
             }
@@ -57,8 +66,14 @@ final class NodeStorage: Sendable {
         }
         let reader = try store.makeReader()
         readThread = BatchWorker(name: "metad-read") { jobs in
-            let answers = NodeStorage.answerOrRefuse(jobs, with: reader)
-            outbox.send { $0.answered(answers) }
+            let (answers, failure) = NodeStorage.answerOrRefuse(jobs, with: reader)
+            outbox.send { $0.answered(answers, failure: failure) }
+        }
+        scrubber = BatchWorker(name: "metad-scrub") { jobs in
+            for job in jobs { job() }
+        }
+        watcher = BatchWorker(name: "metad-disk") { jobs in
+            for job in jobs { job() }
         }
         background = BatchWorker(name: "metad-background") { jobs in
             for job in jobs { job() }
@@ -76,6 +91,40 @@ final class NodeStorage: Sendable {
     func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }
     func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
     func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
+
+    func resumeLog() { logThread.submit(.resume) }
+
+    /// Compares the rows with their digest. At most a quarter of a thread's time: each slice is followed by a rest three times
+    /// as long.
+    func scrub() {
+        let store = store
+        scrubber.submit { [self] in
+            let clock = ContinuousClock()
+            var sliceBegan = clock.now
+            let result = Result { () throws(StoreError) in
+                try store.scrub {
+                    guard !self.isStopping.load(ordering: .relaxed) else { return }
+                    Thread.sleep(forTimeInterval: 3 * ((clock.now - sliceBegan) / .seconds(1)))
+                    sliceBegan = clock.now
+                }
+            }
+            outbox.send { $0.scrubbed(result) }
+        }
+    }
+
+    /// Measures the room; below the high mark nothing is set aside for later.
+    func measureDisk(reserveBytes: Int, highBytes: UInt64) {
+        let path = dataDirectory
+        watcher.submit { [outbox] in
+            guard let free = DataDirectory.freeBytes(path: path) else { return }
+            outbox.send { $0.diskMeasured(freeBytes: free) }
+            guard reserveBytes > 0, free >= highBytes + UInt64(reserveBytes) else { return }
+            let made = Result { () throws(DataDirectoryError) in
+                try DataDirectory.makeReserve(path: path, bytes: reserveBytes)
+            }
+            if case .failure(let error) = made { outbox.send { $0.reserveFailed(error) } }
+        }
+    }
 
     func checkpoint() {
         let store = store
@@ -97,6 +146,9 @@ final class NodeStorage: Sendable {
 
     /// Finishes what was handed over and ends the threads. Blocks; not on the loop.
     func stop() throws(StoreError) {
+        isStopping.store(true, ordering: .relaxed)
+        scrubber.stop()
+        watcher.stop()
         logThread.stop()
         applyThread.stop()
         readThread.stop()
@@ -106,13 +158,14 @@ final class NodeStorage: Sendable {
         try store.close()
     }
 
-    /// Short of memory, or locked for a moment: the requests fail, the node does not.
+    /// When the database cannot be read the requests fail; whether the node does too is not decided here.
     private static func answerOrRefuse(
         _ jobs: [ReadJob], with reader: MetadataReader
-    ) -> Result<[EncodedAnswer], StoreError> {
-        let answers = answer(jobs, with: reader)
-        guard case .failure(let error) = answers, error.isRetriable else { return answers }
-        return .success(jobs.map { failed($0, error) })
+    ) -> (answers: [EncodedAnswer], failure: StoreError?) {
+        switch answer(jobs, with: reader) {
+        case .success(let answers): (answers, nil)
+        case .failure(let error): (jobs.map { failed($0, error) }, error)
+        }
     }
 
     private static func failed(_ job: ReadJob, _ error: StoreError) -> EncodedAnswer {

@@ -65,6 +65,8 @@ final class PeerConnection: ChannelInboundHandler {
             node.received(chunk, from: peer)
         case (.open(let peer), .snapshotProgress(let progress)):
             node.received(progress, from: peer)
+        case (.open(let peer), .notice(let notice)):
+            node.received(notice, from: peer)
         }
     }
 }

@@ -22,6 +22,17 @@ struct NodeReading: Sendable {
     var watches: Int
     var brokers: [Broker]
     var voters: Int
+    var protection: ProtectionReading
+}
+
+/// Damage and room, as the node loop sees them.
+struct ProtectionReading: Sendable {
+    var isQuarantined: Bool
+    var isRepairing: Bool
+    var isDiskLow: Bool
+    /// The entry at which no digest had a majority.
+    var undecidedDigest: UInt64?
+    var counts: ProtectionCounts
 }
 
 /// The latest reading, for probes and metrics on other threads. Whoever asks never waits for the node loop; a loop that has
@@ -79,7 +90,17 @@ final class PublishedState: HealthSource {
                 version: reading.status.version.rawValue, databaseBytes: sizes.database, logBytes: sizes.log,
                 freeBytes: sizes.free,
                 suspendedReason: reading.status.healthy || reading.status.leader == nil || reading.isStopping
-                    ? nil : reading.status.detail))
+                    ? nil : reading.status.detail),
+            warnings: warnings(reading.protection))
+    }
+
+    private func warnings(_ protection: ProtectionReading) -> NodeHealth.Warnings {
+        NodeHealth.Warnings(
+            disk: protection.isDiskLow
+                ? "nearly full: writes that make the metadata larger are refused until there is room" : nil,
+            digest: protection.undecidedDigest.map {
+                "the members' states differ at entry \($0) and none has a majority"
+            })
     }
 
     private func raft(_ reading: NodeReading) -> NodeHealth.Raft {

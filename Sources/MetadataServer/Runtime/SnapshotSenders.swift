@@ -127,6 +127,10 @@ final class SnapshotSenders {
         }
     }
 
+    func endAll(reason: String) {
+        for peer in transfers.keys.sorted() { end(peer, succeeded: false, reason: reason) }
+    }
+
     func end(_ peer: NodeID, succeeded: Bool, reason: String) {
         guard let transfer = transfers.removeValue(forKey: peer) else { return }
         let path = transfer.path

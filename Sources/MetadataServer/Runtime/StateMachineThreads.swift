@@ -90,6 +90,7 @@ extension AppliedReport {
     init(_ batch: AppliedBatch) {
         self.init(
             applied: batch.applied, version: batch.version, logTimeMilliseconds: batch.logTimeMilliseconds,
-            outcomes: batch.outcomes.map { Outcome(index: $0.index, outcome: $0.outcome) }, events: batch.events)
+            outcomes: batch.outcomes.map { Outcome(index: $0.index, outcome: $0.outcome) }, events: batch.events,
+            digests: batch.digests)
     }
 }
