@@ -130,6 +130,6 @@ let package = Package(
                 nioCore, nioPosix,
             ]),
         tests("TidyTests", []),
-        tests("ChaosTests", ["MetadataClient", "MetadataModel"], path: "ChaosTests", exclude: ["README.md"]),
+        tests("ChaosTests", ["MetadataClient", "MetadataModel", grdb], path: "ChaosTests", exclude: ["README.md"]),
     ]
 )

@@ -8,7 +8,7 @@ import Testing
 struct KillTests {
     @Test("ten kills of the leader lose no acknowledged topic and invent none", .timeLimit(.minutes(5)))
     func leaderKilledTenTimes() async throws {
-        try await withCluster { cluster, client in
+        try await withWritableCluster { cluster, client in
             let writers = (1...4).map { TopicWriter(client: client, prefix: "writer\($0)") }
             try await withRunning(writers) {
                 for round in 1...10 {
@@ -31,7 +31,7 @@ struct KillTests {
 
     @Test("all three nodes killed at once come back with everything acknowledged", .timeLimit(.minutes(3)))
     func allKilledAtOnce() async throws {
-        try await withCluster { cluster, client in
+        try await withWritableCluster { cluster, client in
             let writers = (1...4).map { TopicWriter(client: client, prefix: "writer\($0)") }
             try await withRunning(writers) {
                 for _ in 1...3 {
@@ -51,7 +51,7 @@ struct KillTests {
 
     @Test("a follower that was away too long catches up by a snapshot", .timeLimit(.minutes(3)))
     func followerNeedsSnapshot() async throws {
-        try await withCluster(settings: ["raft.log_keep_entries=100"]) { cluster, client in
+        try await withWritableCluster(settings: ["raft.log_keep_entries=100"]) { cluster, client in
             let leader = try await cluster.leader()
             let follower = leader % 3 + 1
             let writer = TopicWriter(client: client, prefix: "writer")
@@ -72,7 +72,7 @@ struct KillTests {
         "a restarted leader that was asked to stop ends with 0 and its successor is there at once",
         .timeLimit(.minutes(2)))
     func gracefulStop() async throws {
-        try await withCluster { cluster, client in
+        try await withWritableCluster { cluster, client in
             let writer = TopicWriter(client: client, prefix: "writer")
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 20)
@@ -88,7 +88,7 @@ struct KillTests {
 
     @Test("a wiped disk does not come back under its old name, and the others go on", .timeLimit(.minutes(2)))
     func wipedDisk() async throws {
-        try await withCluster(settings: ["raft.election_timeout=3s"]) { cluster, client in
+        try await withWritableCluster(settings: ["raft.election_timeout=3s"]) { cluster, client in
             let writer = TopicWriter(client: client, prefix: "writer")
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 50)
@@ -106,87 +106,6 @@ struct KillTests {
                 #expect(try await cluster.leader() == leader, "the leader was disturbed")
             }
             #expect(!writer.stop().acknowledged.isEmpty)
-        }
-    }
-
-    // MARK: Helpers
-
-    private func withCluster(
-        settings: [String] = [], _ body: (LocalCluster, MetadataClient) async throws -> Void
-    ) async throws {
-        let cluster = try await LocalCluster.started(settings: settings)
-        let client = await cluster.client()
-        let broker = BrokerSession(
-            client: client, id: BrokerID(1), endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: 9_092)],
-            heartbeatInterval: .seconds(1))
-        do {
-            for await event in broker.events {
-                if case .unfenced = event { break }
-            }
-            try await body(cluster, client)
-        } catch {
-            for id in 1...3 {
-                print("node \(id) printed at last:\n\(try await cluster.logText(of: id).suffix(3_000))")
-            }
-            await broker.close()
-            await client.close()
-            await cluster.stop()
-            throw error
-        }
-        await broker.close()
-        await client.close()
-        await cluster.stop()
-    }
-
-    private func withRunning(_ writers: [TopicWriter], _ body: () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for writer in writers { group.addTask { await writer.run() } }
-            do {
-                try await body()
-            } catch {
-                for writer in writers { _ = writer.stop() }
-                throw error
-            }
-            for writer in writers { _ = writer.stop() }
-            try await group.waitForAll()
-        }
-    }
-
-    private func waitForWrites(_ writers: [TopicWriter], beyond count: Int) async throws {
-        let deadline = ContinuousClock.now + .seconds(30)
-        while writers.map(\.acknowledgedCount).reduce(0, +) < count {
-            guard ContinuousClock.now < deadline else {
-                throw LocalCluster.HarnessFailure(description: "no \(count) writes within 30 s")
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
-    /// All three nodes answer again; they need not agree while clients write.
-    private func waitUntilBack(_ cluster: LocalCluster) async throws -> [NodeStatusReport] {
-        for _ in 0..<600 {
-            let seen = await cluster.statuses()
-            if seen.count == 3, seen.allSatisfy(\.healthy) { return seen }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        throw LocalCluster.HarnessFailure(description: "a restarted node did not come back")
-    }
-
-    /// Equal digests at one version on all nodes; every acknowledged topic is there, none that was denied.
-    private func judge(_ writers: [TopicWriter], _ cluster: LocalCluster, _ client: MetadataClient) async throws {
-        let nodes = try await cluster.waitUntilHealthy()
-        #expect(Set(nodes.map(\.digest)).count == 1)
-        #expect(Set(nodes.map(\.version)).count == 1)
-        let names = Set(try await client.topics().map(\.name))
-        for writer in writers {
-            let book = writer.stop()
-            #expect(!book.acknowledged.isEmpty)
-            #expect(book.refusals.isEmpty, "a retry was taken for a new request: \(book.refusals.prefix(3))")
-            #expect(book.acknowledged.subtracting(names).isEmpty, "acknowledged and lost")
-            #expect(book.failed.isDisjoint(with: names), "reported as not done, and done")
-            print(
-                "\(book.acknowledged.count) acknowledged, \(book.unknown.count) unknown, longest gap \(book.longestGap)"
-            )
         }
     }
 }

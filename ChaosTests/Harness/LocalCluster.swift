@@ -30,8 +30,11 @@ actor LocalCluster {
     private(set) var nodes: [Node] = []
 
     /// - Parameter settings: `key=value`, beside those of addresses and data.
-    init(settings: [String] = []) throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
+    /// - Parameter folder: where everything lies, instead of a folder of its own; the nodes' folders in it may exist.
+    init(settings: [String] = [], folder: URL? = nil) throws {
+        self.folder =
+            folder ?? FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
+        let folder = self.folder
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         self.settings = settings
         let numbers = try freePorts(12)
@@ -55,8 +58,8 @@ actor LocalCluster {
         """.write(to: configuration, atomically: true, encoding: .utf8)
     }
 
-    nonisolated static func started(settings: [String] = []) async throws -> LocalCluster {
-        let cluster = try LocalCluster(settings: settings)
+    nonisolated static func started(settings: [String] = [], folder: URL? = nil) async throws -> LocalCluster {
+        let cluster = try LocalCluster(settings: settings, folder: folder)
         for id in 1...3 {
             try await cluster.format(id)
             try await cluster.start(id)
@@ -95,7 +98,11 @@ actor LocalCluster {
         }
     }
 
-    func start(_ id: Int) throws {
+    /// The data directory of a node.
+    nonisolated func directory(of id: Int) -> URL { folder.appendingPathComponent("node\(id)") }
+
+    /// - Parameter environment: beside that of the tests.
+    func start(_ id: Int, environment: [String: String] = [:]) throws {
         let log = nodes[id - 1].log
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
@@ -103,6 +110,9 @@ actor LocalCluster {
         let process = Process()
         process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
         process.arguments = ["run"] + arguments(id)
+        if !environment.isEmpty {
+            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        }
         process.standardOutput = handle
         process.standardError = handle
         try process.run()
@@ -120,6 +130,34 @@ actor LocalCluster {
             throw HarnessFailure(description: "node \(id) ended by itself: \(tail(of: id))")
         }
         nodes[id - 1].process = nil
+    }
+
+    /// Waits until the process has ended by itself, and returns its exit code.
+    func waitForEnd(of id: Int, within patience: Duration = .seconds(30)) async throws -> Int32 {
+        let deadline = ContinuousClock.now + patience
+        while ContinuousClock.now < deadline {
+            guard let process = nodes[id - 1].process else { break }
+            guard process.isRunning else {
+                nodes[id - 1].process = nil
+                guard process.terminationReason == .exit else {
+                    throw HarnessFailure(description: "node \(id) was ended by a signal: \(tail(of: id))")
+                }
+                return process.terminationStatus
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw HarnessFailure(description: "node \(id) did not end: \(tail(of: id))")
+    }
+
+    /// Waits for a line in the log of a node.
+    func waitForLog(of id: Int, _ text: String, within patience: Duration = .seconds(60)) async throws {
+        let deadline = ContinuousClock.now + patience
+        while try !logText(of: id).contains(text) {
+            guard ContinuousClock.now < deadline else {
+                throw HarnessFailure(description: "node \(id) did not say \"\(text)\": \(tail(of: id))")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 
     /// A lost disk: the data is gone, and the operator formats a new directory under the old name.
