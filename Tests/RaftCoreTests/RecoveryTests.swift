@@ -44,7 +44,9 @@ import Testing
         #expect(node.status == Status(role: .follower, term: 2, leader: 1))
     }
 
-    @Test("an entry acknowledged by a node that lost it is not lost: no leader without it is elected (the counter-example)")
+    @Test(
+        "an entry acknowledged by a node that lost it is not lost: no leader without it is elected (the counter-example)"
+    )
     func counterExample() {
         var cluster = Cluster(voters: [1, 2, 3])
         cluster.elect(1)
@@ -119,7 +121,8 @@ import Testing
         #expect(node.isRecovering)
     }
 
-    @Test("an answer to another life's attempt, to another attempt, of another term or from somebody else does not count")
+    @Test(
+        "an answer to another life's attempt, to another attempt, of another term or from somebody else does not count")
     func staleAnswers() {
         var earlier = makeNode(2, hardState: hardState, isRecovering: true, seed: 1)
         earlier.receive(.heartbeat(commit: 0, round: 1), from: 1, term: 2)
@@ -149,7 +152,8 @@ import Testing
         #expect(node.drain().isRecovered)
     }
 
-    @Test("a leader that has committed nothing in its term does not answer: it may not know the end of what is committed")
+    @Test(
+        "a leader that has committed nothing in its term does not answer: it may not know the end of what is committed")
     func beforeOwnTerm() {
         var leader = makeNode(1)
         leader.win()
