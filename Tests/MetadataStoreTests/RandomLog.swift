@@ -33,6 +33,7 @@ struct RandomLog {
     private var last: Entry?
     /// The outcomes that the reference gave, by index.
     private(set) var outcomes: [UInt64: CommandOutcome] = [:]
+    private(set) var marks: [DigestMark] = []
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
@@ -45,6 +46,15 @@ struct RandomLog {
         outcomes[index] = done?.outcome
         if case .done(.session(let id)) = done?.outcome, done?.wasReplay == false { sessions.append((id, 0)) }
         last = entry
+        return entry
+    }
+
+    /// An entry that asks for the digest, and what the reference has there.
+    mutating func asking() -> Entry {
+        let index = reference.applied.index.rawValue + 1
+        let entry = commandEntry(index, .compareDigests, time: time)
+        outcomes[index] = reference.apply(entry)?.outcome
+        marks.append(DigestMark(index: index, digest: reference.machine.digest))
         return entry
     }
 
