@@ -60,7 +60,7 @@ import Testing
             } catch {
                 point += 1
             }
-            for seed in UInt64(1)...6 {
+            for seed in UInt64(1)...3 {
                 let crashed = disk.copy()
                 crashed.crash(.picked(seed: seed))
                 try finish(crashed, fresh, "power fails after \(point) operations, seed \(seed)")
@@ -89,7 +89,8 @@ import Testing
         opened.log.close()
         #expect(try disk.list(Self.path).filter { $0.hasPrefix("metadata") } == [], "\(place)")
         let kept = try disk.list(Self.path + "/damaged")
-        #expect(kept == ["00000000000000000001.log", "metadata.sqlite", "metadata.sqlite-wal"], "\(place)")
+        let segments = [1, 11, 21, 31].map { LogFormat.segmentName(first: LogIndex($0)) }
+        #expect(kept == segments + ["metadata.sqlite", "metadata.sqlite-wal"], "\(place)")
         #expect(disk.contents(Self.path + "/damaged/00000000000000000001.log")?.count ?? 0 > 5_000, "\(place)")
         try DataDirectory.finishRepair(path: Self.path, fileSystem: disk)
         #expect(try DataDirectory.repairMarker(path: Self.path, fileSystem: disk) == nil)

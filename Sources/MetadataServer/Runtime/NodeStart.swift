@@ -84,7 +84,8 @@ extension OpenedStorage {
         let initial = configuration.cluster.initialMembers
         let repair = NodeRepair(
             path: directory.path, options: directory.logOptions(configuration),
-            initialMembers: initial.isEmpty ? nil : RaftCore.Configuration(voters: initial.map(\.member)), nodeID: configuration.node.id, logger: logger
+            initialMembers: initial.isEmpty ? nil : RaftCore.Configuration(voters: initial.map(\.member)),
+            nodeID: configuration.node.id, logger: logger
         )
         var marker = try repair.unfinished()
         if let known = marker, known.phase == .discard { marker = try repair.discard(known, because: nil) }
