@@ -31,10 +31,13 @@ final class Checkpointer: Sendable {
         /// Installs that began or ended so far: odd while one is under way. An install may lead to an earlier position, so
         /// a checkpoint that overlaps one says nothing.
         var installBorders = 0
+        /// What ended this: after a sync that failed, another one may succeed without what the first should have written
+        /// (fsyncgate), so there is none.
+        var failure: StoreError?
     }
 
-    init(path: String, options: StoreOptions) throws(StoreError) {
-        queue = try DatabaseOpening.checkpointer(path: path, options: options)
+    init(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) {
+        queue = try DatabaseOpening.checkpointer(location, options: options)
         self.options = options
     }
 
@@ -56,14 +59,23 @@ final class Checkpointer: Sendable {
         }
     }
 
+    /// A failure that is not `isRetriable` is the last: it comes back from every later call, which does nothing.
+    ///
     /// `applied` gives a position that has been committed. It is asked before the checkpoint begins: one that completes
     /// covers every frame that was in the WAL at its beginning, so it covers that position, and nothing can be said of
     /// what came later.
     func checkpoint(_ mode: CheckpointMode, applied: () -> LogPosition) throws(StoreError) -> LogPosition {
-        let borders = durable.withLock { $0.installBorders }
+        let (borders, failure) = durable.withLock { ($0.installBorders, $0.failure) }
+        if let failure { throw failure }
         let position = applied()
-        let isComplete = try DatabaseOpening.onQueue(queue, "checkpoint") { (connection) throws(StoreError) in
-            try run(mode, connection)
+        let isComplete: Bool
+        do throws(StoreError) {
+            isComplete = try DatabaseOpening.onQueue(queue, "checkpoint") { (connection) throws(StoreError) in
+                try run(mode, connection)
+            }
+        } catch {
+            if !error.isRetriable { durable.withLock { $0.failure = error } }
+            throw error
         }
         return durable.withLock { durable in
             // Two checkpoints may end in the other order than they began.
@@ -110,11 +122,7 @@ final class Checkpointer: Sendable {
     }
 
     func close() throws(StoreError) {
-        do {
-            try queue.close()
-        } catch {
-            throw StoreError.ofGRDB(error, "close the checkpoints")
-        }
+        try DatabaseOpening.close(queue, "close the checkpoints")
     }
 }
 
@@ -124,7 +132,8 @@ extension MetadataStore {
     /// until the first completes).
     ///
     /// Nothing else makes the WAL shorter, so the owner calls this regularly; the WAL grows with what is written between
-    /// two calls. Thread-safe. Readers and the writer go on (see `CheckpointMode` for how far).
+    /// two calls. Thread-safe. Readers and the writer go on (see `CheckpointMode` for how far). An error that is not
+    /// `isRetriable` is fatal for the node: what it wrote may not be on the disk, and no later sync would say so.
     package func checkpoint(_ mode: CheckpointMode = .automatic) throws(StoreError) -> LogPosition {
         try checkpointer.checkpoint(mode) { applied }
     }

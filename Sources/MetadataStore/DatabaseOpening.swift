@@ -1,42 +1,50 @@
 import GRDB
 
+/// Where a database lies.
+struct DatabaseLocation {
+    let path: String
+    let fileSystem: any StoreFileSystem
+
+    /// The name by which SQLite opens it.
+    var databaseName: String {
+        guard let vfs = fileSystem.vfsName else { return path }
+        precondition(!path.utf8.contains { "?#%".utf8.contains($0) }, "\(path) means something else in a URI")
+        return "file:\(path)?vfs=\(vfs)"
+    }
+}
+
 /// Opens connections, and gives each the settings on which the guarantees rest.
+///
+/// A connection is a queue of its own, whose work runs on the thread that asks for it: the library starts no thread, and a
+/// simulator can run all of a node's connections in one.
 enum DatabaseOpening {
-    /// The pool: one connection that writes, and some that read for dumps and scrubs.
-    static func pool(path: String, options: StoreOptions) throws(StoreError) -> DatabasePool {
-        let pool: DatabasePool
-        do {
-            try refuseForeign(path: path, options: options)
-            pool = try DatabasePool(path: path, configuration: configuration("store", options, readonly: false))
-            try DatabaseSchema.migrator.migrate(pool)
-        } catch {
-            throw StoreError.ofGRDB(error, "open \(path)")
-        }
-        try MetadataStore.onWriter(of: pool, "set up the writer") { (connection) throws(StoreError) in
+    /// The one connection that writes, on a database with the present schema.
+    static func writer(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) -> DatabaseQueue {
+        try refuseForeign(location, options: options)
+        let queue = try open(location, "writer", options, readonly: false)
+        try onQueue(queue, "set up the writer") { (connection) throws(StoreError) in
             try setUpWriter(connection, options: options)
         }
+        do {
+            try DatabaseSchema.migrator.migrate(queue)
+        } catch {
+            throw StoreError.ofGRDB(error, "migrate \(location.path)")
+        }
         // The names of the files that were created belong to the directory.
-        try FileAccess.syncDirectory(of: path)
-        return pool
+        try location.fileSystem.syncDirectory(of: location.path)
+        return queue
     }
 
     /// A connection of its own that can only read.
-    static func reader(path: String, label: String, options: StoreOptions) throws(StoreError) -> DatabaseQueue {
-        do {
-            return try DatabaseQueue(path: path, configuration: configuration(label, options, readonly: true))
-        } catch {
-            throw StoreError.ofGRDB(error, "open \(path) for \(label)")
-        }
+    static func reader(
+        _ location: DatabaseLocation, label: String, options: StoreOptions
+    ) throws(StoreError) -> DatabaseQueue {
+        try open(location, label, options, readonly: true)
     }
 
     /// A connection of its own for checkpoints.
-    static func checkpointer(path: String, options: StoreOptions) throws(StoreError) -> DatabaseQueue {
-        let queue: DatabaseQueue
-        do {
-            queue = try DatabaseQueue(path: path, configuration: configuration("checkpoint", options, readonly: false))
-        } catch {
-            throw StoreError.ofGRDB(error, "open \(path) for checkpoints")
-        }
+    static func checkpointer(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) -> DatabaseQueue {
+        let queue = try open(location, "checkpoint", options, readonly: false)
         try onQueue(queue, "set up the checkpoints") { (connection) throws(StoreError) in
             try connection.requireWAL()
             // A checkpoint on a connection that does not sync would call volatile what it promises durable.
@@ -59,14 +67,33 @@ enum DatabaseOpening {
     static let synchronousNormal = 1
     static let synchronousFull = 2
 
-    /// Looked at before the pool opens, which would make a WAL beside a file that is not ours.
-    private static func refuseForeign(path: String, options: StoreOptions) throws {
-        guard FileAccess.exists(path) else { return }
-        let queue = try DatabaseQueue(path: path, configuration: configuration("check", options, readonly: false))
-        try onQueue(queue, "check \(path)") { (connection) throws(StoreError) in
-            try DatabaseSchema.check(connection, path: path)
+    static func close(_ queue: DatabaseQueue, _ operation: String) throws(StoreError) {
+        do {
+            try queue.close()
+        } catch {
+            throw StoreError.ofGRDB(error, operation)
         }
-        try queue.close()
+    }
+
+    /// Looked at before the writer opens, which would make a WAL beside a file that is not ours.
+    private static func refuseForeign(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) {
+        guard location.fileSystem.exists(location.path) else { return }
+        let queue = try open(location, "check", options, readonly: false)
+        try onQueue(queue, "check \(location.path)") { (connection) throws(StoreError) in
+            try DatabaseSchema.check(connection, path: location.path)
+        }
+        try close(queue, "check \(location.path)")
+    }
+
+    private static func open(
+        _ location: DatabaseLocation, _ label: String, _ options: StoreOptions, readonly: Bool
+    ) throws(StoreError) -> DatabaseQueue {
+        do {
+            return try DatabaseQueue(
+                path: location.databaseName, configuration: configuration(label, options, readonly: readonly))
+        } catch {
+            throw StoreError.ofGRDB(error, "open \(location.path) as \(label)")
+        }
     }
 
     private static func configuration(_ label: String, _ options: StoreOptions, readonly: Bool) -> Configuration {
@@ -75,8 +102,7 @@ enum DatabaseOpening {
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = false
         configuration.busyMode = .timeout(Double(options.busyTimeoutMilliseconds) / 1_000)
-        configuration.maximumReaderCount = 3
-        // Applies to the pool's readers; the writer's larger cache is set when it is set up.
+        // The writer's larger cache is set when it is set up.
         configuration.prepareDatabase { database in
             let connection = try Connection(database, "set up \(label)")
             try connection.set("cache_size", to: -(options.readerCacheBytes / 1_024))
@@ -85,8 +111,9 @@ enum DatabaseOpening {
         return configuration
     }
 
-    /// GRDB resets some settings after `prepareDatabase`, so these are set when it is done, and read back.
+    /// Read back, each: a library or a build of SQLite may have its own mind.
     private static func setUpWriter(_ connection: Connection, options: StoreOptions) throws(StoreError) {
+        try connection.execute("PRAGMA journal_mode = WAL", "set journal_mode")
         try connection.requireWAL()
         // FULL would sync each commit, for which the Raft log is there already; OFF loses consistency (design).
         try connection.set("synchronous", to: synchronousNormal)

@@ -11,8 +11,8 @@ package final class MetadataReader: @unchecked Sendable {
     /// Nil after `close`.
     private var answers: QueryAnswers?
 
-    init(path: String, options: StoreOptions) throws(StoreError) {
-        let queue = try DatabaseOpening.reader(path: path, label: "reader", options: options)
+    init(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) {
+        let queue = try DatabaseOpening.reader(location, label: "reader", options: options)
         self.queue = queue
         answers = try DatabaseOpening.onQueue(queue, "open a reader") { (connection) throws(StoreError) in
             try QueryAnswers(connection)
@@ -38,10 +38,6 @@ package final class MetadataReader: @unchecked Sendable {
 
     package func close() throws(StoreError) {
         queue.inDatabase { _ in answers = nil }
-        do {
-            try queue.close()
-        } catch {
-            throw StoreError.ofGRDB(error, "close a reader")
-        }
+        try DatabaseOpening.close(queue, "close a reader")
     }
 }

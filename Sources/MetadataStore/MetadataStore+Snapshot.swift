@@ -8,24 +8,27 @@ extension MetadataStore {
     /// receiver (a slow one would pin the WAL). The file appears under its name whole and synced, or not at all.
     package func writeSnapshot(to path: String) throws(StoreError) -> SnapshotFile {
         let temporary = path + ".tmp"
+        let fileSystem = location.fileSystem
         do throws(StoreError) {
             var dump = try onReader("write a snapshot") { (connection) throws(StoreError) in
-                try SnapshotDump(connection, to: temporary)
+                try SnapshotDump(connection, to: temporary, in: fileSystem)
             }
             // The read transaction has ended: a slow disk pins no WAL.
             let file = try dump.finish()
-            try FileAccess.rename(temporary, to: path)
-            try FileAccess.syncDirectory(of: path)
+            try fileSystem.rename(temporary, to: path)
+            try fileSystem.syncDirectory(of: path)
             return file
         } catch {
-            try FileAccess.removeIfExists(temporary)
+            try fileSystem.removeIfExists(temporary)
             throw error
         }
     }
 
     /// Reads a snapshot file to its end and checks all of it: checksums, counts, order, digest.
-    package static func verifySnapshot(at path: String) throws(StoreError) -> SnapshotFile {
-        var reader = try SnapshotReader(path: path)
+    package static func verifySnapshot(
+        at path: String, in fileSystem: any StoreFileSystem = PosixStoreFileSystem()
+    ) throws(StoreError) -> SnapshotFile {
+        var reader = try SnapshotReader(path: path, in: fileSystem)
         return try reader.readAll { _ in }
     }
 
@@ -36,7 +39,7 @@ extension MetadataStore {
     /// whether a snapshot is newer than the state; this replaces it also by an older one. The change feed begins anew at
     /// the snapshot's version. Called from the apply thread.
     package func installSnapshot(from path: String) throws(StoreError) -> LogPosition {
-        _ = try Self.verifySnapshot(at: path)
+        _ = try Self.verifySnapshot(at: path, in: location.fileSystem)
         checkpointer.installBegins()
         let installed: (state: StateRow, configuration: RaftCore.Configuration?)
         do throws(StoreError) {
@@ -60,13 +63,13 @@ extension MetadataStore {
     private func installVerified(
         from path: String
     ) throws(StoreError) -> (state: StateRow, configuration: RaftCore.Configuration?) {
-        let options = options
+        let fileSystem = location.fileSystem
         return try onWriterDroppingState("install a snapshot") { (connection) throws(StoreError) in
             // FULL syncs the WAL at the commit: this one transaction must not be lost, since no log explains it.
             try connection.set("synchronous", to: DatabaseOpening.synchronousFull)
             do throws(StoreError) {
                 let installed = try connection.transaction("install a snapshot") { () throws(StoreError) in
-                    try SnapshotInstall.replaceAll(connection, from: path, options: options)
+                    try SnapshotInstall.replaceAll(connection, from: path, in: fileSystem)
                 }
                 try connection.set("synchronous", to: DatabaseOpening.synchronousNormal)
                 return installed
@@ -84,10 +87,10 @@ private struct SnapshotDump {
     private var writer: SnapshotWriter
 
     /// Writes everything; nothing is durable before `finish`.
-    init(_ connection: Connection, to path: String) throws(StoreError) {
+    init(_ connection: Connection, to path: String, in fileSystem: any StoreFileSystem) throws(StoreError) {
         let state = try StateStatements(connection).read()
         let rows = try RowReader(connection)
-        var writer = try SnapshotWriter(path: path, state: state)
+        var writer = try SnapshotWriter(path: path, in: fileSystem, state: state)
         try rows.forEachBroker(after: nil) { (broker) throws(StoreError) in
             try writer.append(.broker) { RowCoding.append(broker, to: &$0) }
             return true
@@ -126,10 +129,10 @@ private struct SnapshotDump {
 /// Replaces all rows inside the open transaction.
 private enum SnapshotInstall {
     static func replaceAll(
-        _ connection: Connection, from path: String, options: StoreOptions
+        _ connection: Connection, from path: String, in fileSystem: any StoreFileSystem
     ) throws(StoreError) -> (state: StateRow, configuration: RaftCore.Configuration?) {
         // Opened and checked again: what was verified may not be what is there now.
-        var reader = try SnapshotReader(path: path)
+        var reader = try SnapshotReader(path: path, in: fileSystem)
         for table in DatabaseSchema.replacedTables { try connection.execute("DELETE FROM \(table)", "empty \(table)") }
         var empty = reader.state
         empty.totals = MetadataTotals(brokers: 0, topics: 0, partitions: 0, sessions: 0)

@@ -13,9 +13,9 @@ import Synchronization
 ///
 /// One thread calls `apply` and `installSnapshot`. Everything else may be called from any thread and holds up neither.
 package final class MetadataStore: Sendable {
-    let path: String
+    let location: DatabaseLocation
     let options: StoreOptions
-    let pool: DatabasePool
+    private let writerQueue: DatabaseQueue
     private let writer: WriterConfined
     private let published: Mutex<Published>
     let checkpointer: Checkpointer
@@ -24,21 +24,24 @@ package final class MetadataStore: Sendable {
     private struct Published {
         var state: StateRow
         var configuration: RaftCore.Configuration?
+        var isClosed = false
     }
 
     /// Opens the database at `path`, or creates it; brings its schema up to date; sets and checks the settings.
-    package init(path: String, options: StoreOptions = StoreOptions()) throws(StoreError) {
-        self.path = path
+    package init(
+        path: String, options: StoreOptions = StoreOptions(),
+        fileSystem: any StoreFileSystem = PosixStoreFileSystem()
+    ) throws(StoreError) {
+        location = DatabaseLocation(path: path, fileSystem: fileSystem)
         self.options = options
-        pool = try DatabaseOpening.pool(path: path, options: options)
+        writerQueue = try DatabaseOpening.writer(location, options: options)
         let writer = WriterConfined()
-        let options = options
-        let state = try Self.onWriter(of: pool, "open") { (connection) throws(StoreError) in
+        let state = try Self.onWriter(of: writerQueue, "open") { (connection) throws(StoreError) in
             try writer.load(connection, options)
         }
         self.writer = writer
         published = Mutex(Published(state: state, configuration: try Self.decode(state.configuration)))
-        checkpointer = try Checkpointer(path: path, options: options)
+        checkpointer = try Checkpointer(location, options: options)
     }
 
     // MARK: State
@@ -93,14 +96,29 @@ package final class MetadataStore: Sendable {
 
     /// Takes over what an installed snapshot left in the database.
     func publish(_ state: StateRow, configuration: RaftCore.Configuration?) {
-        published.withLock { $0 = Published(state: state, configuration: configuration) }
+        published.withLock { published in
+            published.state = state
+            published.configuration = configuration
+        }
     }
 
     // MARK: Readers
 
     /// A reader for one thread, on a connection of its own.
     package func makeReader() throws(StoreError) -> MetadataReader {
-        try MetadataReader(path: path, options: options)
+        try MetadataReader(location, options: options)
+    }
+
+    /// All brokers, by id. Thread-safe.
+    package func brokers() throws(StoreError) -> [Broker] {
+        try onReader("list brokers") { (connection) throws(StoreError) in
+            var brokers: [Broker] = []
+            try RowReader(connection).forEachBroker(after: nil) { (broker) throws(StoreError) in
+                brokers.append(broker)
+                return true
+            }
+            return brokers
+        }
     }
 
     /// Reads all rows and compares their digest with the one that is kept beside them, both of one moment: what finds
@@ -113,23 +131,20 @@ package final class MetadataStore: Sendable {
 
     /// The most pages that the database may grow to, from now on: the bound that a full disk would be.
     package func limitPages(to pageCountMax: Int) throws(StoreError) {
-        try Self.onWriter(of: pool, "limit pages") { (connection) throws(StoreError) in
+        try Self.onWriter(of: writerQueue, "limit pages") { (connection) throws(StoreError) in
             try connection.execute("PRAGMA max_page_count = \(pageCountMax)", "set max_page_count")
         }
     }
 
     /// Ends all connections. Everything that is called later throws `closed`; what is under way is waited for.
     package func close() throws(StoreError) {
+        published.withLock { $0.isClosed = true }
         try checkpointer.close()
-        pool.writeWithoutTransaction { database in
+        writerQueue.inDatabase { database in
             // Statements go before the connection that they belong to.
             _ = writer.take(in: database)
         }
-        do {
-            try pool.close()
-        } catch {
-            throw StoreError.ofGRDB(error, "close")
-        }
+        try DatabaseOpening.close(writerQueue, "close")
     }
 
     // MARK: Confinement
@@ -139,7 +154,7 @@ package final class MetadataStore: Sendable {
     private func onWriterState<Value>(
         _ operation: String, _ body: (Connection, ApplyState) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
-        let result = pool.writeWithoutTransaction { database in
+        let result = writerQueue.inDatabase { database in
             Result { () throws(StoreError) in
                 let connection = try Connection(database, operation)
                 let state = try writer.takeOrLoad(in: database, connection, options)
@@ -155,7 +170,7 @@ package final class MetadataStore: Sendable {
     func onWriterDroppingState<Value>(
         _ operation: String, _ body: (Connection) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
-        let result = pool.writeWithoutTransaction { database in
+        let result = writerQueue.inDatabase { database in
             Result { () throws(StoreError) in
                 let connection = try Connection(database, operation)
                 _ = writer.take(in: database)
@@ -165,24 +180,28 @@ package final class MetadataStore: Sendable {
         return try result.get()
     }
 
+    /// The one connection that writes, for `onWriter`.
+    var pool: DatabaseQueue { writerQueue }
+
     static func onWriter<Value>(
-        of pool: DatabasePool, _ operation: String, _ body: (Connection) throws(StoreError) -> Value
+        of queue: DatabaseQueue, _ operation: String, _ body: (Connection) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
-        let result = pool.writeWithoutTransaction { database in
-            Result { () throws(StoreError) in try body(try Connection(database, operation)) }
-        }
-        return try result.get()
+        try DatabaseOpening.onQueue(queue, operation, body)
     }
 
-    /// Runs `body` in a read transaction on a connection of the pool.
+    /// Runs `body` in a read transaction on a connection of its own.
     func onReader<Value>(
         _ operation: String, _ body: (Connection) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
-        do {
-            return try pool.read { database in try body(try Connection(database, operation)) }
-        } catch {
-            throw StoreError.ofGRDB(error, operation)
+        guard !published.withLock({ $0.isClosed }) else { throw .closed(operation: operation) }
+        let reader = try DatabaseOpening.reader(location, label: operation, options: options)
+        let result = Result { () throws(StoreError) in
+            try DatabaseOpening.onQueue(reader, operation) { (connection) throws(StoreError) in
+                try connection.readTransaction(operation) { () throws(StoreError) in try body(connection) }
+            }
         }
+        try DatabaseOpening.close(reader, operation)
+        return try result.get()
     }
 }
 
@@ -224,7 +243,7 @@ package struct ScrubResult: Hashable, Sendable {
 
 /// Holds what only the writer's connection may touch.
 ///
-/// `@unchecked Sendable`: every access happens inside `DatabasePool.writeWithoutTransaction`, that is on GRDB's serial
+/// `@unchecked Sendable`: every access happens inside `DatabaseQueue.inDatabase`, that is on GRDB's serial
 /// queue of the one connection that writes. The methods ask for the `Database` as a witness of it, which GRDB hands out
 /// there only.
 private final class WriterConfined: @unchecked Sendable {

@@ -16,13 +16,13 @@ struct SnapshotReader {
     let state: StateRow
     let configuration: RaftCore.Configuration?
     let bytes: Int
-    private let file: File
+    private let file: any StoreFile
     private var remaining: Int
     private var tally: SnapshotTally
 
     /// Opens the file and reads its header.
-    init(path: String) throws(StoreError) {
-        file = try File(open: path, flags: File.readFlags)
+    init(path: String, in fileSystem: any StoreFileSystem = PosixStoreFileSystem()) throws(StoreError) {
+        file = try fileSystem.open(path)
         bytes = try file.size()
         remaining = bytes
         let start = try Self.take(SnapshotFormat.magic.count + 8, from: file, &remaining)
@@ -128,7 +128,9 @@ struct SnapshotReader {
     }
 
     /// Never allocates more than the file has left.
-    private static func take(_ count: Int, from file: File, _ remaining: inout Int) throws(StoreError) -> [UInt8] {
+    private static func take(_ count: Int, from file: any StoreFile, _ remaining: inout Int) throws(StoreError)
+        -> [UInt8]
+    {
         guard count <= remaining else {
             throw .snapshot(reason: "the file ends early: \(count) bytes wanted, \(remaining) left")
         }

@@ -1,12 +1,12 @@
 /// Writes a snapshot file row by row. The bytes are not durable, and the name is not the final one, before `finish`.
 struct SnapshotWriter {
-    private let file: File
+    private let file: any StoreFile
     private var rows = ByteWriter()
     private var blockCount: UInt32 = 0
     private var bytes = 0
 
-    init(path: String, state: StateRow) throws(StoreError) {
-        file = try File(open: path, flags: File.createFlags)
+    init(path: String, in fileSystem: any StoreFileSystem, state: StateRow) throws(StoreError) {
+        file = try fileSystem.create(path)
         try write(SnapshotFormat.encode(state))
     }
 

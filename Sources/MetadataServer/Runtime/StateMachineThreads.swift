@@ -68,21 +68,10 @@ extension MetadataStore {
         }
     }
 
-    /// The state machine as the replica needs to know it.
+    /// The state machine as the replica needs to know it. Called while nothing is applied.
     func image() throws(StoreError) -> StateMachineImage {
-        let reader = try makeReader()
-        var brokers: [Broker] = []
-        while true {
-            let answer = try reader.answer([.brokers(after: brokers.last?.id, limit: Limits.pageItemsMax)])
-            guard case .brokers(let page)? = answer.results.first else {
-                preconditionFailure("a list of brokers was answered with \(answer.results)")
-            }
-            brokers += page.items
-            if !page.hasMore { break }
-        }
-        try reader.close()
-        return StateMachineImage(
-            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: brokers)
+        StateMachineImage(
+            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: try brokers())
     }
 }
 

@@ -4,39 +4,52 @@
     import Glibc
 #endif
 
-/// The few file operations of snapshots, each with its error.
 enum FileAccess {
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}
 
-    /// Makes names that were created in, or moved into, the directory of `path` survive a power loss.
-    static func syncDirectory(of path: String) throws(StoreError) {
-        let directory = self.directory(of: path)
-        let file = try File(open: directory, flags: File.readFlags)
+/// The operating system's files.
+package struct PosixStoreFileSystem: StoreFileSystem {
+    package init() {}
+
+    package var vfsName: String? { nil }
+
+    package func exists(_ path: String) -> Bool { FileAccess.exists(path) }
+
+    package func open(_ path: String) throws(StoreError) -> any StoreFile {
+        try PosixStoreFile(open: path, flags: PosixStoreFile.readFlags)
+    }
+
+    package func create(_ path: String) throws(StoreError) -> any StoreFile {
+        try PosixStoreFile(open: path, flags: PosixStoreFile.createFlags)
+    }
+
+    package func syncDirectory(of path: String) throws(StoreError) {
+        let file = try open(directory(of: path))
         try file.sync()
         try file.close()
     }
 
-    static func rename(_ from: String, to: String) throws(StoreError) {
+    package func rename(_ from: String, to target: String) throws(StoreError) {
         #if canImport(Darwin)
-            let code = Darwin.rename(from, to)
+            let code = Darwin.rename(from, target)
         #else
-            let code = Glibc.rename(from, to)
+            let code = Glibc.rename(from, target)
         #endif
-        guard code == 0 else { throw .file(operation: "rename to \(to)", path: from, errno: errno) }
+        guard code == 0 else { throw .file(operation: "rename to \(target)", path: from, errno: errno) }
     }
 
-    static func removeIfExists(_ path: String) throws(StoreError) {
+    package func removeIfExists(_ path: String) throws(StoreError) {
         guard unlink(path) == 0 || errno == ENOENT else { throw .file(operation: "remove", path: path, errno: errno) }
     }
 
-    private static func directory(of path: String) -> String {
+    private func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 }
 
-/// An open file. `close` reports what closing found; without it the file is closed silently, after a failure.
-final class File {
+final class PosixStoreFile: StoreFile {
     static let readFlags = O_RDONLY | O_CLOEXEC
     static let createFlags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
 
@@ -69,7 +82,6 @@ final class File {
         }
     }
 
-    /// The next `count` bytes; fewer only at the end of the file.
     func read(_ count: Int) throws(StoreError) -> [UInt8] {
         var failure: Int32?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
@@ -97,7 +109,6 @@ final class File {
         return Int(status.st_size)
     }
 
-    /// A failed sync is never retried: the pages may be marked clean without being on the disk.
     func sync() throws(StoreError) {
         guard fsync(descriptor) == 0 else {
             if errno == ENOSPC || errno == EDQUOT { throw .diskFull(operation: "fsync \(path)") }
@@ -115,7 +126,7 @@ final class File {
     }
 }
 
-// Free functions, since the methods of `File` hide the system's names.
+// Free functions, since the methods of the types above hide the system's names.
 private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
     write(descriptor, bytes.baseAddress, bytes.count)
 }
