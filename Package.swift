@@ -105,13 +105,16 @@ let package = Package(
         program("simulate", ["Simulation", argumentParser]),
 
         // Test side: no shipped target imports these.
+        layer("SimulatedDisk", ["RaftCore", "MetadataStore", grdbSQLite]),
         layer(
             "Simulation",
             ["RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
         tests("RaftCoreTests", ["RaftCore"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
-        tests("MetadataStoreTests", ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", grdb]),
+        tests(
+            "MetadataStoreTests",
+            ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", "SimulatedDisk", grdb]),
         tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
         tests(
             "MetadataClientTests",
