@@ -11,7 +11,9 @@ enum DatabaseSchema {
     static func check(_ connection: Connection, path: String) throws(StoreError) {
         let applicationID = try connection.integer("PRAGMA application_id", "read application_id")
         let found = try connection.integer("PRAGMA user_version", "read user_version")
-        let tables = try connection.integer("SELECT count(*) FROM sqlite_schema", "count tables")
+        // The migrator's own table comes first, in a transaction of its own: a crash may leave it alone there.
+        let tables = try connection.integer(
+            "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'grdb_migrations'", "count tables")
         let isNew = applicationID == 0 && found == 0 && tables == 0
         guard isNew || applicationID == Self.applicationID else {
             throw .foreignDatabase(path: path, applicationID: applicationID)

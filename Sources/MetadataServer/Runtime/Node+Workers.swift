@@ -84,6 +84,8 @@ extension Node {
             replica.checkpointed(.zero)
             databaseFailed(error)
         case .failure(let error):
+            // A sync that failed is not tried again: the next one could succeed without what this one lost (fsyncgate).
+            guard error.isRetriable else { return fail(error) }
             // The log keeps what the database could not take; the next checkpoint tries again.
             logger.error("checkpoint failed", metadata: ["error": "\(error)"])
             replica.checkpointed(.zero)
