@@ -91,7 +91,8 @@ struct HTTPServersTests {
             #expect(
                 answer.body == """
                     {"checks":{"raft:leader":{"status":"pass"},\
-                    "raft:peers":{"output":"silent: 3","status":"warn"},"store:apply":{"status":"pass"}},\
+                    "raft:peers":{"output":"silent: 3","status":"warn"},"store:apply":{"status":"pass"},\
+                    "store:digest":{"status":"pass"},"store:disk":{"status":"pass"}},\
                     "cluster_id":"test","description":"node 2 of the metadata quorum test","live":true,"node_id":2,\
                     "raft":{"applied_index":89,"commit_index":90,"last_log_index":91,"leader":2,\
                     "milliseconds_since_last_commit":1250,"node_id":2,\
