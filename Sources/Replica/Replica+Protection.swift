@@ -80,6 +80,8 @@ extension Replica {
     private mutating func leaveOrRepair() {
         guard case .quarantined(let reason, let since) = protection.state else { return }
         if isLeader {
+            // Nobody to do better: a leader that answers no reads is more than no leader.
+            guard !fitOthers.isEmpty else { return }
             if now - since > 2 * options.diskSilenceMilliseconds { core.stepDown() } else { resign() }
         } else if canBeSpared {
             protection.state = .repairing(reason: reason)
@@ -92,8 +94,13 @@ extension Replica {
     private var canBeSpared: Bool {
         guard let leader = core.status.leader, leader != id else { return false }
         guard core.configuration.isVoter(id) else { return true }
+        return core.configuration.isQuorum(fitOthers)
+    }
+
+    /// Other voters that have said lately that they are whole.
+    private var fitOthers: [NodeID] {
         let oldest = now > Self.silenceMilliseconds ? now - Self.silenceMilliseconds : 0
-        return core.configuration.isQuorum(protection.fit(since: oldest).filter { $0 != id })
+        return protection.fit(since: oldest).filter { $0 != id && core.configuration.isVoter($0) }
     }
 
     /// A leader whose disk is nearly full hands over to a member with room, if there is one.
@@ -101,9 +108,7 @@ extension Replica {
         guard protection.room.isLow, protection.offeredAt.map({ now - $0 >= Self.offerMilliseconds }) ?? true else {
             return
         }
-        let oldest = now > Self.silenceMilliseconds ? now - Self.silenceMilliseconds : 0
-        let known = protection.fit(since: oldest)
-        guard let best = successors.first, known.contains(best), !protection.isDiskLow(best) else { return }
+        guard let best = successors.first, fitOthers.contains(best), !protection.isDiskLow(best) else { return }
         protection.offeredAt = now
         _ = core.transferLeadership(to: best)
     }

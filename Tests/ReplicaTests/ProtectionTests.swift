@@ -277,6 +277,24 @@ struct QuarantineTests {
         #expect(member.repairs == ["x"])
     }
 
+    @Test("a leader that nobody whole could follow up stays, and answers no reads: leadership does not flap")
+    func lonelyLeader() {
+        var member = OfThree(options: ReplicaOptions(diskSilenceMilliseconds: 300))
+        member.lead()
+        let term = member.replica.status.term
+        member.others(PeerCondition(isDiskLow: false, isUnfit: true))
+        member.replica.damaged("x")
+        for _ in 0..<60 {
+            member.tick()
+            member.others(PeerCondition(isDiskLow: false, isUnfit: true))
+        }
+        #expect(member.replica.isLeader && member.replica.status.term == term)
+        member.replica.read(.linearizable, token: token)
+        member.turn()
+        #expect(member.seen.contains(.refuseReads([token], .repairing)))
+        #expect(member.repairs == [])
+    }
+
     @Test("while it takes everything again it serves no reads, and tells the others that it must not lead")
     func recovering() {
         var member = OfThree(isRecovering: true)
