@@ -124,7 +124,8 @@ let package = Package(
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests("ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
         tests(
-            "SimulationTests", ["Simulation", "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataSchema"]),
+            "SimulationTests",
+            ["Simulation", "simulate", "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataSchema"]),
         tests(
             "MetactlTests",
             [

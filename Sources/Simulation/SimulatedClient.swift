@@ -11,7 +11,7 @@ struct SimulatedClient {
         case unfenceBroker(BrokerID, BrokerEpoch)
         case createTopic(String)
         case write(register: String, Int)
-        case read(register: String, floor: Int)
+        case read(register: String)
     }
 
     let id: UInt64
@@ -22,6 +22,8 @@ struct SimulatedClient {
     var operation: Operation?
     /// Tells the answer to the latest attempt from late ones.
     var attempt: UInt64 = 0
+    /// The read or write of a register that is under way.
+    var call: LinearizabilityChecker<String, RegisterModel>.OperationID?
     var written = 0
     var created = 0
     /// Operations to be done before the random ones.

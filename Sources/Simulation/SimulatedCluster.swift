@@ -24,11 +24,14 @@ package struct SimulatedCluster {
 
     private enum Response {
         case outcome(CommandOutcome)
-        case value(Int)
+        case value(String?)
         case tryElsewhere(NodeID?)
     }
 
     private static let tickMicroseconds: UInt64 = 20_000
+    private static let electionTimeoutTicks: UInt64 = 10
+    /// Once all is well, so long may nobody lead.
+    private static let leaderlessMicroseconds: UInt64 = 2_000_000
     private static let attemptMicroseconds: UInt64 = 250_000
     private static let brokers = 3
 
@@ -41,10 +44,13 @@ package struct SimulatedCluster {
     private var cut: Set<Link> = []
     private var snapshotsOnDisk: [UInt64: MachineImage] = [:]
     private var lastSnapshotID: UInt64 = 0
-    private var raft = RaftChecker()
-    private var client = ClientChecker()
+    private var raft = RaftObserver(
+        electionTimeoutMicroseconds: electionTimeoutTicks * tickMicroseconds, slackMicroseconds: tickMicroseconds)
+    private var observer = ClientObserver()
     private var report: SimulationReport
     private var isHealing = false
+    /// Watches once the cluster is healed.
+    private var leaderless: LeaderlessChecker?
     private let configuration: Configuration
 
     private struct Link: Hashable {
@@ -87,18 +93,18 @@ package struct SimulatedCluster {
     }
 
     private mutating func run() throws(Violation) {
-        for position in nodes.indices { start(position) }
+        for position in nodes.indices { try start(position) }
         for position in clients.indices {
             queue.plan(in: 1_000 * UInt64(position + 1), .nextOperation(client: position))
         }
         queue.plan(in: draw(50_000, 500_000), .fault)
         try proceed(until: options.faultyMilliseconds * 1_000)
-        heal()
+        try heal()
         try proceed(until: (options.faultyMilliseconds + options.recoveryMilliseconds) * 1_000)
         try judge()
         report.simulatedMilliseconds = queue.now / 1_000
-        report.acknowledgedWrites = client.acknowledgedWrites
-        report.reads = client.reads
+        report.acknowledgedWrites = observer.acknowledgedWrites
+        report.reads = observer.reads
     }
 
     private mutating func proceed(until end: UInt64) throws(Violation) {
@@ -109,6 +115,13 @@ package struct SimulatedCluster {
         }
     }
 
+    /// Somebody leads in the latest term that anybody alive has seen.
+    private var hasLeader: Bool {
+        let alive = nodes.compactMap { $0.replica?.status }
+        let latest = alive.map(\.term).max()
+        return alive.contains { $0.role == .leader && $0.term == latest }
+    }
+
     // MARK: Events
 
     private mutating func handle(_ event: Event) throws(Violation) {
@@ -117,9 +130,14 @@ package struct SimulatedCluster {
             let now = queue.now / 1_000
             try withLiving(id, life) { $0.tick(now: now) }
             if isAlive(id, life) { queue.plan(in: SimulatedCluster.tickMicroseconds, .tick(id, life: life)) }
+            if isHealing {
+                let hasLeader = hasLeader
+                try leaderless?.observes(hasLeader: hasLeader, at: queue.now)
+            }
         case .deliver(let message):
             let position = position(of: message.to)
-            guard nodes[position].replica != nil else { return }
+            guard let core = nodes[position].replica?.core else { return }
+            raft.receives(message, core, at: queue.now)
             let now = queue.now / 1_000
             try withLiving(message.to, nodes[position].life) { $0.receive([message], now: now) }
         case .synced(let id, let life, let sequence):
@@ -129,9 +147,8 @@ package struct SimulatedCluster {
         case .applied(let id, let life, let entries):
             guard isAlive(id, life) else { return }
             let position = position(of: id)
-            let applied = nodes[position].database.apply(entries)
-            try raft.applies(entries, on: id)
-            try raft.reaches(nodes[position].database.digest, at: applied.applied.index, on: id)
+            let applied = try nodes[position].database.apply(entries, observer: &observer)
+            try raft.applies(entries, digest: nodes[position].database.digest, on: id)
             try withLiving(id, life) { $0.applied(applied) }
         case .checkpointed(let id, let life, let image):
             guard isAlive(id, life) else { return }
@@ -175,23 +192,21 @@ package struct SimulatedCluster {
         input(&replica)
         let effects = replica.takeEffects()
         replica.checkInvariants()
-        try observe(replica, id)
+        try observe(replica, effects)
         nodes[position].replica = replica
         for effect in effects { try perform(effect, position) }
     }
 
-    private mutating func observe(_ replica: Replica, _ id: NodeID) throws(Violation) {
-        let core = replica.core
-        try raft.isInTerm(core.status.term, id)
-        guard core.commitIndex > raft.committed.index, let term = core.term(at: core.commitIndex) else { return }
-        let position = LogPosition(index: core.commitIndex, term: term)
-        var durable: [NodeID: Bool] = [:]
-        for node in nodes {
+    private mutating func observe(_ replica: Replica, _ effects: [Effect]) throws(Violation) {
+        let nodes = nodes
+        let writes = effects.compactMap { if case .persist(let write) = $0 { write } else { nil } }
+        try raft.turnEnds(replica.core, writes: writes, at: queue.now) { position in
             // What a disk has let go of is in its database.
-            durable[node.id] =
-                node.disk.term(at: position.index) == term || node.checkpoint.applied.index >= position.index
+            let holders = nodes.filter {
+                $0.disk.term(at: position.index) == position.term || $0.checkpoint.applied.index >= position.index
+            }
+            return Set(holders.map(\.id))
         }
-        try raft.commits(position, on: id, durable: durable, quorum: configuration)
     }
 
     // MARK: Effects
@@ -211,7 +226,14 @@ package struct SimulatedCluster {
             nodes[position].diskIsFreeAt = end
             queue.plan(in: end - queue.now, .synced(node.id, life: node.life, sequence: persist.sequence))
         case .send(let messages):
-            for message in messages { transmit(message) }
+            guard let core = node.replica?.core else { return }
+            for message in messages {
+                try raft.sends(
+                    message, core, durable: node.disk.hardState,
+                    durableIndex: max(node.disk.last.index, node.checkpoint.applied.index)
+                ) { [nodes] in nodes[Int($0.rawValue) - 1].disk.last }
+                transmit(message)
+            }
         case .apply(let entries):
             queue.plan(in: draw(50, 2_000), .applied(node.id, life: node.life, entries))
         case .replyWrite(let token, let reply):
@@ -249,10 +271,7 @@ package struct SimulatedCluster {
             guard status.role == .leader, let core = node.replica?.core else { return }
             report.elections += 1
             report.note(status.term.rawValue << 8 | node.id.rawValue)
-            try raft.leads(node.id, in: status.term)
-            try raft.mustHoldCommitted(node.id, term: status.term) { committed in
-                core.base.index >= committed.index || core.term(at: committed.index) == committed.term
-            }
+            try raft.leads(core)
         }
     }
 
@@ -308,13 +327,13 @@ package struct SimulatedCluster {
         // Durable at once, before the log knows: a crash from here on finds the database ahead.
         nodes[position].database = image
         nodes[position].checkpoint = image
-        try raft.reaches(image.digest, at: image.applied.index, on: id)
+        try raft.installs(at: image.applied.index, digest: image.digest, on: id)
         try withLiving(id, life) { $0.snapshotInstalled(image.image) }
     }
 
     // MARK: Processes
 
-    private mutating func start(_ position: Int) {
+    private mutating func start(_ position: Int) throws(Violation) {
         var node = nodes[position]
         node.life += 1
         node.database = node.checkpoint
@@ -336,7 +355,7 @@ package struct SimulatedCluster {
             now: queue.now / 1_000, seed: generator.next())
         for other in nodes where other.id != node.id { node.replica?.introduced(other.id, disk: disk(of: other.id)) }
         nodes[position] = node
-        raft.restarts(node.id, durableTerm: node.disk.hardState.term)
+        try raft.starts(node.id, durable: node.disk.hardState, applied: applied.index)
         queue.plan(in: draw(0, Int(SimulatedCluster.tickMicroseconds)), .tick(node.id, life: node.life))
     }
 
@@ -344,7 +363,9 @@ package struct SimulatedCluster {
 
     private var replicaOptions: ReplicaOptions {
         ReplicaOptions(
-            raft: Options(electionTimeoutTicks: 10, heartbeatTicks: 2, inflightMessagesMax: 8),
+            raft: Options(
+                electionTimeoutTicks: Int(SimulatedCluster.electionTimeoutTicks), heartbeatTicks: 2,
+                inflightMessagesMax: 8),
             logEntriesMax: faults.isLogShort ? 40 : 100_000, checkpointBytes: faults.isLogShort ? 4_000 : 40_000,
             applyEntriesMax: 16, sessionSweepMilliseconds: 1_000, readWaitMilliseconds: 500)
     }
@@ -362,7 +383,7 @@ package struct SimulatedCluster {
         guard !isHealing else { return }
         queue.plan(in: draw(50_000, 800_000), .fault)
         if let down = nodes.indices.first(where: { nodes[$0].replica == nil }), generator.below(2) == 0 {
-            start(down)
+            try start(down)
             return
         }
         if faults.crashes, generator.below(2) == 0 {
@@ -415,23 +436,21 @@ package struct SimulatedCluster {
     }
 
     /// From here on nothing goes wrong any more; whoever is down comes back.
-    private mutating func heal() {
+    private mutating func heal() throws(Violation) {
         isHealing = true
+        leaderless = LeaderlessChecker(
+            boundMicroseconds: SimulatedCluster.leaderlessMicroseconds, start: queue.now)
         cut = []
         let isLogShort = faults.isLogShort
         faults = .none
         faults.isLogShort = isLogShort
-        for position in nodes.indices where nodes[position].replica == nil { start(position) }
+        for position in nodes.indices where nodes[position].replica == nil { try start(position) }
     }
 
     /// The end: everyone has finished, and all members have the same state.
     private func judge() throws(Violation) {
         for client in clients where client.operation != nil {
             throw Violation(rule: "progress", detail: "client \(client.id) still waits after the cluster was healed")
-        }
-        for node in nodes {
-            let topics = Set(node.database.machine.storage.topics(after: nil, limit: .max).map(\.name))
-            try client.judge(topics: topics, on: node.id)
         }
         guard let leader = nodes.first(where: { $0.replica?.isLeader == true }) else {
             throw Violation(rule: "progress", detail: "no leader after the cluster was healed")
@@ -440,6 +459,15 @@ package struct SimulatedCluster {
             throw Violation(
                 rule: "progress",
                 detail: "node \(node.id) is at \(node.database.applied), the leader at \(leader.database.applied)")
+        }
+        try observer.judgeHistories()
+        let last = nodes.map(\.database.applied.index).max()
+        for node in nodes {
+            let image = node.database
+            let rows = image.machine.storage.digest() &+ image.machine.sessions.digest
+            try raft.scrubs(kept: image.digest, rows: rows, at: image.applied.index, on: node.id)
+            guard image.applied.index == last else { continue }
+            try observer.judge(image.machine.storage, on: node.id)
         }
     }
 
@@ -456,15 +484,19 @@ package struct SimulatedCluster {
             case 0:
                 clients[number].created += 1
                 let name = "topic-\(number)-\(clients[number].created)"
-                client.sendsTopic(name)
+                observer.sendsTopic(name)
                 clients[number].begin(.createTopic(name))
             case 1:
                 clients[number].written += 1
-                client.sendsWrite(clients[number].register, clients[number].written)
-                clients[number].begin(.write(register: clients[number].register, clients[number].written))
+                let register = clients[generator.below(clients.count)].register
+                let value = clients[number].written * clients.count + number
+                clients[number].call = observer.invokes(
+                    .write("\(value)"), of: register, by: clients[number].id, at: queue.now)
+                clients[number].begin(.write(register: register, value))
             default:
                 let register = clients[generator.below(clients.count)].register
-                clients[number].begin(.read(register: register, floor: client.floor(of: register)))
+                clients[number].call = observer.invokes(.read, of: register, by: clients[number].id, at: queue.now)
+                clients[number].begin(.read(register: register))
             }
         }
         send(number)
@@ -504,11 +536,9 @@ package struct SimulatedCluster {
         }
     }
 
-    private func value(_ operation: SimulatedClient.Operation, in image: MachineImage) -> Int {
-        guard case .read(let register, _) = operation,
-            let entry = image.machine.storage.config(.cluster, name: register)
-        else { return 0 }
-        return Int(entry.value) ?? 0
+    private func value(_ operation: SimulatedClient.Operation, in image: MachineImage) -> String? {
+        guard case .read(let register) = operation else { return nil }
+        return image.machine.storage.config(.cluster, name: register)?.value
     }
 
     private mutating func responseArrives(_ number: Int, _ attempt: UInt64, _ response: Response) throws(Violation) {
@@ -521,9 +551,12 @@ package struct SimulatedCluster {
             send(number)
             return
         case .value(let value):
-            guard case .read(let register, let floor) = operation else { return }
-            try client.returnsRead(register, value, floor: floor)
+            guard case .read = operation, let call = clients[number].call else { return }
+            observer.returns(call, .value(value), at: queue.now)
         case .outcome(let outcome):
+            if let session = clients[number].session {
+                try observer.isAnswered(session, clients[number].sequence, outcome)
+            }
             try finished(number, operation, outcome)
         }
         clients[number].operation = nil
@@ -541,12 +574,12 @@ package struct SimulatedCluster {
         case (.unfenceBroker, .done):
             break
         case (.createTopic(let name), .done(.topic(let topic))) where topic.name == name:
-            client.acknowledgesTopic(name)
+            observer.acknowledgesTopic(name)
         case (.createTopic, .refused(let refusal)) where refusal.reason == .notEnoughBrokers:
             // Another client began before the brokers were there.
             break
-        case (.write(let register, let value), .done):
-            client.acknowledgesWrite(register, value)
+        case (.write, .done):
+            if let call = clients[number].call { observer.returns(call, .done, at: queue.now) }
         case (.openSession, _), (.registerBroker, _), (.unfenceBroker, _), (.createTopic, _), (.write, _), (.read, _):
             throw Violation(rule: "one effect, one answer", detail: "\(operation) was answered with \(outcome)")
         }

@@ -20,13 +20,17 @@ struct MachineImage {
     }
 
     /// Applies a batch as the apply thread does.
-    mutating func apply(_ entries: [Entry]) -> AppliedReport {
+    mutating func apply(
+        _ entries: [Entry], observer: inout ClientObserver
+    ) throws(Violation) -> AppliedReport {
         var outcomes: [AppliedReport.Outcome] = []
         for entry in entries {
             precondition(entry.index == applied.index.next, "applied \(applied), then \(entry.index)")
             switch entry.kind {
             case .command:
-                let done = machine.apply(index: entry.index.rawValue, LogCommand(decoding: entry.payload))
+                let command = LogCommand(decoding: entry.payload)
+                let done = machine.apply(index: entry.index.rawValue, command)
+                try observer.applies(command, done, at: entry.index)
                 outcomes.append(.init(index: entry.index, outcome: done.outcome))
             case .configuration:
                 do {

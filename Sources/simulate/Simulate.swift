@@ -5,7 +5,8 @@ import Simulation
 @main
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "simulate", abstract: "Simulate whole clusters, each decided by one seed.", subcommands: [Run.self]
+        commandName: "simulate", abstract: "Simulate whole clusters, each decided by one seed.",
+        subcommands: [Run.self, Mutants.self, Probe.self]
     )
 }
 

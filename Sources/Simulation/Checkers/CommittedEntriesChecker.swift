@@ -1,0 +1,33 @@
+package import RaftCore
+
+/// What was once committed stays what it is, on everybody's log and for ever.
+package struct CommittedEntriesChecker {
+    private var committed: [LogIndex: Entry] = [:]
+    private var commitIndexes: [NodeID: LogIndex] = [:]
+
+    package init() {}
+
+    /// `node` calls `entries` committed, besides those that it called so before.
+    package mutating func commits(_ entries: [Entry], on node: NodeID) throws(Violation) {
+        for entry in entries {
+            if let other = committed[entry.index], other != entry {
+                throw Violation(
+                    rule: "committed never changes",
+                    detail: "node \(node) calls \(entry.position) committed, it was \(other.position) before")
+            }
+            committed[entry.index] = entry
+        }
+        if let last = entries.last { commitIndexes[node] = max(commitIndexes[node] ?? .zero, last.index) }
+    }
+
+    /// `node` removes the entries from `index` on out of its log.
+    package func truncates(from index: LogIndex, on node: NodeID) throws(Violation) {
+        guard let commit = commitIndexes[node], index <= commit else { return }
+        throw Violation(
+            rule: "committed never changes",
+            detail: "node \(node) removes entries from \(index) on, and has called \(commit) committed")
+    }
+
+    /// The commit index is not durable: a node starts from what it has applied.
+    package mutating func restarts(_ node: NodeID, applied: LogIndex) { commitIndexes[node] = applied }
+}

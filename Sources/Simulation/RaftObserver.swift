@@ -1,0 +1,191 @@
+package import RaftCore
+
+/// Shows the Raft checkers what members do: it takes plain values out of a core and its disk at the moments that matter.
+package struct RaftObserver {
+    private var elections = ElectionSafetyChecker()
+    private var completeness = LeaderCompletenessChecker()
+    private var matching = LogMatchingChecker()
+    private var stateMachines = StateMachineSafetyChecker()
+    private var durability = DurableCommitChecker()
+    private var committed = CommittedEntriesChecker()
+    private var states = MonotonicStateChecker()
+    private var configurations = ConfigurationOverlapChecker()
+    private var inEffect = ConfigurationInEffectChecker()
+    private var disturbances: DisturbanceChecker
+    private var digests = DigestChecker()
+    private var seen: [NodeID: Seen] = [:]
+    /// The votes that a leader has asked for in favour of its successor.
+    private var handedOver: Set<HandedOver> = []
+
+    private struct Seen {
+        /// Up to where its committed entries were shown.
+        var commit: LogIndex
+        var hardState: HardState
+    }
+
+    private struct HandedOver: Hashable {
+        var voter: NodeID
+        var candidate: NodeID
+        var term: Term
+    }
+
+    /// - Parameters:
+    ///   - electionTimeoutMicroseconds: the shortest one.
+    ///   - slackMicroseconds: how much a member's ticks may be apart from real time.
+    package init(electionTimeoutMicroseconds: UInt64, slackMicroseconds: UInt64) {
+        disturbances = DisturbanceChecker(
+            electionTimeoutMicroseconds: electionTimeoutMicroseconds, slackMicroseconds: slackMicroseconds)
+    }
+
+    /// A process starts from its disk and its database.
+    package mutating func starts(_ node: NodeID, durable: HardState, applied: LogIndex) throws(Violation) {
+        try states.restarts(node, durable: durable, applied: applied)
+        committed.restarts(node, applied: applied)
+        stateMachines.stands(node, at: applied)
+        disturbances.restarts(node)
+        seen[node] = Seen(commit: applied, hardState: durable)
+    }
+
+    /// A message is about to be taken in by `core`.
+    package mutating func receives(_ message: Message, _ core: RaftNode, at now: UInt64) {
+        var isLeaders = false
+        switch message.kind {
+        case .append, .heartbeat, .installSnapshot: isLeaders = message.term >= core.hardState.term
+        case .voteRequest(_, transfer: true):
+            handedOver.insert(HandedOver(voter: core.id, candidate: message.from, term: message.term))
+        case .voteRequest, .voteResponse, .preVoteRequest, .preVoteResponse, .appendAccepted, .appendRejected,
+            .heartbeatResponse, .readIndexRequest, .readIndexResponse, .timeoutNow:
+            break
+        }
+        disturbances.receives(core.id, from: message.from, term: message.term, isLeaders: isLeaders, at: now)
+    }
+
+    /// A member was told that the link to its leader is gone.
+    package mutating func losesLeader(_ node: NodeID) { disturbances.losesLeader(node) }
+
+    /// A member took an input and is about to act on it: to hand `writes` to its disk, among others. `holders` tells whose disks
+    /// hold a position.
+    package mutating func turnEnds(
+        _ core: RaftNode, writes: [Persist], at now: UInt64, holders: (LogPosition) -> Set<NodeID>
+    ) throws(Violation) {
+        let node = core.id
+        let configuration = core.configuration
+        let voters = VoterGroups(voters: configuration.voters, outgoing: configuration.outgoing)
+        let before = seen[node] ?? Seen(commit: .zero, hardState: .initial)
+        seen[node] = Seen(commit: max(before.commit, core.commitIndex), hardState: core.hardState)
+        try judgeElections(core, before.hardState, voters, at: now)
+        try states.observes(
+            node, term: core.hardState.term, vote: core.hardState.vote, commit: core.commitIndex)
+        // First: what replaces the removed entries may be committed in the same turn.
+        for write in writes { try persists(write, core) }
+        // What is behind the base was replaced by a snapshot, which is made of what was committed.
+        let first = max(before.commit, core.base.index).next
+        guard first <= core.commitIndex, let term = core.term(at: core.commitIndex) else { return }
+        let position = LogPosition(index: core.commitIndex, term: term)
+        try durability.commits(position, on: node, holders: holders(position), voters: voters)
+        completeness.commits(position)
+        let entries = core.entries(in: first..<core.commitIndex.next)
+        try committed.commits(entries, on: node)
+        for entry in entries where entry.kind == .configuration {
+            try configurations.commits(try self.voters(in: entry), at: entry.index)
+            inEffect.commits(entry.payload, at: entry.index)
+        }
+    }
+
+    private mutating func judgeElections(
+        _ core: RaftNode, _ before: HardState, _ voters: VoterGroups, at now: UInt64
+    ) throws(Violation) {
+        let node = core.id
+        let state = core.hardState
+        if state != before {
+            switch state.vote {
+            case node?:
+                try disturbances.campaigns(node, in: state.term, isAlone: voters.groups == [[node]])
+            case let candidate?:
+                let isAsked = handedOver.contains(HandedOver(voter: node, candidate: candidate, term: state.term))
+                if !isAsked { try disturbances.votes(node, for: candidate, in: state.term, at: now) }
+                disturbances.losesLeader(node)
+            case nil:
+                // It was shown a later term, and owes its leader nothing more.
+                disturbances.losesLeader(node)
+            }
+        }
+        try disturbances.observes(node, leads: core.status.role == .leader, voters: voters, at: now)
+    }
+
+    private func voters(in entry: Entry) throws(Violation) -> VoterGroups {
+        do throws(ConfigurationDecodingError) {
+            let configuration = try Configuration(decoding: entry.payload)
+            return VoterGroups(voters: configuration.voters, outgoing: configuration.outgoing)
+        } catch {
+            throw Violation(rule: "configurations overlap", detail: "\(entry.position) does not decode: \(error)")
+        }
+    }
+
+    private mutating func persists(_ persist: Persist, _ core: RaftNode) throws(Violation) {
+        if let index = persist.truncateFrom { try committed.truncates(from: index, on: core.id) }
+        if persist.truncateFrom != nil || persist.reset != nil { try judgeConfiguration(core) }
+        guard let first = persist.entries.first else { return }
+        // Nil when the entry before is compacted already: it was judged when it was written.
+        guard let previous = core.term(at: first.index.previous) else { return }
+        try matching.writes(persist.entries, after: previous, on: core.id)
+    }
+
+    private func judgeConfiguration(_ core: RaftNode) throws(Violation) {
+        let log = core.entries(in: core.base.index.next..<core.lastIndex.next)
+        try inEffect.hasInEffect(
+            core.configuration.encoded(), last: log.last { $0.kind == .configuration }?.payload, base: core.base.index,
+            on: core.id)
+    }
+
+    /// A message leaves a member, whose disk holds `durable` and the log up to `durableIndex`.
+    /// `heldBy` tells where the log of another member ends.
+    package mutating func sends(
+        _ message: Message, _ core: RaftNode, durable: HardState, durableIndex: LogIndex,
+        heldBy: (NodeID) -> LogPosition
+    ) throws(Violation) {
+        switch message.kind {
+        case .voteRequest:
+            try states.promises(message.from, term: message.term, vote: message.from, durable: durable)
+        case .voteResponse(granted: true):
+            try states.promises(message.from, term: message.term, vote: message.to, durable: durable)
+        case .appendAccepted(let match):
+            try states.promises(message.from, term: message.term, vote: nil, durable: durable)
+            try states.acknowledges(message.from, through: match, durable: durableIndex)
+        case .timeoutNow:
+            // One that manages its own removal has stepped down by now, and asks the best there is.
+            guard core.status.role == .leader, let term = core.term(at: core.lastIndex) else { return }
+            try disturbances.transfers(
+                to: message.to, holding: heldBy(message.to), last: LogPosition(index: core.lastIndex, term: term))
+        case .voteResponse, .preVoteRequest, .preVoteResponse, .append, .appendRejected, .heartbeat, .heartbeatResponse,
+            .readIndexRequest, .readIndexResponse, .installSnapshot:
+            return
+        }
+    }
+
+    /// A member has become the leader of its term.
+    package mutating func leads(_ core: RaftNode) throws(Violation) {
+        try elections.leads(core.id, in: core.hardState.term)
+        try judgeConfiguration(core)
+        try completeness.leads(core.id, in: core.hardState.term) { position in
+            core.base.index >= position.index || core.term(at: position.index) == position.term
+        }
+    }
+
+    /// The state machine of a member has applied `entries`, and has this digest now.
+    package mutating func applies(_ entries: [Entry], digest: UInt64, on node: NodeID) throws(Violation) {
+        try stateMachines.applies(entries, on: node)
+        if let last = entries.last { try digests.reaches(digest, at: last.index, on: node) }
+    }
+
+    /// The state machine of a member was replaced by a snapshot.
+    package mutating func installs(at index: LogIndex, digest: UInt64, on node: NodeID) throws(Violation) {
+        stateMachines.stands(node, at: index)
+        try digests.reaches(digest, at: index, on: node)
+    }
+
+    /// At the end: the digest that a member keeps is that of its rows.
+    package func scrubs(kept: UInt64, rows: UInt64, at index: LogIndex, on node: NodeID) throws(Violation) {
+        try digests.scrubs(kept: kept, rows: rows, at: index, on: node)
+    }
+}

@@ -1,0 +1,37 @@
+extension Mutant {
+    private static let core = "RaftCore/RaftNode+Reads.swift"
+    private static let shell = "Replica/Replica.swift"
+
+    static let reads = [
+        Mutant(
+            "read-before-own-commit", "ReadIndex before an entry of the own term is committed (Diss. §6.4)",
+            .expression(core, "⟦commitIndex >= leadership.firstIndex⟧", "true"),
+            .expression(core, "precondition(⟦log.term(at: commitIndex) == term⟧, \"reads at", "true")),
+        Mutant(
+            "read-without-quorum", "a leader answers reads without asking whether it still leads (etcd 20418)",
+            .expression(core, "guard ⟦isConfirmed⟧ else { return }", "true")),
+        Mutant(
+            "read-counts-an-earlier-heartbeat", "the answer to a heartbeat that left before the read confirms it",
+            .expression(
+                core, "return ⟦leadership.progress[offset].ackedRound >= round.number⟧",
+                "leadership.progress[offset].ackedRound + 1 >= round.number")),
+        Mutant(
+            "read-joins-late", "a read that came after the heartbeats left is confirmed by them",
+            .expression(
+                core,
+                "for read in ⟦round.reads⟧ {\n            switch read {\n            case .local(let id): confirmed",
+                "leadership.reads.waiting + round.reads")),
+        Mutant(
+            "read-attempt-reused", "a late answer to an earlier attempt is taken for this one's (etcd-io/raft 397)",
+            .expression(core, "⟦pending.id == attempt⟧", "true")),
+        Mutant(
+            "read-before-applied", "a confirmed read is served before its index is applied",
+            .expression(shell, "reads.served(at: ⟦core.appliedIndex⟧)", "core.commitIndex")),
+        Mutant(
+            "at-least-before-applied", "a read of at least a version is served before that version is applied",
+            .expression(shell, "if ⟦index <= core.appliedIndex⟧ {", "index <= core.commitIndex")),
+        Mutant(
+            "stale-without-bound", "a stale read is served however long no leader was heard",
+            .expression(shell, "if ⟦lag <= maxLag⟧ {", "true")),
+    ]
+}

@@ -1,0 +1,28 @@
+extension Mutant {
+    private static let core = "RaftCore/RaftNode+Snapshot.swift"
+    private static let shell = "Replica/Replica.swift"
+
+    static let snapshots = [
+        Mutant(
+            "older-snapshot-installed", "a snapshot older than what is applied is installed (openraft 0.7.3)",
+            .expression(shell, "if ⟦snapshot.position.index > core.commitIndex⟧ {", "true")),
+        Mutant(
+            "snapshot-keeps-configuration", "a snapshot leaves a stale configuration in effect (openraft 1808)",
+            .expression(
+                core, "ConfigurationHistory(base: position.index, configuration: ⟦configuration⟧)", "self.configuration"
+            )),
+        Mutant(
+            "conflicting-tail-kept", "entries that conflict with a snapshot stay behind it (openraft 2026)",
+            .expression(
+                core, "if ⟦log.contains(position)⟧ && position.index <= persistence.syncedIndex {",
+                "position.index <= log.lastIndex")),
+        Mutant(
+            "log-cut-beyond-the-checkpoint", "the log is cut further than the database is durable",
+            .expression(
+                "Replica/CompactionPolicy.swift", "min(half, ⟦durable.index⟧, core.appliedIndex)", "core.appliedIndex")),
+        Mutant(
+            "acknowledged-behind-a-snapshot",
+            "entries that a snapshot has replaced are acknowledged once their write ends",
+            .statements(core, "⟦withdrawAcknowledgements(after: position.index)⟧", "_ = position")),
+    ]
+}
