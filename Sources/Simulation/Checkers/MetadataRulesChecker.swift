@@ -7,6 +7,8 @@ package struct MetadataRulesChecker {
     private var topics: [TopicID: Topic] = [:]
     private var partitions: [PartitionKey: Partition] = [:]
     private var version = Version.zero
+    /// Somewhere in the configuration a leader outside of the ISR was allowed.
+    private var mayElectUncleanly = false
 
     package init() {}
 
@@ -20,9 +22,11 @@ package struct MetadataRulesChecker {
     ) throws(Violation) {
         guard version > self.version else { return }
         self.version = version
-        if isDone, let command { try mayBeDone(command) }
+        if isDone, let command { try mayBeDone(command, changes) }
         var touched: Set<PartitionKey> = []
-        for change in changes { try fold(change, &touched) }
+        var isUnclean = mayElectUncleanly
+        if case .electLeaders(let election)? = command, election.election == .unclean { isUnclean = true }
+        for change in changes { try fold(change, isUnclean: isUnclean, &touched) }
         for key in touched.sorted() {
             if let partition = partitions[key] { try judge(partition) }
         }
@@ -39,12 +43,23 @@ package struct MetadataRulesChecker {
     }
 
     // A command with an old epoch is obeyed by nobody (pitfall 35, 38).
-    private func mayBeDone(_ command: Command) throws(Violation) {
+    private func mayBeDone(_ command: Command, _ changes: [ObservedChange]) throws(Violation) {
         switch command {
-        case .fenceBroker(let id, let epoch), .unfenceBroker(let id, let epoch):
+        case .fenceBroker(let id, let epoch), .unfenceBroker(let id, let epoch), .beginShutdown(let id, let epoch):
             try requires(id, epoch, command)
-        case .unregisterBroker(let id, let epoch):
+        case .unregisterBroker(let id, let epoch, _), .drainBroker(let id, let epoch), .cancelDrain(let id, let epoch):
             try requires(id, epoch ?? brokers[id]?.epoch, command)
+        case .alterPartitions(let reports):
+            try requires(reports.broker, reports.brokerEpoch, command)
+            // Those that are refused leave the others alone.
+            for case .partitionChanged(let after, _) in changes {
+                guard let before = partitions[after.key], before.leader == reports.broker,
+                    reports.reports.contains(where: {
+                        $0.partition == after.key && $0.leaderEpoch == before.leaderEpoch
+                            && $0.partitionEpoch == before.partitionEpoch
+                    })
+                else { throw Violation(rule: "epochs fence", detail: "\(command) was done at version \(version)") }
+            }
         case .alterPartition(let report):
             try requires(report.broker, report.brokerEpoch, command)
             guard let partition = partitions[report.partition], partition.leader == report.broker,
@@ -96,7 +111,9 @@ package struct MetadataRulesChecker {
         }
     }
 
-    private mutating func fold(_ change: ObservedChange, _ touched: inout Set<PartitionKey>) throws(Violation) {
+    private mutating func fold(
+        _ change: ObservedChange, isUnclean: Bool, _ touched: inout Set<PartitionKey>
+    ) throws(Violation) {
         switch change {
         case .brokerChanged(let after):
             if let before = brokers[after.id], before.epoch > after.epoch {
@@ -113,10 +130,15 @@ package struct MetadataRulesChecker {
             topics[id] = nil
             for key in partitions.keys where key.topic == id { partitions[key] = nil }
         case .partitionChanged(let after, _):
-            if let before = partitions[after.key] { try rises(before, after) }
+            if let before = partitions[after.key] {
+                try rises(before, after)
+                if !isUnclean { try isElectedCleanly(before, after) }
+            }
             partitions[after.key] = after
             touched.insert(after.key)
-        case .configChanged, .configRemoved:
+        case .configChanged(let entry):
+            if entry.name == "unclean.leader.election.enable", entry.value == "true" { mayElectUncleanly = true }
+        case .configRemoved:
             return
         }
     }
@@ -133,6 +155,15 @@ package struct MetadataRulesChecker {
         }
     }
 
+    /// A new leader was in the ISR, or left it when nothing more was committed (KIP-966).
+    private func isElectedCleanly(_ before: Partition, _ after: Partition) throws(Violation) {
+        guard let leader = after.leader, leader != before.leader, !before.isr.contains(leader),
+            !before.eligibleLeaders.contains(leader)
+        else { return }
+        throw Violation(
+            rule: "no unclean election", detail: "\(before) became \(after) at version \(version)")
+    }
+
     private func judge(_ partition: Partition) throws(Violation) {
         let replicas = Set(partition.replicas)
         let isr = Set(partition.isr)
@@ -145,12 +176,20 @@ package struct MetadataRulesChecker {
             guard isr.contains(leader) else {
                 throw Violation(rule: "the leader is in the ISR", detail: "\(partition) at version \(version)")
             }
-            guard brokers[leader]?.state != .fenced else {
+            guard !isWithdrawn(leader) else {
                 throw Violation(rule: "a fenced broker leads nothing", detail: "\(partition) at version \(version)")
             }
         }
-        guard isr.count == 1 || isr.allSatisfy({ brokers[$0]?.state != .fenced }) else {
+        guard isr.count == 1 || !isr.contains(where: isWithdrawn) else {
             throw Violation(rule: "a fenced broker is in no ISR", detail: "\(partition) at version \(version)")
+        }
+    }
+
+    /// Fenced, or about to stop: it leads nothing, and is in no ISR that has another member.
+    private func isWithdrawn(_ id: BrokerID) -> Bool {
+        switch brokers[id]?.state {
+        case .fenced?, .shuttingDown?: true
+        case .active?, .fencing?, nil: false
         }
     }
 }

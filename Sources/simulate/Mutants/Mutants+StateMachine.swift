@@ -2,6 +2,7 @@ extension Mutant {
     private static let sessions = "MetadataModel/SessionTable.swift"
     private static let brokers = "MetadataModel/Decide+Brokers.swift"
     private static let partitions = "MetadataModel/Decide+Partitions.swift"
+    private static let rules = "MetadataModel/PartitionRules.swift"
     private static let digest = "MetadataModel/StateDigest.swift"
 
     static let stateMachine = [
@@ -46,30 +47,34 @@ extension Mutant {
                 "true")),
         Mutant(
             "stale-broker-epoch", "a report with an old broker epoch is obeyed",
-            .expression(partitions, "guard ⟦broker.epoch == command.brokerEpoch⟧ else", "true")),
+            .expression(
+                partitions, "return ⟦broker.epoch == epoch ? nil : .staleBrokerEpoch(broker, given: epoch)⟧", "nil")),
         Mutant(
             "stale-leader-epoch", "a report with an old leader epoch is obeyed",
-            .expression(partitions, "guard ⟦partition.leaderEpoch == command.leaderEpoch⟧ else", "true")),
+            .expression(partitions, "guard ⟦partition.leaderEpoch == report.leaderEpoch⟧ else", "true")),
         Mutant(
             "stale-partition-epoch", "a report with an old partition epoch is obeyed",
-            .expression(partitions, "guard ⟦partition.partitionEpoch == command.partitionEpoch⟧ else", "true")),
+            .expression(partitions, "guard ⟦partition.partitionEpoch == report.partitionEpoch⟧ else", "true")),
         Mutant(
             "leader-outside-the-isr", "a broker outside of the ISR is made the leader",
-            .expression(partitions, "guard ⟦before.isr.contains(command.leader)⟧ else", "true")),
+            .expression(partitions, "guard ⟦before.isr.contains(leader)⟧ else", "true")),
         Mutant(
             "fence-forgets-partitions", "fencing a broker leaves it the leader of some of its partitions",
             .statements(
-                brokers, "changes.append(.partition(before: partition, after: moved))",
-                "if changes.count < 2 { changes.append(.partition(before: partition, after: moved)) }")),
+                brokers, "changes.append(.partition(before: partition, after: settled))",
+                "if changes.count < 2 { changes.append(.partition(before: partition, after: settled)) }")),
         Mutant(
-            "isr-emptied", "the last member of an ISR is taken out of it (unclean election follows)",
-            .expression(brokers, "after.isr = ⟦remaining.isEmpty ? partition.isr : remaining⟧", "remaining")),
+            "fenced-stays-in-the-isr", "a fenced broker stays in the ISR, and would be elected from it (KIP-841)",
+            .statements(
+                brokers, "if partition.isr.count > 1 { wanted.isr.removeAll { $0 == before.id } }", "_ = 0")),
+        Mutant(
+            "unclean-election", "a leader is elected outside of the ISR although nobody allowed it",
+            .expression(rules, "guard try ⟦settings(of: partition.key.topic).allowsUncleanElection⟧ else", "true")),
         Mutant(
             "leader-without-an-epoch", "a new leader keeps the epoch of the one before",
-            .statements(brokers, "leaderEpoch = Partition.advanced(leaderEpoch)", "_ = 0")),
+            .expression(rules, "after.leaderEpoch = ⟦advanced(before.leaderEpoch)⟧", "before.leaderEpoch")),
         Mutant(
             "order-of-a-set", "the order of a hash set decides in apply",
-            .expression(
-                brokers, "for candidate in ⟦partition.replicas⟧ where remaining", "Array(Set(partition.replicas))")),
+            .expression(rules, "for broker in ⟦brokers⟧ where try isActive(broker)", "Array(Set(brokers))")),
     ]
 }

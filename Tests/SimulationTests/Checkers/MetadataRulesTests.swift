@@ -72,6 +72,20 @@ struct MetadataRulesTests {
             change(partition(leader: 4, 1, isr: [1, 4], epoch: 1, replicas: [1, 4])))
     }
 
+    @Test("a leader outside of the ISR is elected where that is allowed only")
+    func uncleanElections() throws {
+        let offline = change(partition(leader: nil, 1, isr: [1], epoch: 1))
+        let unclean = change(partition(leader: 2, 2, isr: [2], epoch: 2))
+        let key = PartitionKey(topic: topic, index: PartitionIndex(0))
+        try isFound("no unclean election", nil, offline, unclean)
+        try accepts(.electLeaders(.init(.unclean, partitions: [key])), offline, unclean)
+        let allowed = ConfigEntry(
+            resource: .cluster, name: "unclean.leader.election.enable", value: "true", version: Version(2))
+        var checker = try checker()
+        try checker.applies(nil, isDone: true, changes: [.configChanged(allowed)], at: Version(2))
+        try checker.applies(nil, isDone: true, changes: [offline, unclean], at: Version(3))
+    }
+
     @Test("a report with an old epoch is not obeyed")
     func reports() throws {
         func report(_ broker: Int32, _ brokerEpoch: UInt64, _ leaderEpoch: Int32, _ epoch: Int32) -> Command {
@@ -86,6 +100,15 @@ struct MetadataRulesTests {
             try isFound("epochs fence", stale)
             var checker = try checker()
             try checker.applies(stale, isDone: false, changes: [], at: Version(2))
+        }
+        let change = change(partition(leader: 1, 0, isr: [1, 2], epoch: 1))
+        for (brokerEpoch, epoch, rule) in [(1, 0, nil), (1, 1, "epochs fence"), (2, 0, "epochs fence")] {
+            let report = Command.ISRReport(
+                partition: PartitionKey(topic: topic, index: PartitionIndex(0)), leaderEpoch: 0,
+                partitionEpoch: Int32(epoch), isr: [BrokerID(1), BrokerID(2)])
+            let reports = Command.alterPartitions(
+                .init(broker: BrokerID(1), brokerEpoch: BrokerEpoch(UInt64(brokerEpoch)), reports: [report]))
+            if let rule { try isFound(rule, reports, change) } else { try accepts(reports, change) }
         }
     }
 
