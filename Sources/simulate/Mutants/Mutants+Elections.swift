@@ -21,11 +21,13 @@ extension Mutant {
                 "true")),
         Mutant(
             "vote-for-a-shorter-log", "a vote for a log that is behind (Raft §5.4.1)",
-            .expression(election, "guard isFree, ⟦isUpToDate(last)⟧, !configuration.voters.isEmpty", "true")),
+            .expression(election, "guard isFree, ⟦isUpToDate(last)⟧, !configuration.voters.isEmpty", "true"),
+            .expression(election, "!hearsLeader && ⟦isUpToDate(last)⟧ &&", "true")),
         Mutant(
             "no-pre-vote", "a cut-off member counts terms up and disturbs at its return (Diss. §9.6)",
             .statements(
-                election, "if isElectable {\n            ⟦startPreVote()⟧", "startElection(transfer: false)")),
+                election, "⟦concludePreVote(canvass)⟧\n    }\n\n    private mutating func concludePreVote",
+                "startElection(transfer: false)")),
         Mutant(
             "no-stickiness", "a member that hears its leader votes for another (Diss. §4.2.3; Cloudflare 2020)",
             .expression(election, "guard ⟦transfer || !hearsLeader⟧ else { return }", "true"),
