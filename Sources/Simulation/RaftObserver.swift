@@ -54,7 +54,7 @@ package struct RaftObserver {
         case .voteRequest(_, transfer: true):
             handedOver.insert(HandedOver(voter: core.id, candidate: message.from, term: message.term))
         case .voteRequest, .voteResponse, .preVoteRequest, .preVoteResponse, .appendAccepted, .appendRejected,
-            .heartbeatResponse, .readIndexRequest, .readIndexResponse, .timeoutNow:
+            .heartbeatResponse, .readIndexRequest, .readIndexResponse, .recoveryRequest, .recoveryResponse, .timeoutNow:
             break
         }
         disturbances.receives(core.id, from: message.from, term: message.term, isLeaders: isLeaders, at: now)
@@ -158,7 +158,7 @@ package struct RaftObserver {
             try disturbances.transfers(
                 to: message.to, holding: heldBy(message.to), last: LogPosition(index: core.lastIndex, term: term))
         case .voteResponse, .preVoteRequest, .preVoteResponse, .append, .appendRejected, .heartbeat, .heartbeatResponse,
-            .readIndexRequest, .readIndexResponse, .installSnapshot:
+            .readIndexRequest, .readIndexResponse, .recoveryRequest, .recoveryResponse, .installSnapshot:
             return
         }
     }
