@@ -99,8 +99,8 @@ let package = Package(
         program(
             "metactl",
             [
-                "MetadataClient", "MetadataModel", "RaftCore", "RaftLog", "MetadataSchema", argumentParser, histogram,
-                logging,
+                "MetadataClient", "MetadataModel", "Coordination", "RaftCore", "RaftLog", "MetadataSchema",
+                argumentParser, histogram, logging,
             ]),
         program("simulate", ["Simulation", argumentParser]),
 
@@ -129,7 +129,8 @@ let package = Package(
         tests(
             "MetactlTests",
             [
-                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "RaftCore", "RaftLog", "Wire",
+                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "Coordination", "RaftCore", "RaftLog",
+                "Wire",
                 argumentParser,
                 nioCore, nioPosix,
             ]),

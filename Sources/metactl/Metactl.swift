@@ -11,6 +11,6 @@ struct Metactl: AsyncParsableCommand {
             """,
         subcommands: [
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
-            WatchCommand.self, RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self,
+            RebalanceCommand.self, WatchCommand.self, RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self,
         ])
 }

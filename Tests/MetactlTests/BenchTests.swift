@@ -1,3 +1,4 @@
+import Coordination
 import MetadataModel
 import Synchronization
 import Testing
@@ -6,6 +7,27 @@ import Testing
 
 @Suite("Benchmarks")
 struct BenchTests {
+    @Test("the planner's benchmark finds even plans with hardly more moves than there must be")
+    func plan() {
+        let benchmark = PlanBenchmark(brokers: 20, racks: 5, partitions: 2_000, replicationFactor: 3)
+        let scattered = benchmark.scattered()
+        let plan = RebalancePlanner.plan(scattered)
+        let floor = PlanBenchmarkReport.floor(scattered, plan)
+        #expect(floor > 0 && plan.replicaMoves >= floor)
+        let changes: [(inout [ClusterLayout.Broker]) -> Void] = [
+            { $0.append(.init(id: BrokerID(20), rack: benchmark.rack(of: 0), role: .open)) },
+            { $0[3].role = .draining },
+        ]
+        for change in changes {
+            let changed = benchmark.changed(scattered, plan, change)
+            let next = RebalancePlanner.plan(changed)
+            let needed = PlanBenchmarkReport.floor(changed, next)
+            #expect(
+                needed > 250 && Double(next.replicaMoves) <= 1.05 * Double(needed), "\(next.replicaMoves), \(needed)")
+            #expect(next.after.imbalance < 0.01 && next.after.leaderImbalance < 0.01)
+        }
+    }
+
     /// Requests that wait until the test answers them.
     private final class Requests: Sendable {
         private let open = Mutex<[(number: Int, done: @Sendable (BenchAnswer) -> Void)]>([])

@@ -136,6 +136,36 @@ struct ProcessTests {
         }
     }
 
+    @Test("a plan shows moves and loads, and changes nothing")
+    func rebalancePlan() async throws {
+        try await TestNode.run { node in
+            for id in 1...3 {
+                #expect(try await metactl("brokers register --id \(id) --host h --port 9092", node).status == 0)
+                #expect(try await metactl("brokers unfence \(id)", node).status == 0)
+            }
+            #expect(try await metactl("topics create orders --assignment 1,2:1,2:1,2:1,2", node).status == 0)
+            let plan = try await metactl("rebalance plan -o json", node)
+            #expect(plan.status == 0, "\(plan.errors)")
+            let json = try plan.json()
+            #expect(json["replica_moves"] as? Int == 2)
+            #expect((json["moves"] as? [[String: Any]])?.first?["topic"] as? String == "orders")
+            let brokers = try #require(json["brokers"] as? [[String: Any]])
+            #expect(brokers.compactMap { $0["replicas_after"] as? Int } == [3, 3, 2])
+            #expect(brokers.compactMap { $0["leaders_after"] as? Int }.sorted() == [1, 1, 2])
+            let table = try await metactl("rebalance plan --limit 1", node)
+            #expect(table.output.hasPrefix("STRATEGY balanced   PARTITIONS 4   REPLICA-MOVES 2   "))
+            #expect(table.output.contains(": see --limit\n") && table.output.contains("++"))
+            #expect(try await metactl("brokers drain 1", node).status == 0)
+            let sticky = try await metactl("rebalance plan --strategy sticky -o json", node).json()
+            #expect(sticky["replica_moves"] as? Int == 4)
+            let stuck = try await metactl("rebalance plan --exclude 3", node)
+            #expect(stuck.output.contains("BLOCKED orders 0 stays on broker 1: every broker that may be given"))
+            #expect(try await metactl("rebalance plan --exclude 9", node).status == 1)
+            let moving = try await metactl("partitions list --reassigning", node)
+            #expect(moving.output.split(separator: "\n").count == 1)
+        }
+    }
+
     @Test("watch prints what happened since a version and ends after --count changes")
     func watch() async throws {
         try await TestNode.run { node in

@@ -116,6 +116,16 @@ struct ReportTests {
                 + #""refused":"not_in_isr","topic":"o"}]}"#)
     }
 
+    @Test("a bar shows what stays, comes and goes")
+    func bars() {
+        let (stays, comes, goes) = ("#", "+", "-")
+        func line(_ parts: (String, Int)...) -> String { parts.map { String(repeating: $0, count: $1) }.joined() }
+        #expect(RebalancePlanReport.bar(4, 3, of: 4) == line((stays, 30), (goes, 10)))
+        #expect(RebalancePlanReport.bar(0, 2, of: 4) == line((comes, 20)))
+        #expect(RebalancePlanReport.bar(1, 1, of: 400) == stays, "little is not nothing")
+        #expect(RebalancePlanReport.bar(0, 0, of: 1) == "")
+    }
+
     @Test("a topic is described with its partitions and its configuration")
     func topic() throws {
         let topic = Topic(

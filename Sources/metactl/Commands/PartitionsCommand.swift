@@ -194,13 +194,18 @@ extension Command.ElectLeaders.Election: ExpressibleByArgument {}
 extension MetadataClient {
     /// The names of the topics that still exist.
     func topicNames(of keys: [PartitionKey]) async throws -> [TopicID: String] {
+        let wanted = Set(keys.map(\.topic))
         var names: [TopicID: String] = [:]
-        var asked: Set<TopicID> = []
-        for key in keys where asked.insert(key.topic).inserted {
-            names[key.topic] = try await topic(.id(key.topic))?.name
+        guard wanted.count <= MetadataClient.topicsAskedOneByOne else {
+            for topic in try await topics() where wanted.contains(topic.id) { names[topic.id] = topic.name }
+            return names
         }
+        for id in wanted { names[id] = try await topic(.id(id))?.name }
         return names
     }
+
+    /// Beyond this many a list of all topics costs less.
+    private static let topicsAskedOneByOne = 50
 
     fileprivate func report(
         _ keys: [PartitionKey], _ results: [PartitionResult]
