@@ -233,8 +233,9 @@ extension RaftNode {
 
     // Queries
 
-    /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log.
-    var isElectable: Bool { configuration.isVoter(id) && !isRecovering }
+    /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
+    /// are used up, which takes a member that inflates them on purpose.
+    var isElectable: Bool { configuration.isVoter(id) && !isRecovering && term < Self.termMax }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that
     /// the connection is gone.

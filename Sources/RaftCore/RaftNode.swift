@@ -98,7 +98,7 @@ public struct RaftNode: Sendable {
 
     /// A message has arrived. Anything may arrive: what is malformed, late, or not for this member has no effect.
     public mutating func step(_ message: Message) {
-        guard message.to == id, message.from != id, message.term <= Self.termMax else { return }
+        guard message.to == id, message.from != id, isPlausible(message.term) else { return }
         switch message.kind {
         case .preVoteRequest(let last):
             handlePreVoteRequest(message, last: last)
@@ -131,6 +131,12 @@ public struct RaftNode: Sendable {
         case .installSnapshot(let position, let configuration):
             handleInstallSnapshot(message, position: position, configuration: configuration)
         }
+    }
+
+    /// Why `step` would ignore a message that no working member sends; nil when it would not. For the log, and for closing
+    /// the connection that it came on.
+    public func objection(to message: Message) -> String? {
+        isPlausible(message.term) ? nil : "it speaks of term \(message.term), and term \(term) is now"
     }
 
     /// The state machine has applied everything up to `index`. An index below an earlier one is late and has no effect.
@@ -213,6 +219,13 @@ public struct RaftNode: Sendable {
 
     /// A term above this is taken for garbage: it would leave too little room to count on.
     static let termMax = Term(1 << 62)
+    /// So is one that is further ahead than this: no cluster holds so many elections while a member is away, and a broken
+    /// member must not use up everybody's terms with one message.
+    static let termStepMax: UInt64 = 1 << 32
+
+    func isPlausible(_ other: Term) -> Bool {
+        other <= Self.termMax && other.rawValue <= term.rawValue + Self.termStepMax
+    }
 
     // Helpers
 
