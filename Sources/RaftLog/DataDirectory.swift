@@ -9,11 +9,13 @@ package import RaftCore
 /// metadata.sqlite   the state machine; made by the store
 /// snapshots/        snapshots that are being sent or received
 /// ```
+///
+/// After `metactl recover` the last three lie in a folder of the directory that the identity names.
 package enum DataDirectory {
     static let lockName = "lock"
-    static let logName = "log"
-    static let databaseName = "metadata.sqlite"
-    static let snapshotName = "snapshots"
+    package static let logName = "log"
+    package static let databaseName = "metadata.sqlite"
+    package static let snapshotName = "snapshots"
     /// What a file system puts into the root of a fresh disk.
     private static let lostAndFound = "lost+found"
 
@@ -58,6 +60,15 @@ package enum DataDirectory {
         return OpenDataDirectory(path: path, identity: found, lock: lock)
     }
 
+    /// Where log, database and snapshots of the directory at `path` lie.
+    static func root(of identity: NodeIdentity, in path: String) -> String {
+        identity.folder.map { path + "/" + $0 } ?? path
+    }
+
+    package static func logDirectory(of identity: NodeIdentity, in path: String) -> String {
+        root(of: identity, in: path) + "/" + logName
+    }
+
     /// Reads the identity without opening the directory: for tools that only look.
     package static func identity(path: String) throws(DataDirectoryError) -> NodeIdentity {
         try identity(path: path, fileSystem: PosixFileSystem())
@@ -80,7 +91,14 @@ package enum DataDirectory {
         } catch {
             throw .log(error)
         }
-        let file = path + "/" + NodeIdentity.fileName
+        try write(identity, as: NodeIdentity.fileName, in: path, fileSystem: fileSystem)
+    }
+
+    /// Puts an identity in the place of one that may be there, in one step.
+    static func write<FS: FileSystem>(
+        _ identity: NodeIdentity, as name: String, in path: String, fileSystem: FS
+    ) throws(DataDirectoryError) {
+        let file = path + "/" + name
         try translated { () throws(FileSystemError) in
             let text = RawBytes(Array(identity.encoded().utf8))
             let temporary = try fileSystem.open(file + LogFormat.temporarySuffix, .createOrReplace)
@@ -199,9 +217,22 @@ package final class OpenDataDirectory {
         self.lock = lock
     }
 
-    package var logDirectory: String { path + "/" + DataDirectory.logName }
-    package var databasePath: String { path + "/" + DataDirectory.databaseName }
-    package var snapshotDirectory: String { path + "/" + DataDirectory.snapshotName }
+    package var logDirectory: String { DataDirectory.logDirectory(of: identity, in: path) }
+    package var databasePath: String { DataDirectory.root(of: identity, in: path) + "/" + DataDirectory.databaseName }
+    package var snapshotDirectory: String {
+        DataDirectory.root(of: identity, in: path) + "/" + DataDirectory.snapshotName
+    }
+
+    /// Keeps a copy of the present identity under another name, so that it can be put back by hand.
+    package func keepIdentity(as name: String) throws(DataDirectoryError) {
+        try DataDirectory.write(identity, as: name, in: path, fileSystem: PosixFileSystem())
+    }
+
+    /// Gives the directory to another cluster, in one step: what the new identity refers to is there and durable. What this
+    /// object says of the directory is not true from then on.
+    package func replaceIdentity(with identity: NodeIdentity) throws(DataDirectoryError) {
+        try DataDirectory.write(identity, as: NodeIdentity.fileName, in: path, fileSystem: PosixFileSystem())
+    }
 
     /// For `SegmentedLog.open`: the log has to be there, and has to be this directory's.
     package var logOptions: LogOptions { LogOptions(diskID: identity.diskID, createIfEmpty: false) }

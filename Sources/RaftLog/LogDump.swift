@@ -19,16 +19,15 @@ package enum DumpedRecord: Hashable, Sendable {
 package enum LogDump {
     /// What `.stopped` says at the end of an undamaged log.
     package static let endReason = "the log ends"
+    private static let continuedReason = "the next segment begins"
+
+    /// Whether `.stopped` with this reason tells of no damage.
+    package static func isEnd(_ reason: String) -> Bool { reason == endReason || reason == continuedReason }
 
     /// Visits everything in the folder of a log. Throws only when the folder or a file cannot be read at all; damage is
     /// visited as `.stopped`.
     package static func dump(directory: String, visit: (DumpedRecord) -> Void) throws(LogError) {
         try dump(directory: directory, fileSystem: PosixFileSystem(), visit: visit)
-    }
-
-    /// The log of a member's data directory, whether or not a process uses it.
-    package static func dump(dataDirectory: String, visit: (DumpedRecord) -> Void) throws(LogError) {
-        try dump(directory: dataDirectory + "/" + DataDirectory.logName, visit: visit)
     }
 
     package static func dump<FS: FileSystem>(
@@ -90,7 +89,7 @@ package enum LogDump {
                 continue
             case .end:
                 let isFollowed = limit.map { scanner.last.index >= $0 } ?? false
-                let reason = isFollowed ? "the next segment begins" : endReason
+                let reason = isFollowed ? continuedReason : endReason
                 visit(.stopped(file: path, offset: scanner.offset, record: scanner.last.index.next, reason: reason))
                 return
             case .damaged(let damage):

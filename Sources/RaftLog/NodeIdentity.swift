@@ -1,6 +1,6 @@
 package import RaftCore
 
-/// Whose data directory it is. Written once, by `metad format`.
+/// Whose data directory it is. Written by `metad format`, and replaced by `metactl recover` alone.
 ///
 /// On disk it is text, one field a line, with a CRC-32 of all lines before the last:
 ///
@@ -12,6 +12,8 @@ package import RaftCore
 /// disk 3f2504e04f8911d39a0c0305e82c3301
 /// checksum 0f6c9a11
 /// ```
+///
+/// Format 2 has a line `folder recovered-1` before the checksum: log, database and snapshots lie in that folder.
 package struct NodeIdentity: Hashable, Sendable {
     /// The version of the layout of the data directory.
     package var formatVersion: UInt32
@@ -19,15 +21,21 @@ package struct NodeIdentity: Hashable, Sendable {
     package var nodeID: NodeID
     /// Random; a formatted-anew directory of the same node is another voter (KIP-853).
     package var diskID: DiskID
+    /// Where in the data directory everything else lies; nil: in itself.
+    package var folder: String?
 
-    package init(formatVersion: UInt32 = Self.currentVersion, clusterID: String, nodeID: NodeID, diskID: DiskID) {
-        self.formatVersion = formatVersion
+    package init(
+        formatVersion: UInt32 = 1, clusterID: String, nodeID: NodeID, diskID: DiskID, folder: String? = nil
+    ) {
+        self.formatVersion = folder == nil ? formatVersion : Self.currentVersion
         self.clusterID = clusterID
         self.nodeID = nodeID
         self.diskID = diskID
+        self.folder = folder
     }
 
-    package static let currentVersion: UInt32 = 1
+    /// The newest version that is read. A directory without a folder is still written as 1, which older programs read.
+    package static let currentVersion: UInt32 = 2
     /// Bytes in a cluster id, at most.
     package static let clusterIDBytesMax = 128
 
@@ -37,12 +45,21 @@ package struct NodeIdentity: Hashable, Sendable {
     private static let title = "streambus-metadata data directory"
 
     /// A cluster id is visible ASCII without spaces, so that it stands in lines, logs and URLs as it is.
-    static func isValidClusterID(_ id: String) -> Bool {
+    package static func isValidClusterID(_ id: String) -> Bool {
         !id.isEmpty && id.utf8.count <= clusterIDBytesMax && id.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
+    /// One level, visible, and nothing that a file system or a shell takes for more than a name.
+    static func isValidFolder(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 64
+            && name.utf8.allSatisfy { byte in
+                byte == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+            }
+    }
+
     func encoded() -> String {
-        let lines = """
+        var lines = """
             \(Self.title)
             format \(formatVersion)
             cluster \(clusterID)
@@ -50,6 +67,7 @@ package struct NodeIdentity: Hashable, Sendable {
             disk \(diskID.hexadecimal)
 
             """
+        if let folder { lines += "folder \(folder)\n" }
         return lines + "checksum \(Checksum.text(of: lines))\n"
     }
 
@@ -61,14 +79,18 @@ package struct NodeIdentity: Hashable, Sendable {
 
     static func parse(_ text: String) throws(ParseError) -> NodeIdentity {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count == 7, lines[6].isEmpty else { throw .damaged(reason: "it has not six lines") }
-        let covered = lines[..<5].map { $0 + "\n" }.joined()
-        guard lines[5] == "checksum \(Checksum.text(of: covered))" else {
+        guard lines.count >= 7, let last = lines.last, last.isEmpty else {
+            throw .damaged(reason: "it has fewer than six lines")
+        }
+        let fields = lines.count - 2
+        let covered = lines[..<fields].map { $0 + "\n" }.joined()
+        guard lines[fields] == "checksum \(Checksum.text(of: covered))" else {
             throw .damaged(reason: "it does not match its checksum")
         }
         guard lines[0] == title else { throw .damaged(reason: "its first line is not \"\(title)\"") }
         guard let version = UInt32(try value(lines[1], "format")) else { throw .damaged(reason: "format is no number") }
-        guard version == currentVersion else { throw .unsupportedVersion(version) }
+        guard (1...currentVersion).contains(version) else { throw .unsupportedVersion(version) }
+        guard fields == (version == 1 ? 5 : 6) else { throw .damaged(reason: "it has \(fields + 1) lines") }
         let cluster = String(try value(lines[2], "cluster"))
         guard isValidClusterID(cluster) else { throw .damaged(reason: "\"\(cluster)\" is no cluster id") }
         guard let node = UInt64(try value(lines[3], "node")) else { throw .damaged(reason: "node is no number") }
@@ -76,8 +98,11 @@ package struct NodeIdentity: Hashable, Sendable {
         guard disk.utf8.count == 32, let high = UInt64(disk.prefix(16), radix: 16),
             let low = UInt64(disk.suffix(16), radix: 16)
         else { throw .damaged(reason: "\"\(disk)\" is no disk id") }
+        let folder = version == 1 ? nil : String(try value(lines[5], "folder"))
+        if let folder, !isValidFolder(folder) { throw .damaged(reason: "\"\(folder)\" is no folder") }
         return NodeIdentity(
-            formatVersion: version, clusterID: cluster, nodeID: NodeID(node), diskID: DiskID(high: high, low: low))
+            formatVersion: version, clusterID: cluster, nodeID: NodeID(node), diskID: DiskID(high: high, low: low),
+            folder: folder)
     }
 
     private static func value(_ line: Substring, _ name: String) throws(ParseError) -> Substring {

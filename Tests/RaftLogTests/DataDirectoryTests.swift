@@ -114,9 +114,56 @@ import Testing
                 """)
     }
 
-    @Test("an identity that was cut or has a flipped bit is refused")
-    func damagedIdentity() throws {
-        let identity = NodeIdentity(clusterID: "c-1", nodeID: NodeID(1), diskID: disk)
+    @Test("the identity file of version 2 names the folder in which everything else lies")
+    func goldenIdentityWithFolder() throws {
+        let identity = NodeIdentity(clusterID: "c-2", nodeID: NodeID(1), diskID: disk, folder: "recovered-1")
+        #expect(
+            identity.encoded().hasPrefix(
+                """
+                streambus-metadata data directory
+                format 2
+                cluster c-2
+                node 1
+                disk 3f2504e04f8911d39a0c0305e82c3301
+                folder recovered-1
+                checksum\u{20}
+                """))
+        #expect(try NodeIdentity.parse(identity.encoded()) == identity)
+        for folder in ["", ".", "..", "../other", "/tmp", "a b", "A", String(repeating: "x", count: 65)] {
+            let text = NodeIdentity(clusterID: "c-2", nodeID: NodeID(1), diskID: disk, folder: folder).encoded()
+            #expect(throws: NodeIdentity.ParseError.self, "folder \(folder)") { try NodeIdentity.parse(text) }
+        }
+    }
+
+    @Test("a replaced identity is the old one or the new one after a power loss at any point")
+    func interruptedReplacement() throws {
+        let old = NodeIdentity(clusterID: "c-1", nodeID: NodeID(1), diskID: disk)
+        let new = NodeIdentity(clusterID: "c-2", nodeID: NodeID(1), diskID: disk, folder: "recovered-1")
+        var seen: Set<String> = []
+        for point in 0..<20 {
+            for seed in UInt64(1)...8 {
+                let system = CrashingFileSystem(directory: "/data")
+                try DataDirectory.create(old, path: "/data", fileSystem: system)
+                system.powerFailsAfter = system.trace.count + point
+                var isDone = false
+                do {
+                    try DataDirectory.write(new, as: "identity", in: "/data", fileSystem: system)
+                    isDone = true
+                } catch {
+                    system.crash(.picked(seed: seed))
+                }
+                let found = try DataDirectory.identity(path: "/data", fileSystem: system)
+                #expect(found == old || found == new)
+                #expect(!isDone || found == new)
+                seen.insert("\(found.clusterID) \(isDone)")
+            }
+        }
+        #expect(seen == ["c-1 false", "c-2 false", "c-2 true"])
+    }
+
+    @Test("an identity that was cut or has a flipped bit is refused", arguments: [nil, "recovered-1"])
+    func damagedIdentity(folder: String?) throws {
+        let identity = NodeIdentity(clusterID: "c-1", nodeID: NodeID(1), diskID: disk, folder: folder)
         let bytes = Array(identity.encoded().utf8)
         #expect(try NodeIdentity.parse(String(decoding: bytes, as: UTF8.self)) == identity)
         for length in 0..<bytes.count {
