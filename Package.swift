@@ -99,7 +99,8 @@ let package = Package(
         program(
             "metactl",
             [
-                "MetadataClient", "MetadataModel", "Coordination", "RaftCore", "RaftLog", "MetadataSchema",
+                "MetadataClient", "MetadataModel", "MetadataStore", "Coordination", "RaftCore", "RaftLog", "Replica",
+                "MetadataSchema",
                 argumentParser, histogram, logging,
             ]),
         program("simulate", ["Simulation", argumentParser]),
@@ -129,10 +130,9 @@ let package = Package(
         tests(
             "MetactlTests",
             [
-                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "Coordination", "RaftCore", "RaftLog",
-                "Wire",
-                argumentParser,
-                nioCore, nioPosix,
+                "metactl", "MetadataClient", "MetadataModel", "MetadataSchema", "MetadataStore", "Coordination",
+                "RaftCore",
+                "RaftLog", "Wire", argumentParser, nioCore, nioPosix,
             ]),
         tests("TidyTests", []),
         tests("ChaosTests", ["MetadataClient", "MetadataModel", grdb], path: "ChaosTests", exclude: ["README.md"]),

@@ -10,6 +10,7 @@ struct Metactl: AsyncParsableCommand {
             have happened). Errors are one line on standard error, or one JSON object with --output json.
             """,
         subcommands: [
+            RecoverCommand.self,
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
             RebalanceCommand.self, WatchCommand.self, RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self,
         ])

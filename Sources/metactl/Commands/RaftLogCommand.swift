@@ -44,7 +44,7 @@ struct RaftLogCommand: AsyncParsableCommand {
         }
 
         private func logDirectory() throws(CommandFailure) -> String {
-            for path in [dataDirectory + "/log", dataDirectory] {
+            for path in [logOfIdentity ?? dataDirectory + "/log", dataDirectory] {
                 var isDirectory: ObjCBool = false
                 guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue,
                     FileManager.default.fileExists(atPath: path + "/hard-state")
@@ -52,6 +52,17 @@ struct RaftLogCommand: AsyncParsableCommand {
                 return path
             }
             throw .usage("\(dataDirectory) is neither the data directory of a node nor its log folder")
+        }
+
+        /// A recovered node has its log in a folder that its identity names.
+        private var logOfIdentity: String? {
+            do {
+                return DataDirectory.logDirectory(
+                    of: try DataDirectory.identity(path: dataDirectory), in: dataDirectory)
+            } catch {
+                // A log folder has no identity, and a damaged one must not keep anybody from looking at the log.
+                return nil
+            }
         }
     }
 }
