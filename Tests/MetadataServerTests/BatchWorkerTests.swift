@@ -45,3 +45,26 @@ struct BatchWorkerTests {
         #expect(done.withLock { $0 } == 0)
     }
 }
+
+@Suite struct BlockingWorkTests {
+    @Test("work that ends in time gives its result, or its error")
+    func inTime() async throws {
+        let done = Mutex(false)
+        try await BlockingWork.run("work", within: .seconds(30)) { done.withLock { $0 = true } }
+        #expect(done.withLock { $0 })
+        struct Failed: Error {}
+        await #expect(throws: Failed.self) {
+            try await BlockingWork.run("work", within: .seconds(30)) { throw Failed() }
+        }
+    }
+
+    @Test("work that hangs is left alone when its time is up, so that a stop ends though the disk does not answer")
+    func hangs() async throws {
+        let release = DispatchSemaphore(value: 0)
+        defer { release.signal() }
+        let error = await #expect(throws: BlockingWorkTimedOut.self) {
+            try await BlockingWork.run("ending the log", within: .milliseconds(20)) { release.wait() }
+        }
+        #expect(error?.description.contains("ending the log did not end within") == true)
+    }
+}

@@ -66,7 +66,11 @@ extension NodeConfiguration {
             pendingReadsMax: fields.value("raft.pending_reads_max", .integer(1...10_000_000), default: "65536"),
             segmentBytes: fields.value("raft.segment_bytes", .bytes((1 << 20)...(1 << 30)), default: "16MiB"),
             logKeepBytes: fields.value("raft.log_keep_bytes", .bytes(0...(64 << 30)), default: "16MiB"),
-            logKeepEntries: fields.value("raft.log_keep_entries", .integer(0...100_000_000), default: "50000"))
+            logKeepEntries: fields.value("raft.log_keep_entries", .integer(0...100_000_000), default: "50000"),
+            snapshotBytesPerSecond: fields.value(
+                "raft.snapshot_bytes_per_second", .bytes((64 << 10)...(64 << 30)), default: "64MiB"),
+            snapshotChunkBytes: fields.value(
+                "raft.snapshot_chunk_bytes", .bytes((4 << 10)...(4 << 20)), default: "256KiB"))
     }
 
     private static func readStorage(_ fields: inout ConfigurationFields) -> Storage {

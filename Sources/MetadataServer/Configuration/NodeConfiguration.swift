@@ -50,6 +50,10 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var logKeepBytes: Int
         /// As `logKeepBytes`, in entries. Whichever is reached first cuts, so the log's memory is bounded.
         package var logKeepEntries: Int
+        /// How fast a leader sends snapshots, all together.
+        package var snapshotBytesPerSecond: Int
+        /// Pieces in which a snapshot is sent; heartbeats and entries wait behind one.
+        package var snapshotChunkBytes: Int
     }
 
     package struct Storage: Equatable, Sendable {

@@ -1,4 +1,3 @@
-import Dispatch
 import Logging
 import MetadataStore
 import NIOCore
@@ -50,17 +49,23 @@ package final class MetadataNode: Service {
 
     package func run() async throws {
         let ended = loop.makePromise(of: Void.self)
+        let node: NIOLoopBound<Node>
         do {
-            try await serve(until: ended)
+            node = try await serve(until: ended)
         } catch {
             published.failed("\(error)")
-            await close()
+            do {
+                try await close()
+            } catch {
+                logger.warning("the node did not stop cleanly", metadata: ["error": "\(error)"])
+            }
             throw error
         }
-        await close()
+        try await close(node)
     }
 
-    private func serve(until ended: EventLoopPromise<Void>) async throws {
+    /// - Returns: the node when it was told to stop and has done so, but for its threads.
+    private func serve(until ended: EventLoopPromise<Void>) async throws -> NIOLoopBound<Node> {
         let settings = NodeSettings(
             configuration, disk: storage.disk,
             seed: UInt64.random(in: .min ... .max))
@@ -97,6 +102,7 @@ package final class MetadataNode: Service {
         for listener in listeners { listener.close(promise: nil) }
         try await loop.submit { node.value.stop() }.get()
         try outcome.get()
+        return node
     }
 
     private var isOnLoopback: Bool {
@@ -149,17 +155,15 @@ package final class MetadataNode: Service {
         }
     }
 
-    private func close() async {
+    /// Ends the threads, within the other half of the time that a stop may take, and throws what they or the node found on
+    /// the way: a log that failed at last must not end as a stop in order.
+    private func close(_ node: NIOLoopBound<Node>? = nil) async throws {
         let storage = storage
-        do {
-            // Joins threads: not on a thread of the cooperative pool.
-            try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global().async { continuation.resume(with: Result { try storage.stop() }) }
-            }
-            try await group.shutdownGracefully()
-        } catch {
-            logger.warning("the node did not stop cleanly", metadata: ["error": "\(error)"])
-        }
+        let patience = configuration.resilience.timeouts.shutdown / 2
+        try await BlockingWork.run("ending the threads of log and database", within: patience) { try storage.stop() }
+        let failure = try await loop.submit { node?.value.failure }.get()
+        try await group.shutdownGracefully()
+        if let failure { throw failure }
     }
 }
 

@@ -50,7 +50,8 @@ extension Node {
             lastCommitAt = .now()
         }
         complainOfNoLeader()
-        snapshotsOut.check(timeout: settings.snapshotTimeout)
+        snapshotsOut.tick()
+        snapshotsIn.tick()
         for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) { perform(action) }
         published.update(
             NodeReading(

@@ -1,6 +1,5 @@
 import Logging
 import MetadataModel
-import MetadataStore
 import NIOCore
 import OrderedCollections
 import RaftCore
@@ -31,6 +30,12 @@ extension Node {
         PeerHello(clusterID: settings.clusterID, node: settings.id, disk: settings.disk, target: peer)
     }
 
+    /// Why no working member sends such messages; nil when one might.
+    func objection(to messages: [Message]) -> String? {
+        for message in messages { if let objection = replica.core.objection(to: message) { return objection } }
+        return nil
+    }
+
     func received(_ messages: [Message]) {
         replica.receive(messages, now: Node.milliseconds)
         endTurnSoon()
@@ -47,7 +52,7 @@ extension Node {
         let peer = hello.node
         replica.introduced(peer, disk: hello.disk)
         logger.info("peer connected", metadata: ["peer": "\(peer)"])
-        snapshotsOut.resume(to: peer)
+        snapshotsOut.connected(to: peer)
     }
 
     func linkDown(_ peer: NodeID, refused: Bool) {
@@ -60,15 +65,7 @@ extension Node {
 
     // MARK: Snapshots
 
-    func received(_ chunk: SnapshotChunk, from peer: NodeID) {
-        guard chunk.term >= replica.status.term else {
-            _ = send(
-                .snapshotProgress(SnapshotProgress(snapshotID: chunk.snapshotID, state: .failed("term has passed"))),
-                to: peer)
-            return
-        }
-        snapshotsIn.received(chunk, from: peer)
-    }
+    func received(_ chunk: SnapshotChunk, from peer: NodeID) { snapshotsIn.received(chunk, from: peer) }
 
     func received(_ progress: SnapshotProgress, from peer: NodeID) { snapshotsOut.received(progress, from: peer) }
 
@@ -80,22 +77,6 @@ extension Node {
     func snapshotReceived(_ snapshot: IncomingSnapshot) {
         replica.snapshotReceived(snapshot)
         endTurnSoon()
-    }
-
-    func spooled(_ result: Result<SnapshotFile, StoreError>, id: UInt64, to peer: NodeID) {
-        snapshotsOut.spooled(result, id: id, to: peer)
-    }
-
-    func snapshotUnreadable(_ error: any Error, to peer: NodeID) {
-        snapshotsOut.end(peer, succeeded: false, reason: "\(error)")
-    }
-
-    func wroteChunk(_ result: Result<Void, any Error>, end: UInt64, id: UInt64) {
-        snapshotsIn.wrote(result, end: end, id: id)
-    }
-
-    func verifiedSnapshot(_ result: Result<SnapshotFile, StoreError>, id: UInt64) {
-        snapshotsIn.verified(result, id: id)
     }
 
     var term: Term { replica.status.term }

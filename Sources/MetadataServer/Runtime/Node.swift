@@ -29,6 +29,8 @@ final class Node {
     /// Why the log cannot be written at the moment.
     var logTrouble: String?
     var protectionCounts = ProtectionCounts()
+    /// Why the node cannot go on; the first reason counts.
+    var failure: (any Error)?
     var isStopping = false
     var turnIsScheduled = false
     var lastStatus: Status?
@@ -48,7 +50,7 @@ final class Node {
     var slowTicker: RepeatedTask?
     var diskTicker: RepeatedTask?
 
-    lazy var snapshotsOut = SnapshotSenders(node: self, storage: storage)
+    lazy var snapshotsOut = SnapshotSender(node: self, storage: storage)
     lazy var snapshotsIn = SnapshotReceiver(node: self, storage: storage)
     lazy var loopBound = NIOLoopBound(self, eventLoop: eventLoop)
 
@@ -126,6 +128,8 @@ final class Node {
 
     func fail(_ reason: any Error) {
         logger.critical("the node cannot go on", metadata: ["error": "\(reason)"])
+        // Also while it stops, when nobody looks at the promise any more.
+        failure = failure ?? reason
         failed.fail(reason)
     }
 
@@ -189,7 +193,7 @@ final class Node {
         case .compactLog(let position):
             storage.compactLog(to: position)
         case .sendSnapshot(let peer):
-            snapshotsOut.begin(to: peer)
+            snapshotsOut.wanted(by: peer)
         case .installSnapshot(let snapshot):
             storage.install(snapshot, path: snapshotsIn.path(of: snapshot.id))
         case .discardSnapshot(let snapshot):
@@ -253,6 +257,7 @@ final class Node {
         }
         if status.leader != nil { leaderlessSince = nil } else { leaderlessSince = leaderlessSince ?? .now() }
         lastStatus = status
+        snapshotsOut.statusChanged(status)
         publish()
     }
 

@@ -11,11 +11,11 @@ struct NodeSettings: Sendable {
     var replica: ReplicaOptions
     var clientConnectionsMax: Int
     var requestsPerConnectionMax: Int
-    var snapshotTimeout: TimeAmount
     var scrubInterval: TimeAmount
     /// How often the room on the disk is measured.
     var checkInterval: TimeAmount
     var reserveBytes: Int
+    var snapshots: SnapshotSenderMachine.Options
     /// Differs at each start, so that members do not draw the same timeouts.
     var seed: UInt64
 
@@ -37,10 +37,13 @@ struct NodeSettings: Sendable {
             diskHighBytes: UInt64(configuration.storage.diskHighBytes))
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         requestsPerConnectionMax = configuration.limits.inflightRequestsMax
-        snapshotTimeout = TimeAmount(timeouts.snapshot)
         scrubInterval = TimeAmount(configuration.storage.scrubInterval)
         checkInterval = TimeAmount(configuration.health.checkInterval)
         reserveBytes = configuration.storage.reserveBytes
+        snapshots = SnapshotSenderMachine.Options(
+            chunkBytes: configuration.raft.snapshotChunkBytes,
+            bytesPerSecond: configuration.raft.snapshotBytesPerSecond,
+            timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds)
         self.seed = seed
     }
 }

@@ -60,6 +60,9 @@ final class PeerConnection: ChannelInboundHandler {
             guard messages.allSatisfy({ $0.from == peer }) else {
                 throw ConnectionRefused(reason: "node \(peer) speaks for another node")
             }
+            if let objection = node.objection(to: messages) {
+                throw ConnectionRefused(reason: "node \(peer) is not believed: \(objection)")
+            }
             node.received(messages)
         case (.open(let peer), .snapshotChunk(let chunk)):
             node.received(chunk, from: peer)
