@@ -20,6 +20,17 @@ struct ArgumentTests {
         #expect(EndpointList.local.description == "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403")
     }
 
+    @Test("a level of reading is read as it is written, and nothing else is one")
+    func readLevels() {
+        #expect(ReadLevel(argument: "linearizable")?.level == .linearizable)
+        #expect(ReadLevel(argument: "stale")?.level == .stale(maxLagMilliseconds: .max))
+        #expect(ReadLevel(argument: "stale:1.5s")?.level == .stale(maxLagMilliseconds: 1_500))
+        #expect(ReadLevel(argument: "at-least:17")?.level == .atLeast(Version(17)))
+        for text in ["", "Stale", "stale:", "stale:x", "at-least", "at-least:", "at-least:-1", "linearizable:1"] {
+            #expect(ReadLevel(argument: text) == nil, "\(text)")
+        }
+    }
+
     @Test(
         "a list with one bad endpoint is no list",
         arguments: ["", "host", "host:", ":1", "host:0", "host:65536", "a:1,", "a:1,,b:2", "::1:7401", "a b:1", "a:+1"])

@@ -1,7 +1,16 @@
-/// One killed leader.
+/// How the leader is brought to its end.
+enum LeaderEnd: String, Encodable {
+    /// Without a word (SIGKILL).
+    case killed
+    /// Asked to stop, as a restart of the node does (SIGTERM).
+    case stopped
+}
+
+/// One leader that was killed or stopped.
 struct FailoverRound: Report, Equatable {
     /// From 1.
     var round: Int
+    var end = LeaderEnd.killed
     var killedNode: UInt64
     /// Who led afterwards, in which term.
     var newLeader: UInt64
@@ -12,8 +21,8 @@ struct FailoverRound: Report, Equatable {
     var writes: Int
 
     var table: String {
-        "round \(round): killed node \(killedNode), node \(newLeader) leads in term \(newTerm), "
-            + "\(Numbers.milliseconds(gapMs)) without a write, \(writes) writes since the kill"
+        "round \(round): \(end.rawValue) node \(killedNode), node \(newLeader) leads in term \(newTerm), "
+            + "\(Numbers.milliseconds(gapMs)) without a write, \(writes) writes since"
     }
 }
 
@@ -54,9 +63,10 @@ struct FailoverReport: Report, Equatable {
 
     /// The rounds were printed as they happened.
     var table: String {
+        let what = rounds.first?.end == .stopped ? "graceful stops of the leader" : "failover"
         let codes = errorsByCode.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         return """
-            failover: \(rounds.count) rounds, \(clients) writers over \(connections) connections
+            \(what): \(rounds.count) rounds, \(clients) writers over \(connections) connections
             without a write: median \(Numbers.milliseconds(medianMs))   p99 \(Numbers.milliseconds(p99Ms))   \
             max \(Numbers.milliseconds(maxMs))
             failed writes: \(errors)\(codes.isEmpty ? "" : " (\(codes))")

@@ -1,6 +1,6 @@
 import MetadataClient
 
-/// Kills the leader again and again while writers run, and measures how long no write succeeds.
+/// Ends the leader again and again while writers run, and measures how long no write succeeds.
 struct FailoverRunner {
     var rounds: Int
     var clients: Int
@@ -9,7 +9,9 @@ struct FailoverRunner {
     var meter: GapMeter
     /// Asks the nodes how they are; not one of the writers' clients.
     var monitor: MetadataClient
-    /// Ends the process of a node at once.
+    /// What `kill` does; for the report.
+    var end = LeaderEnd.killed
+    /// Ends the process of a node.
     var kill: (UInt64) async throws -> Void
     /// Has it started again, or leaves that to whoever supervises it.
     var start: (UInt64) async throws -> Void
@@ -74,7 +76,7 @@ struct FailoverRunner {
         let successor = try await waitForSuccessor(of: leader, round: round)
         try await start(leader.node)
         return FailoverRound(
-            round: round, killedNode: leader.node, newLeader: successor.node, newTerm: successor.term,
+            round: round, end: end, killedNode: leader.node, newLeader: successor.node, newTerm: successor.term,
             gapMs: Numbers.rounded(gap.inMilliseconds), writes: writes)
     }
 

@@ -28,6 +28,32 @@ struct NodeProcesses: Sendable {
         }
     }
 
+    /// Asks the node's process to stop and waits until it has.
+    func stop(_ node: UInt64) async throws {
+        let pid = try pid(of: node)
+        guard Foundation.kill(pid, SIGTERM) == 0 else {
+            throw failure("cannot stop process \(pid) of node \(node): \(String(cString: strerror(errno)))")
+        }
+        let deadline = ContinuousClock.now + NodeProcesses.stopMax
+        while Foundation.kill(pid, 0) == 0, !isZombie(pid) {
+            guard ContinuousClock.now < deadline else {
+                throw failure("process \(pid) of node \(node) did not stop within \(NodeProcesses.stopMax)")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Longer than a node takes by default (`resilience.timeouts.shutdown`).
+    private static let stopMax: Duration = .seconds(30)
+
+    /// Ended, and its parent has not looked yet.
+    private func isZombie(_ pid: pid_t) -> Bool {
+        guard let status = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return false }
+        // The state is the first field behind the name, which stands in parentheses and may hold any character.
+        let text = String(decoding: status, as: UTF8.self)
+        return text.lastIndex(of: ")").map { text[$0...].dropFirst(2).hasPrefix("Z") } ?? false
+    }
+
     /// Has the node started again, or leaves that to whoever supervises it.
     func start(_ node: UInt64) async throws {
         if let startCommand { return try await shell(startCommand, node) }

@@ -4,14 +4,16 @@ import MetadataClient
 struct BenchFailoverCommand: PrintingCommand {
     static let configuration = CommandConfiguration(
         commandName: "failover",
-        abstract: "Kills the leader (SIGKILL) while writers run; measures how long no write succeeds.",
+        abstract: "Ends the leader while writers run; measures how long no write succeeds.",
         discussion: """
-            Each round waits until all nodes are healthy, kills the process of the leader, observes the longest time between \
+            Each round waits until all nodes are healthy, kills the process of the leader (SIGKILL; with --graceful it is asked \
+            to stop, as for a restart), observes the longest time between \
             two successful writes of any writer, and starts the node again: with --start-command, or with \
             "\(NodeProcesses.nodeScript) <id> start" when that script exists here, or not at all when something supervises it.
             """)
 
-    @Option(help: "How often to kill the leader.") var rounds = 10
+    @Option(help: "How often to end the leader.") var rounds = 10
+    @Flag(help: "Ask the leader to stop (SIGTERM) instead of killing it.") var graceful = false
     @Option(help: "The folder that holds node<id>.pid of each node.") var pidDir = "cluster/run"
     @Option(help: "A shell command that kills node {node}, instead of a process id.") var killCommand: String?
     @Option(help: "A shell command that starts node {node} again.") var startCommand: String?
@@ -30,6 +32,7 @@ struct BenchFailoverCommand: PrintingCommand {
         guard (1...BenchFailoverCommand.roundsMax).contains(rounds) else {
             throw ValidationError("--rounds must be 1 to \(BenchFailoverCommand.roundsMax)")
         }
+        if graceful, killCommand != nil { throw ValidationError("--graceful and --kill-command exclude each other") }
     }
 
     func run() async throws {
@@ -53,7 +56,9 @@ struct BenchFailoverCommand: PrintingCommand {
                 }
                 let runner = FailoverRunner(
                     rounds: rounds, clients: writers, lanes: lanes, meter: meter, monitor: monitor,
-                    kill: { try await processes.kill($0) }, start: { try await processes.start($0) },
+                    end: graceful ? .stopped : .killed,
+                    kill: { try await graceful ? processes.stop($0) : processes.kill($0) },
+                    start: { try await processes.start($0) },
                     settle: settle.duration, observation: observe.duration, recovery: recovery.duration,
                     grace: global.timeout + .seconds(1), console: global.console)
                 try await clients[0].prepare(workload)

@@ -13,10 +13,11 @@ struct BrokersCommand: AsyncParsableCommand {
     struct List: PrintingCommand {
         static let configuration = CommandConfiguration(abstract: "Lists all brokers.")
 
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let brokers = try await global.withClient { client in try await client.brokers() }
+            let brokers = try await global.withClient { client in try await client.brokers(consistency: reading.level) }
             try global.console.print(BrokerListReport(brokers))
         }
     }
@@ -25,12 +26,15 @@ struct BrokersCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Shows one broker with its configuration.")
 
         @Argument(help: "The broker's id.") var id: BrokerID
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
             let report = try await global.withClient { client in
-                let broker = try await client.existingBroker(id)
-                return BrokerDetailReport(broker, configs: try await client.configs(of: .broker(id)))
+                let level = reading.level
+                let broker = try await client.existingBroker(id, consistency: level)
+                return BrokerDetailReport(
+                    broker, configs: try await client.configs(of: .broker(id), consistency: level))
             }
             try global.console.print(report)
         }
@@ -194,8 +198,10 @@ struct BrokerAddressOptions: ParsableArguments {
 
 extension MetadataClient {
     /// The broker, or a failure that says it is not there.
-    func existingBroker(_ id: BrokerID) async throws -> Broker {
-        guard let broker = try await broker(id) else {
+    func existingBroker(
+        _ id: BrokerID, consistency: ReadConsistency = .linearizable
+    ) async throws -> Broker {
+        guard let broker = try await broker(id, consistency: consistency) else {
             throw CommandFailure.notFound(
                 code: Refusal.Reason.brokerNotFound.rawValue, "broker \(id) is not registered")
         }

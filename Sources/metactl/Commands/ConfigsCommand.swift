@@ -11,10 +11,13 @@ struct ConfigsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Shows all keys of a resource.")
 
         @OptionGroup var resource: ResourceOptions
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let configs = try await global.withClient { client in try await client.configs(of: resource.reference) }
+            let configs = try await global.withClient { client in
+                try await client.configs(of: resource.reference, consistency: reading.level)
+            }
             try global.console.print(
                 ConfigListReport(resource: Names.resource(resource.reference), configs: configs.map(ConfigReport.init)))
         }

@@ -52,15 +52,18 @@ struct PartitionsCommand: AsyncParsableCommand {
 
         @Argument(help: "The topic's name, or id: and its 32 digits.") var topic: TopicArgument
         @Argument(help: "The partition's number. Default: all.") var index: PartitionIndex?
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
             let report = try await global.withClient { client in
-                let found = try await client.existingTopic(topic.reference)
+                let level = reading.level
+                let found = try await client.existingTopic(topic.reference, consistency: level)
                 guard let index else {
-                    return PartitionListReport(try await client.partitions(of: .id(found.id)), topic: found.name)
+                    return PartitionListReport(
+                        try await client.partitions(of: .id(found.id), consistency: level), topic: found.name)
                 }
-                guard let partition = try await client.partition(of: .id(found.id), index) else {
+                guard let partition = try await client.partition(of: .id(found.id), index, consistency: level) else {
                     throw CommandFailure.notFound(
                         code: Refusal.Reason.partitionNotFound.rawValue,
                         "topic \"\(found.name)\" has no partition \(index): it has \(found.partitionCount)")

@@ -40,10 +40,11 @@ struct TopicsCommand: AsyncParsableCommand {
     struct List: PrintingCommand {
         static let configuration = CommandConfiguration(abstract: "Lists all topics by name.")
 
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let topics = try await global.withClient { client in try await client.topics() }
+            let topics = try await global.withClient { client in try await client.topics(consistency: reading.level) }
             try global.console.print(TopicListReport(topics))
         }
     }
@@ -53,15 +54,18 @@ struct TopicsCommand: AsyncParsableCommand {
             abstract: "Shows one topic with its partitions and its configuration.")
 
         @Argument(help: "The topic's name, or id: and its 32 digits.") var topic: TopicArgument
+        @OptionGroup var reading: ReadOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
             let report = try await global.withClient { client in
-                let found = try await client.existingTopic(topic.reference)
+                let level = reading.level
+                let found = try await client.existingTopic(topic.reference, consistency: level)
                 // By id from here on: a topic that is deleted and made again in between is another topic.
-                let partitions = try await client.partitions(of: .id(found.id))
+                let partitions = try await client.partitions(of: .id(found.id), consistency: level)
                 return TopicDetailReport(
-                    found, partitions: partitions, configs: try await client.configs(of: .topic(.id(found.id))))
+                    found, partitions: partitions,
+                    configs: try await client.configs(of: .topic(.id(found.id)), consistency: level))
             }
             try global.console.print(report)
         }
@@ -149,8 +153,10 @@ struct ConfigChangeOptions: ParsableArguments {
 
 extension MetadataClient {
     /// The topic, or a failure that says it is not there.
-    func existingTopic(_ reference: TopicReference) async throws -> Topic {
-        guard let topic = try await topic(reference) else {
+    func existingTopic(
+        _ reference: TopicReference, consistency: ReadConsistency = .linearizable
+    ) async throws -> Topic {
+        guard let topic = try await topic(reference, consistency: consistency) else {
             throw CommandFailure.notFound(
                 code: Refusal.Reason.topicNotFound.rawValue, "topic \"\(Names.topic(reference))\" does not exist")
         }
