@@ -28,10 +28,14 @@ actor LocalCluster {
     private let settings: [String]
     private var ports: [[Int: UInt16]] = []
     private(set) var nodes: [Node] = []
+    /// What stands before the peer port of each node, by its id; empty unless asked for.
+    private(set) var proxies: [Int: TCPProxy] = [:]
 
-    /// - Parameter settings: `key=value`, beside those of addresses and data.
-    /// - Parameter folder: where everything lies, instead of a folder of its own; the nodes' folders in it may exist.
-    init(settings: [String] = [], folder: URL? = nil) throws {
+    /// - Parameters:
+    ///   - settings: `key=value`, beside those of addresses and data.
+    ///   - folder: where everything lies, instead of a folder of its own; the nodes' folders in it may exist.
+    ///   - hasProxies: whether the nodes reach each other through proxies that can be cut.
+    init(settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false) throws {
         self.folder =
             folder ?? FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
         let folder = self.folder
@@ -41,7 +45,8 @@ actor LocalCluster {
         var members: [String] = []
         for id in 1...3 {
             let own = Array(numbers[(id - 1) * 4..<id * 4])
-            members.append("    - \"\(id)=127.0.0.1:\(own[1]),127.0.0.1:\(own[0])\"")
+            if hasProxies { proxies[id] = try TCPProxy(target: own[1]) }
+            members.append("    - \"\(id)=127.0.0.1:\(proxies[id]?.port ?? own[1]),127.0.0.1:\(own[0])\"")
             nodes.append(
                 Node(id: id, clientPort: own[0], log: folder.appendingPathComponent("node\(id).log")))
             ports.append([0: own[0], 1: own[1], 2: own[2], 3: own[3]])
@@ -58,8 +63,10 @@ actor LocalCluster {
         """.write(to: configuration, atomically: true, encoding: .utf8)
     }
 
-    nonisolated static func started(settings: [String] = [], folder: URL? = nil) async throws -> LocalCluster {
-        let cluster = try LocalCluster(settings: settings, folder: folder)
+    nonisolated static func started(
+        settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false
+    ) async throws -> LocalCluster {
+        let cluster = try LocalCluster(settings: settings, folder: folder, hasProxies: hasProxies)
         for id in 1...3 {
             try await cluster.format(id)
             try await cluster.start(id)
@@ -101,15 +108,17 @@ actor LocalCluster {
     /// The data directory of a node.
     nonisolated func directory(of id: Int) -> URL { folder.appendingPathComponent("node\(id)") }
 
-    /// - Parameter environment: beside that of the tests.
-    func start(_ id: Int, environment: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - environment: beside that of the tests.
+    ///   - ownSettings: `key=value`, before those of the cluster.
+    func start(_ id: Int, environment: [String: String] = [:], ownSettings: [String] = []) throws {
         let log = nodes[id - 1].log
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
         let process = Process()
         process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
-        process.arguments = ["run"] + arguments(id)
+        process.arguments = ["run"] + arguments(id) + ownSettings.flatMap { ["--set", $0] }
         if !environment.isEmpty {
             process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         }
@@ -160,6 +169,22 @@ actor LocalCluster {
         }
     }
 
+    /// Stops the process in the middle of whatever it does, without closing anything.
+    func pause(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGSTOP) } }
+
+    func resume(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGCONT) } }
+
+    /// Runs `metactl`; what it prints goes to this process's output.
+    nonisolated func metactl(_ arguments: [String]) throws -> Int32 {
+        let process = Process()
+        process.executableURL = LocalCluster.binaries.appendingPathComponent("metactl")
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
     /// A lost disk: the data is gone, and the operator formats a new directory under the old name.
     func wipe(_ id: Int) throws {
         try FileManager.default.removeItem(at: folder.appendingPathComponent("node\(id)"))
@@ -184,6 +209,7 @@ actor LocalCluster {
             signal(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
+        for proxy in proxies.values { proxy.close() }
         do {
             try FileManager.default.removeItem(at: folder)
         } catch {

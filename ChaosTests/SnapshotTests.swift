@@ -1,0 +1,112 @@
+import Foundation
+import MetadataClient
+import MetadataModel
+import Testing
+
+/// A follower that needs a snapshot, and a connection that breaks in the middle of it.
+@Suite("Snapshot transfers", .serialized)
+struct SnapshotTests {
+    @Test(
+        "a transfer whose connection is cut goes on where it stopped, and writers do not notice",
+        .timeLimit(.minutes(4)))
+    func cutConnection() async throws {
+        // Slow and in small pieces, so that there is a middle in which to cut.
+        let cluster = try await LocalCluster.started(
+            settings: [
+                "raft.log_keep_entries=100", "raft.snapshot_bytes_per_second=64KiB", "raft.snapshot_chunk_bytes=4KiB",
+                "raft.election_timeout=1s",
+            ], hasProxies: true)
+        let client = await cluster.client()
+        do {
+            try await cutConnection(cluster, client)
+        } catch {
+            for id in 1...3 {
+                print("node \(id) printed at last:\n\(try await cluster.logText(of: id).suffix(3_000))")
+            }
+            await client.close()
+            await cluster.stop()
+            throw error
+        }
+        await client.close()
+        await cluster.stop()
+    }
+
+    private func cutConnection(_ cluster: LocalCluster, _ client: MetadataClient) async throws {
+        let broker = BrokerSession(
+            client: client, id: BrokerID(1), endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: 9_092)],
+            heartbeatInterval: .seconds(1))
+        for await event in broker.events {
+            if case .unfenced = event { break }
+        }
+        let leader = try await cluster.leader()
+        let follower = leader % 3 + 1
+        try await cluster.kill(follower)
+        for number in 1...300 {
+            _ = try await client.createTopic(name: "filled-\(number)", partitions: 200, replicationFactor: 1)
+        }
+        let proxy = try #require(await cluster.proxies[follower])
+        let before = proxy.bytesForward
+        try await cluster.start(follower)
+        let writer = TopicWriter(client: client, prefix: "during")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await writer.run() }
+            do {
+                try await wait("the middle of the transfer") { proxy.bytesForward - before > 150_000 }
+                proxy.cut()
+                try await Task.sleep(for: .milliseconds(1_500))
+                #expect(try !logs("snapshot installed", await cluster.logText(of: follower)), "it was over too soon")
+                proxy.heal()
+                try await wait("the snapshot") {
+                    try logs("snapshot installed", await cluster.logText(of: follower))
+                }
+            } catch {
+                _ = writer.stop()
+                throw error
+            }
+            _ = writer.stop()
+            try await group.waitForAll()
+        }
+        try await cluster.waitUntilHealthy()
+
+        let log = try await cluster.logText(of: leader)
+        let resumed = try #require(number("offset", in: line("snapshot transfer resumed", log)))
+        #expect(resumed > 0, "it began anew")
+        let ended = line("snapshot transfer ended", log)
+        let (bytes, sent) = (try #require(number("bytes", in: ended)), try #require(number("sent_bytes", in: ended)))
+        #expect(bytes > 300_000, "too small for a middle: \(bytes)")
+        // What was under way at the cut leaves twice, and no more than that.
+        #expect(sent <= bytes + 3 * 4_096, "\(sent) bytes were sent for a file of \(bytes)")
+        let copies = log.components(separatedBy: "copying the state for a snapshot").count - 1
+        #expect(copies == 1, "\(copies) copies were made")
+        let book = writer.stop()
+        #expect(book.acknowledged.count > 50)
+        print("resumed at \(resumed) of \(bytes), sent \(sent); writer: longest gap \(book.longestGap)")
+        #expect(book.longestGap < .seconds(2), "a write took as long as an election")
+        await broker.close()
+    }
+
+    // MARK: Helpers
+
+    private func wait(_ what: String, until isTrue: () async throws -> Bool) async throws {
+        for _ in 0..<1_200 {
+            if try await isTrue() { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw LocalCluster.HarnessFailure(description: "no sign of \(what) for 60 s")
+    }
+
+    private func logs(_ text: String, _ log: String) -> Bool { log.contains(text) }
+
+    /// The last line with this text; empty when there is none.
+    private func line(_ text: String, _ log: String) -> Substring {
+        log.split(separator: "\n").last { $0.contains(text) } ?? ""
+    }
+
+    /// The number behind `key=`.
+    private func number(_ key: String, in line: Substring) -> Int? {
+        for word in line.split(whereSeparator: { $0 == " " || $0 == "," }) where word.hasPrefix(key + "=") {
+            return Int(word.dropFirst(key.count + 1).filter(\.isNumber))
+        }
+        return nil
+    }
+}
