@@ -212,6 +212,6 @@ struct BenchTests {
         #expect(report.errors == 3)
         #expect(
             try JSON.line(rounds[0])
-                == #"{"gap_ms":300,"killed_node":1,"new_leader":2,"new_term":5,"round":1,"writes":7}"#)
+                == #"{"end":"killed","gap_ms":300,"killed_node":1,"new_leader":2,"new_term":5,"round":1,"writes":7}"#)
     }
 }
