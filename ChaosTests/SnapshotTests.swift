@@ -51,7 +51,7 @@ struct SnapshotTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await writer.run() }
             do {
-                try await wait("the middle of the transfer") { proxy.bytesForward - before > 150_000 }
+                try await wait("the middle of the transfer") { proxy.bytesForward - before > 120_000 }
                 proxy.cut()
                 try await Task.sleep(for: .milliseconds(1_500))
                 #expect(try !logs("snapshot installed", await cluster.logText(of: follower)), "it was over too soon")
@@ -68,16 +68,20 @@ struct SnapshotTests {
         }
         try await cluster.waitUntilHealthy()
 
-        let log = try await cluster.logText(of: leader)
-        let resumed = try #require(number("offset", in: line("snapshot transfer resumed", log)))
+        // Up to the end of the first transfer: writers may have outrun the log that was kept for it, and then there is another.
+        let lines = try await cluster.logText(of: leader).split(separator: "\n")
+        let end = try #require(lines.firstIndex { $0.contains("snapshot transfer ended") })
+        let story = lines[...end]
+        let resumed = try #require(
+            story.first { $0.contains("snapshot transfer resumed") }.flatMap { number("offset", in: $0) })
         #expect(resumed > 0, "it began anew")
-        let ended = line("snapshot transfer ended", log)
-        let (bytes, sent) = (try #require(number("bytes", in: ended)), try #require(number("sent_bytes", in: ended)))
-        #expect(bytes > 300_000, "too small for a middle: \(bytes)")
+        let (bytes, sent) = (
+            try #require(number("bytes", in: lines[end])), try #require(number("sent_bytes", in: lines[end]))
+        )
+        #expect(bytes > 200_000, "too small for a middle: \(bytes)")
         // What was under way at the cut leaves twice, and no more than that.
         #expect(sent <= bytes + 3 * 4_096, "\(sent) bytes were sent for a file of \(bytes)")
-        let copies = log.components(separatedBy: "copying the state for a snapshot").count - 1
-        #expect(copies == 1, "\(copies) copies were made")
+        #expect(story.count { $0.contains("copying the state for a snapshot") } == 1, "it was copied anew")
         let book = writer.stop()
         #expect(book.acknowledged.count > 50)
         print("resumed at \(resumed) of \(bytes), sent \(sent); writer: longest gap \(book.longestGap)")
@@ -96,11 +100,6 @@ struct SnapshotTests {
     }
 
     private func logs(_ text: String, _ log: String) -> Bool { log.contains(text) }
-
-    /// The last line with this text; empty when there is none.
-    private func line(_ text: String, _ log: String) -> Substring {
-        log.split(separator: "\n").last { $0.contains(text) } ?? ""
-    }
 
     /// The number behind `key=`.
     private func number(_ key: String, in line: Substring) -> Int? {

@@ -427,6 +427,8 @@ package struct Replica {
             liveness.resigned()
             protection.comparison.removeAll()
         }
+        // Until now it was its own leader; what it has is no older than that.
+        if led { lastLeaderContact = now }
         if leads, !led || status.term != reportedStatus.term { becameLeader() }
         reportedStatus = status
         effects.append(.statusChanged(status))

@@ -180,6 +180,30 @@ struct ReplicaTests {
         #expect(alone.others.contains(.replyWrite(token, .leadershipLost(nil))))
     }
 
+    @Test("a leader that steps down has heard a leader until then: stale reads go on within their lag")
+    func staleAfterLeading() {
+        var alone = Alone()
+        alone.elect()
+        alone.replica.write(alone.intent("x"), token: token)
+        // The disk never answers.
+        for _ in 0..<100 where alone.replica.isLeader {
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+            alone.turn()
+        }
+        #expect(!alone.replica.isLeader)
+        alone.now += 500
+        alone.replica.tick(now: alone.now)
+        alone.others = []
+        alone.replica.read(.stale(maxLagMilliseconds: 1_000), token: token)
+        alone.replica.read(.stale(maxLagMilliseconds: 100), token: RequestToken(connection: 5, request: 5))
+        alone.turn()
+        #expect(alone.others.contains(.serveReads([token])))
+        #expect(
+            alone.others.contains(
+                .refuseReads([RequestToken(connection: 5, request: 5)], .tooStale(milliseconds: 500))))
+    }
+
     @Test("what is not applied is bounded: beyond it writes are refused as overloaded")
     func boundedBacklog() {
         var alone = Alone(options: ReplicaOptions(unappliedEntriesMax: 10))
