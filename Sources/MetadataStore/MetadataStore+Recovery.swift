@@ -3,9 +3,6 @@ package import RaftCore
 
 /// For `metactl recover`, with no node running: a copy of the state that begins a new cluster.
 extension MetadataStore {
-    /// Whether there is a database at `path`; opening one that is not there would make it.
-    package static func exists(at path: String) -> Bool { FileAccess.exists(path) }
-
     /// Writes a whole copy of the database to `path`, which must not exist. It is not durable before a checkpoint of a store
     /// that was opened on it.
     package func copy(to path: String) throws(StoreError) {
@@ -64,7 +61,7 @@ extension MetadataStore {
         state.version = Version(position.index.rawValue)
         state.feedFloor = state.version
         state.configuration = configuration.encoded()
-        state.digest = try DigestScan.digest(connection)
+        state.digest = try DigestScan.run(connection, pace: {}).recomputed
         try statements.write(state)
         return state
     }

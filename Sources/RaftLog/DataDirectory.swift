@@ -217,11 +217,11 @@ package final class OpenDataDirectory {
         self.lock = lock
     }
 
+    /// Where log, database and whatever belongs to them lie: the directory itself, or a folder of it after a recovery.
+    package var root: String { DataDirectory.root(of: identity, in: path) }
     package var logDirectory: String { DataDirectory.logDirectory(of: identity, in: path) }
-    package var databasePath: String { DataDirectory.root(of: identity, in: path) + "/" + DataDirectory.databaseName }
-    package var snapshotDirectory: String {
-        DataDirectory.root(of: identity, in: path) + "/" + DataDirectory.snapshotName
-    }
+    package var databasePath: String { root + "/" + DataDirectory.databaseName }
+    package var snapshotDirectory: String { root + "/" + DataDirectory.snapshotName }
 
     /// Keeps a copy of the present identity under another name, so that it can be put back by hand.
     package func keepIdentity(as name: String) throws(DataDirectoryError) {

@@ -83,7 +83,7 @@ extension OpenedStorage {
         removeFiles(in: directory.snapshotDirectory, logger: logger)
         let initial = configuration.cluster.initialMembers
         let repair = NodeRepair(
-            path: directory.path, options: directory.logOptions(configuration),
+            path: directory.root, options: directory.logOptions(configuration),
             initialMembers: initial.isEmpty ? nil : RaftCore.Configuration(voters: initial.map(\.member)),
             nodeID: configuration.node.id, logger: logger
         )

@@ -48,7 +48,7 @@ final class NodeStorage: Sendable {
         self.outbox = outbox
         let store = opened.store
 
-        let dataDirectory = opened.directory.path
+        let dataDirectory = opened.directory.root
         self.dataDirectory = dataDirectory
         let log = HandedOver(opened.log)
         logThread = BatchWorker(name: "metad-log") { jobs in

@@ -1,3 +1,4 @@
+import Foundation
 import MetadataStore
 import RaftCore
 import RaftLog
@@ -51,8 +52,10 @@ struct Survivor {
         _ directory: OpenDataDirectory, acceptsDamage: Bool
     ) throws(CommandFailure) -> Survivor {
         var damage: [String] = []
+        try refuseUnderRepair(directory)
         let log = try readLog(directory, acceptsDamage: acceptsDamage, damage: &damage)
-        guard MetadataStore.exists(at: directory.databasePath) || log.base == .zero else {
+        // Opening a database that is not there would make it.
+        guard FileManager.default.fileExists(atPath: directory.databasePath) || log.base == .zero else {
             throw .refused(
                 "data_incomplete",
                 "\(directory.databasePath) is not there, and the log begins after entry \(log.base.index): the state "
@@ -61,11 +64,7 @@ struct Survivor {
         let store: MetadataStore
         do {
             store = try MetadataStore(path: directory.databasePath)
-            let scrub = try store.scrub()
-            if !scrub.isSound {
-                damage.append(
-                    "rows of the database are not what was written: \(scrub.digest) became \(scrub.recomputed)")
-            }
+            if let finding = try store.scrub().finding { damage.append("the database: \(finding)") }
         } catch { throw .refused("database_damaged", "\(error). Use the directory of another node") }
         guard damage.isEmpty || acceptsDamage else {
             throw .refused("data_damaged", "\(damage.joined(separator: "; ")). Use another node, or --accept-damage")
@@ -84,6 +83,19 @@ struct Survivor {
         return Survivor(
             directory: directory, store: store, hardState: log.hardState, last: tail.last?.position ?? applied,
             tail: tail, configuration: try lastConfiguration(tail, store), damage: damage)
+    }
+
+    /// A node that repairs itself from the others has given up its own data.
+    private static func refuseUnderRepair(_ directory: OpenDataDirectory) throws(CommandFailure) {
+        let marker: RepairMarker?
+        do { marker = try DataDirectory.repairMarker(path: directory.root) } catch {
+            throw .local("not_a_data_directory", "\(error)")
+        }
+        guard let marker else { return }
+        throw .refused(
+            "data_incomplete",
+            "the node was repairing itself from the others (\(marker.reason)), and has not all of the data. Use the directory "
+                + "of another node")
     }
 
     private static func readLog(
