@@ -92,7 +92,10 @@ let package = Package(
             ]),
         layer(
             "MetadataClient",
-            ["MetadataModel", "MetadataSchema", "Wire", "Resilience", nioCore, nioPosix, logging, collections]),
+            [
+                "MetadataModel", "MetadataSchema", "RaftCore", "Wire", "Resilience", nioCore, nioPosix, logging,
+                collections,
+            ]),
 
         // Entry.
         program("metad", ["MetadataServer", "Telemetry", "RaftCore", argumentParser, logging, lifecycle, signals]),
@@ -119,7 +122,10 @@ let package = Package(
         tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
         tests(
             "MetadataClientTests",
-            ["MetadataClient", "Resilience", "Wire", "MetadataModel", "MetadataSchema", nioCore, nioPosix]),
+            [
+                "MetadataClient", "Resilience", "RaftCore", "Wire", "MetadataModel", "MetadataSchema", nioCore,
+                nioPosix,
+            ]),
         tests(
             "MetadataServerTests",
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),

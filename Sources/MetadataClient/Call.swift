@@ -9,6 +9,7 @@ struct Call: Sendable {
         case read(Query, ReadConsistency, Handler<QueryResult>)
         case heartbeat(BrokerHeartbeat, Handler<HeartbeatAnswer>)
         case status(NodeKey, Handler<NodeStatus>)
+        case membership(MembershipCall, Handler<MembershipAnswer>)
         /// The client's own, for the first write.
         case openSession
         /// The client's own, when it is closed.
@@ -54,7 +55,7 @@ struct Call: Sendable {
         switch kind {
         case .write: .writes
         case .read: .reads
-        case .heartbeat, .status, .openSession, .closeSession: .others
+        case .heartbeat, .status, .membership, .openSession, .closeSession: .others
         }
     }
 
@@ -70,8 +71,8 @@ struct Call: Sendable {
     /// Reads change nothing, so that their failures are always definite.
     var hasEffect: Bool {
         switch kind {
-        case .write, .heartbeat, .openSession, .closeSession: true
-        case .read, .status: false
+        case .write, .heartbeat, .openSession, .closeSession, .membership(.change, _), .membership(.transfer, _): true
+        case .read, .status, .membership(.list, _): false
         }
     }
 

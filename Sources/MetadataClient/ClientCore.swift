@@ -109,6 +109,7 @@ final class ClientCore {
         case .answerRead(let handler, let result): handler(result)
         case .answerHeartbeat(let handler, let result): handler(result)
         case .answerStatus(let handler, let result): handler(result)
+        case .answerMembership(let handler, let result): handler(result)
         case .deliver(let id, let buffer, let events):
             if !buffer.offer(events) { machine.watchFilled(id) }
         case .finishWatch(let buffer, let failure): buffer.finish(failure)

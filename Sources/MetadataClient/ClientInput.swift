@@ -15,6 +15,7 @@ enum ClientInput: Sendable {
     case read(CallID, Query, ReadConsistency, deadline: NIODeadline, Handler<QueryResult>)
     case heartbeat(CallID, BrokerHeartbeat, deadline: NIODeadline, Handler<HeartbeatAnswer>)
     case status(CallID, MetadataClient.Endpoint, deadline: NIODeadline, Handler<NodeStatus>)
+    case membership(CallID, MembershipCall, deadline: NIODeadline, Handler<MembershipAnswer>)
     /// The caller waits no longer.
     case cancel(CallID)
     case watch(CallID, after: Version, WatchFilter, WatchBuffer)

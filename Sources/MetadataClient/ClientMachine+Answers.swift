@@ -1,5 +1,6 @@
 import MetadataModel
 import NIOCore
+import RaftCore
 import Resilience
 import Wire
 
@@ -69,6 +70,15 @@ extension ClientMachine {
             _ = remove(id)
             actions.append(.answerStatus(handler, .success(status)))
             learn(status.members)
+        case (.membership(_, let handler), .members(let members)):
+            _ = remove(id)
+            actions.append(.answerMembership(handler, .success(.members(members))))
+        case (.membership, .membershipRefused(let refusal)) where refusal.reason == .leaderNotReady:
+            delay(id, isResolved: true, pause: jittered(ClientMachine.delayBase), now: now)
+        case (.membership(let asked, let handler), .membershipRefused(let refusal)):
+            _ = remove(id)
+            let answer = MembershipAnswer(refusal, to: asked, mayHaveHappened: call.mayHaveHappened)
+            actions.append(.answerMembership(handler, .success(answer)))
         case (.openSession, .write(let outcome)):
             _ = remove(id)
             switch outcome {

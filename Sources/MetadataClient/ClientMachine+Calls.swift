@@ -37,7 +37,7 @@ extension ClientMachine {
             case .linearizable: leaderReads.append(id)
             case .atLeast, .stale: anywhereReads.append(id)
             }
-        case .heartbeat, .openSession, .closeSession: controls.append(id)
+        case .heartbeat, .membership, .openSession, .closeSession: controls.append(id)
         case .status: statusRequests.append(id)
         }
     }
@@ -97,6 +97,7 @@ extension ClientMachine {
         case .read(_, _, let handler): actions.append(.answerRead(handler, .failure(failure)))
         case .heartbeat(_, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, let handler): actions.append(.answerStatus(handler, .failure(failure)))
+        case .membership(_, let handler): actions.append(.answerMembership(handler, .failure(failure)))
         case .openSession: sessionRefused(failure)
         case .closeSession: finishClose()
         }
@@ -285,6 +286,7 @@ extension ClientMachine {
             return .read(ReadRequest(query: query, consistency: consistency, timeoutMilliseconds: timeout))
         case .heartbeat(let heartbeat, _): return .heartbeat(heartbeat)
         case .status: return .nodeStatus
+        case .membership(let call, _): return call.request
         case .openSession: return sessionRequest(.openSession(timeoutMilliseconds: sessionTimeoutMilliseconds), timeout)
         case .closeSession(let id): return sessionRequest(.closeSession(id), timeout)
         }

@@ -111,7 +111,8 @@ extension ClientMachine {
             reject(connection, CallFailure(.unsupportedProtocol, .definite, failure.detail), now: now)
         case .failure(let failure):
             drop(connection, reason: "hello: \(failure.code.rawValue): \(failure.detail)", now: now)
-        case .write, .read, .watchEvents, .watchProgress, .watchTooOld, .heartbeat, .nodeStatus:
+        case .write, .read, .watchEvents, .watchProgress, .watchTooOld, .heartbeat, .nodeStatus, .members,
+            .membershipRefused:
             violated(connection, "hello was answered with something else", now: now)
         }
     }
@@ -183,7 +184,8 @@ extension ClientMachine {
         for id in calls.keys.sorted() {
             guard let call = calls[id], call.isSent(on: old) else { continue }
             switch call.kind {
-            case .write, .heartbeat, .openSession, .read(_, .linearizable, _): requeue(id, isResolved: false)
+            case .write, .heartbeat, .membership, .openSession, .read(_, .linearizable, _):
+                requeue(id, isResolved: false)
             case .read, .status, .closeSession: break
             }
         }

@@ -108,7 +108,7 @@ extension ClientMachine {
             endWatch(id, delivering: [.restart(oldest: oldest)], failure: nil)
         case .failure(let failure):
             watchFailed(id, watch, failure)
-        case .hello, .write, .read, .heartbeat, .nodeStatus:
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused:
             return false
         }
         return true

@@ -138,6 +138,8 @@ struct ClientMachine: Sendable {
                 return actions.append(.answerStatus(handler, .failure(failure)))
             }
             add(id, Call(kind: .status(NodeKey(index: node), handler), deadline: deadline), now: now)
+        case .membership(let id, let call, let deadline, let handler):
+            add(id, Call(kind: .membership(call, handler), deadline: deadline), now: now)
         case .cancel(let id):
             guard let call = calls[id] else { return }
             let outcome: MetadataError.Outcome = call.isUnresolved ? .indefinite : .definite
@@ -163,6 +165,7 @@ struct ClientMachine: Sendable {
         case .read(_, _, _, _, let handler): actions.append(.answerRead(handler, .failure(failure)))
         case .heartbeat(_, _, _, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, _, _, let handler): actions.append(.answerStatus(handler, .failure(failure)))
+        case .membership(_, _, _, let handler): actions.append(.answerMembership(handler, .failure(failure)))
         case .watch(_, _, _, let buffer): actions.append(.finishWatch(buffer, nil))
         case .knownEndpoints(let handler): actions.append(.tell { handler([]) })
         case .close(let handler):

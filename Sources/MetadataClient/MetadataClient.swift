@@ -183,6 +183,11 @@ public final class MetadataClient: Sendable {
         }.mapError { MetadataError($0, operation: operation) }.get()
     }
 
+    func ask(_ call: MembershipCall, timeout: Duration?) async -> Result<MembershipAnswer, CallFailure> {
+        let deadline = self.deadline(timeout)
+        return await self.call { id, handler in .membership(id, call, deadline: deadline, handler) }
+    }
+
     private func deadline(_ timeout: Duration?) -> NIODeadline {
         .now() + TimeAmount(timeout ?? options.timeout)
     }

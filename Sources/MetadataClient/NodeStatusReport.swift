@@ -1,4 +1,5 @@
 import MetadataModel
+import RaftCore
 import Wire
 
 /// What one node says of itself, without asking the others: it may be wrong about who leads.
@@ -49,6 +50,12 @@ public struct NodeStatusReport: Sendable, Hashable {
     public var detail: String
     /// Every member as the node knows them.
     public var members: [Member]
+    /// The identity of the node's disk, 32 hexadecimal digits.
+    public var diskID: String
+    /// `host:port` for clients, by the node's own settings.
+    public var clientAddress: String
+    /// `host:port` for the other members, by the node's own settings.
+    public var peerAddress: String
 
     init(_ status: NodeStatus) {
         clusterID = status.clusterID
@@ -66,6 +73,9 @@ public struct NodeStatusReport: Sendable, Hashable {
             Member(
                 nodeID: $0.nodeID, clientAddress: $0.clientAddress, peerAddress: $0.peerAddress, isVoter: $0.isVoter)
         }
+        diskID = status.disk.text
+        clientAddress = status.clientAddress
+        peerAddress = status.peerAddress
     }
 }
 

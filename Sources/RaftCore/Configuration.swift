@@ -12,6 +12,22 @@ public struct DiskID: Hashable, Sendable {
         self.low = low
     }
 
+    /// 32 hexadecimal digits, as in the file `identity`.
+    package var text: String {
+        [high, low].map { half in
+            let digits = String(half, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
+    /// Reads what `text` writes; nil for anything else.
+    package init?(text: String) {
+        guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
+            let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        self.init(high: high, low: low)
+    }
+
     /// "Not known": accepted only where a configuration was written by hand before the disks were formatted.
     public static let unknown = DiskID(high: 0, low: 0)
 }
@@ -36,6 +52,20 @@ public struct Member: Hashable, Sendable {
     }
 }
 
+/// A learner that is to become a voter by itself once it has caught up.
+public struct Promotion: Hashable, Sendable {
+    /// Who is promoted.
+    public var learner: NodeID
+    /// The member whose place it takes, which leaves in the same step; nil when it joins beside the others.
+    public var replaces: NodeID?
+
+    /// Describes a promotion that is still to come.
+    public init(learner: NodeID, replaces: NodeID? = nil) {
+        self.learner = learner
+        self.replaces = replaces
+    }
+}
+
 /// Who votes and who only listens. It lives in the log and in snapshots, nowhere else.
 ///
 /// While `outgoing` is not empty the configuration is joint: elections and commits need a majority of `voters` *and* a
@@ -47,15 +77,22 @@ public struct Configuration: Hashable, Sendable {
     public var voters: [NodeID]
     /// The voters of the configuration that is being left; empty unless the configuration is joint. Sorted.
     public var outgoing: [NodeID]
-    /// Members that receive the log and do not vote. Sorted; disjoint from `voters`.
+    /// Members that receive the log and do not vote. Sorted; disjoint from `voters`. One of `outgoing` may be here: it came
+    /// back on another disk, has forgotten its votes and entries, and counts on neither side (KIP-853).
     public var learners: [NodeID]
+    /// Which learners become voters by themselves. Sorted by learner, no learner twice; each is one of `learners`.
+    public var promotions: [Promotion]
 
     /// Makes a configuration; the lists are sorted here.
-    public init(members: [Member], voters: [NodeID], outgoing: [NodeID] = [], learners: [NodeID] = []) {
+    public init(
+        members: [Member], voters: [NodeID], outgoing: [NodeID] = [], learners: [NodeID] = [],
+        promotions: [Promotion] = []
+    ) {
         self.members = members.sorted { $0.id < $1.id }
         self.voters = voters.sorted()
         self.outgoing = outgoing.sorted()
         self.learners = learners.sorted()
+        self.promotions = promotions.sorted { $0.learner < $1.learner }
     }
 
     /// A configuration in which every member votes.
@@ -72,15 +109,17 @@ public struct Configuration: Hashable, Sendable {
     /// The description of a member; nil when `id` is none.
     public func member(_ id: NodeID) -> Member? { members.first { $0.id == id } }
 
-    /// True when `id` votes on either side.
-    public func isVoter(_ id: NodeID) -> Bool { voters.contains(id) || outgoing.contains(id) }
+    /// True when `id` votes on either side. An outgoing voter that stays as a learner does not: see `learners`.
+    public func isVoter(_ id: NodeID) -> Bool {
+        voters.contains(id) || outgoing.contains(id) && !learners.contains(id)
+    }
+
+    /// The promotion that awaits `id`; nil when it votes already, or stays a learner.
+    public func promotion(of id: NodeID) -> Promotion? { promotions.first { $0.learner == id } }
 
     /// True when `ids` holds a majority of each set of voters that counts (Raft §6).
     public func isQuorum(_ ids: some Sequence<NodeID>) -> Bool {
         let present = Set(ids)
-        func majority(of group: [NodeID]) -> Bool {
-            group.count(where: present.contains) > group.count / 2
-        }
-        return majority(of: voters) && (outgoing.isEmpty || majority(of: outgoing))
+        return hasMajority(where: present.contains)
     }
 }

@@ -40,5 +40,18 @@ struct ConfigurationHistory: Sendable {
         precondition(items.count == 1 || items[1].index > index, "configurations out of order after \(index)")
     }
 
+    /// The members of the configuration in effect and of those before it, back to the last one that is committed; the latest
+    /// description of each.
+    func members(committed: LogIndex) -> [Member] {
+        var members = current.members
+        for item in items.dropLast().reversed() where currentIndex > committed {
+            for member in item.configuration.members where !members.contains(where: { $0.id == member.id }) {
+                members.append(member)
+            }
+            if item.index <= committed { break }
+        }
+        return members.sorted { $0.id < $1.id }
+    }
+
     func at(_ index: LogIndex) -> Configuration? { items.last { $0.index <= index }?.configuration }
 }

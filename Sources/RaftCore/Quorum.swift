@@ -1,11 +1,11 @@
 /// Majorities over a configuration, joint or not (Raft §6): while a configuration is joint, each of the two sets of voters
-/// has to agree on its own. Learners never count.
+/// has to agree on its own. Learners never count, also where they are outgoing voters: they make the majority no smaller.
 extension Configuration {
     /// True when the members for which `predicate` holds are a majority of each set of voters that counts.
     func hasMajority(where predicate: (NodeID) -> Bool) -> Bool {
         func majority(of group: [NodeID]) -> Bool {
             var count = 0
-            for id in group where predicate(id) { count += 1 }
+            for id in group where isVoter(id) && predicate(id) { count += 1 }
             return count > group.count / 2
         }
         return majority(of: voters) && (outgoing.isEmpty || majority(of: outgoing))
@@ -17,7 +17,7 @@ extension Configuration {
     func quorumIndex(_ match: (NodeID) -> LogIndex) -> LogIndex {
         func index(of group: [NodeID]) -> LogIndex {
             guard !group.isEmpty else { return .zero }
-            var held = group.map(match)
+            var held = group.map { isVoter($0) ? match($0) : .zero }
             held.sort(by: >)
             // Sorted from the highest: the entry at count/2 is held by count/2 + 1 members, the smallest majority.
             return held[group.count / 2]
@@ -26,9 +26,9 @@ extension Configuration {
         return outgoing.isEmpty ? incoming : min(incoming, index(of: outgoing))
     }
 
-    /// Every voter of either side, each once, in order.
+    /// Every member that votes on either side, each once, in order.
     var allVoters: [NodeID] {
         guard isJoint else { return voters }
-        return (voters + outgoing.filter { !voters.contains($0) }).sorted()
+        return (voters + outgoing.filter { !voters.contains($0) && isVoter($0) }).sorted()
     }
 }

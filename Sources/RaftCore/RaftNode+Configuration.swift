@@ -1,4 +1,21 @@
 extension RaftNode {
+    // Queries
+
+    /// The index of the entry that holds `configuration`, or that of the base when the entry is compacted away.
+    public var configurationIndex: LogIndex { configurations.currentIndex }
+
+    /// The configuration in effect is committed, as far as this member knows.
+    public var isConfigurationCommitted: Bool { configurations.currentIndex <= commitIndex }
+
+    /// Whom to talk to: the members of the configuration in effect, and until it is committed those of the ones before it too. A
+    /// leader that removes itself goes on until that is committed, and has to be answered so long (Diss. §4.2.2). By id.
+    public var correspondents: [Member] { configurations.members(committed: commitIndex) }
+
+    /// This member leads and an entry of its own term is committed: before that no configuration may be proposed.
+    public var hasCommittedInTerm: Bool { leadership.map { commitIndex >= $0.firstIndex } ?? false }
+
+    // Rules
+
     /// Why the proposal of a configuration must be refused now; nil when it may be appended.
     ///
     /// One change at a time, not before an entry of this term is committed (erratum of Diss. §4.1), and each step such that two
@@ -13,10 +30,8 @@ extension RaftNode {
         } catch {
             return "the configuration does not decode: \(error)"
         }
-        guard let firstIndex = leadership?.firstIndex, commitIndex >= firstIndex else {
-            return "no entry of term \(term) is committed yet"
-        }
-        guard configurations.currentIndex <= commitIndex else {
+        guard hasCommittedInTerm else { return "no entry of term \(term) is committed yet" }
+        guard isConfigurationCommitted else {
             return "the configuration at \(configurations.currentIndex) is not committed yet, commit is \(commitIndex)"
         }
         return Self.stepRefusal(from: configuration, to: proposed)
@@ -26,13 +41,35 @@ extension RaftNode {
     static func stepRefusal(from current: Configuration, to proposed: Configuration) -> String? {
         if let problem = proposed.problem() { return problem }
         if proposed.voters.isEmpty { return "a configuration needs a voter" }
-        if proposed.voters == current.voters && proposed.outgoing == current.outgoing { return nil }
+        if let refusal = diskRefusal(from: current, to: proposed) { return refusal }
+        if proposed.voters == current.voters && proposed.outgoing == current.outgoing {
+            let lost = proposed.outgoing.filter { !proposed.isVoter($0) }
+            let known = current.outgoing.filter { !current.isVoter($0) }
+            return lost == known ? nil : "which outgoing voters count stays as it is until the configuration is left"
+        }
         if current.isJoint {
             return proposed.voters == current.voters && !proposed.isJoint
                 ? nil : "a joint configuration can only be left towards \(current.voters)"
         }
-        return proposed.outgoing == current.voters
-            ? nil : "voters \(current.voters) can only change through a joint configuration that keeps them as outgoing"
+        guard proposed.outgoing == current.voters else {
+            return "voters \(current.voters) can only change through a joint configuration that keeps them as outgoing"
+        }
+        let counting = proposed.outgoing.filter(proposed.isVoter)
+        return counting.count > current.voters.count / 2
+            ? nil
+            : "the voters \(counting) that go on are no majority of \(current.voters), so it could never be committed"
+    }
+
+    /// Another disk is another voter, under whatever id: it forgot the votes and entries that the id stands for (KIP-853). It
+    /// has to begin as a learner. A disk that was not known may be named.
+    private static func diskRefusal(from current: Configuration, to proposed: Configuration) -> String? {
+        for member in proposed.members where proposed.isVoter(member.id) {
+            guard let known = current.member(member.id), known.disk != .unknown, known.disk != member.disk else {
+                continue
+            }
+            return "voter \(member.id) cannot get another disk; that disk has to join as a learner"
+        }
+        return nil
     }
 
     /// The leader follows the members of the configuration that is in effect now.
@@ -41,12 +78,21 @@ extension RaftNode {
         let next = log.lastIndex.next
         var progress: [Progress] = []
         for member in configuration.members where member.id != id {
-            progress.append(
-                leadership.offset(of: member.id).map { leadership.progress[$0] } ?? Progress(id: member.id, next: next))
+            progress.append(leadership.progress(of: member) ?? Progress(member, next: next))
         }
         self.leadership?.progress = progress
+        for peer in leadership.progress where configuration.member(peer.id) == nil { sayFarewell(to: peer) }
         precondition(progress.allSatisfy { $0.id != id }, "\(id) replicates to itself")
         if let target = leadership.transfer?.target, !configuration.isVoter(target) { self.leadership?.transfer = nil }
+    }
+
+    /// A removed member is sent the configuration without it, if it has kept up, and is then left alone. Without that it
+    /// would never learn of its removal from the log; whether it arrives does not matter.
+    private mutating func sayFarewell(to peer: Progress) {
+        var peer = peer
+        var kinds: [Message.Kind] = []
+        _ = peer.sendAppends(log: log, commit: commitIndex, options: options, into: &kinds)
+        for kind in kinds { send(kind, to: peer.id) }
     }
 
     /// The configuration in `entry`; nil when it does not decode or is not sound.

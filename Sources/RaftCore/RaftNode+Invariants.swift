@@ -81,6 +81,9 @@ extension RaftNode {
             leadership.progress.map(\.id) == configuration.members.map(\.id).filter { $0 != id },
             "progress is kept for \(leadership.progress.map(\.id))")
         precondition(
+            leadership.progress.map(\.disk) == configuration.members.filter { $0.id != id }.map(\.disk),
+            "progress is kept for disks that are not in the configuration")
+        precondition(
             leadership.uncommittedBytes == log.cost(of: commitIndex.next..<log.lastIndex.next),
             "\(leadership.uncommittedBytes) uncommitted bytes counted")
         for peer in leadership.progress {

@@ -1,4 +1,7 @@
 extension RaftNode {
+    /// Who is asked to take over leadership now; nil when nobody is.
+    public var transferTarget: NodeID? { leadership?.transfer?.target }
+
     /// Hands leadership to `target` (Diss. §3.10): it is brought up to date, then asked to campaign at once. Until then
     /// proposals are refused; after an election timeout without success they are taken again.
     ///

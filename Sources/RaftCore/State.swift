@@ -55,6 +55,15 @@ extension RaftNode {
         var transfer: Transfer?
 
         func offset(of peer: NodeID) -> Int? { progress.firstIndex { $0.id == peer } }
+
+        /// What is known of `member`, which may have been named its disk since; nil when nothing is known of that disk.
+        func progress(of member: Member) -> Progress? {
+            guard let offset = offset(of: member.id) else { return nil }
+            var known = progress[offset]
+            guard known.disk == member.disk || known.disk == .unknown else { return nil }
+            known.disk = member.disk
+            return known
+        }
     }
 
     /// A leadership transfer that is under way (Diss. §3.10).

@@ -66,6 +66,7 @@ package enum Effect: Sendable, Equatable {
     case serveReads([RequestToken])
     case refuseReads([RequestToken], ReadRefusal)
     case replyHeartbeat(RequestToken, HeartbeatReply)
+    case replyMembership(RequestToken, MembershipReply)
     /// Checkpoint the state machine's database; one at a time, reported with `Replica.checkpointed(_:)`.
     case checkpoint
     /// Entries up to this position are not needed any more.
@@ -86,6 +87,9 @@ package enum Effect: Sendable, Equatable {
     /// The member holds again whatever it may have acknowledged before its log was lost: take the note away.
     case recovered
     case protection(ProtectionEvent)
+    /// Other members, or the same ones elsewhere, are in effect from now on, or have been committed: `RaftNode.correspondents` are
+    /// to be reached, and nobody else. Comes before what is sent to them.
+    case configurationChanged(Configuration)
 }
 
 /// Something about damage or room that operators should hear of.

@@ -38,7 +38,7 @@ package struct Replica {
     var protection: Protection
 
     /// Milliseconds on a clock that only goes forward; its origin means nothing.
-    private(set) var now: UInt64
+    var now: UInt64
     private var lastLeaderContact: UInt64?
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
     private var electedAt = LogIndex.zero
@@ -48,7 +48,8 @@ package struct Replica {
     /// Since when the disk owes an answer without having given any; nil when it owes none.
     private var diskSilentSince: UInt64?
     /// The disks of the members that have introduced themselves. A leader writes them into the configuration.
-    private var disks: [NodeID: DiskID]
+    var disks: [NodeID: DiskID]
+    var membership: MembershipRequests
     private var reportedStatus: Status
     var effects: [Effect] = []
 
@@ -96,6 +97,7 @@ package struct Replica {
         self.disks = [id: disk]
         self.protection = Protection(
             room: DiskRoom(lowBytes: options.diskLowBytes, highBytes: options.diskHighBytes), now: now)
+        self.membership = MembershipRequests(core)
         self.reportedStatus = core.status
         for broker in image.brokers { brokers[broker.id] = broker }
     }
@@ -135,7 +137,7 @@ package struct Replica {
         tickProtection()
         guard isLeader else { return }
         watchDisk()
-        nameDisks()
+        tickMembership()
         for (broker, epoch) in liveness.expired(now: now) {
             proposeOwn(.fenceBroker(id: broker, epoch: epoch))
         }
@@ -167,20 +169,6 @@ package struct Replica {
         }
     }
 
-    /// The members that the operator named at the start came without their disks. When all of them have introduced
-    /// themselves the configuration says so, and from then on a wiped disk is a stranger (KIP-853).
-    private mutating func nameDisks() {
-        let current = core.configuration
-        guard current.members.contains(where: { $0.disk == .unknown }), !current.isJoint else { return }
-        var named = current
-        for position in named.members.indices {
-            guard let disk = disks[named.members[position].id] else { return }
-            if named.members[position].disk == .unknown { named.members[position].disk = disk }
-        }
-        // Refused while another change is under way or this term has committed nothing; the next tick asks again.
-        _ = core.propose([named.encoded()], kind: .configuration)
-    }
-
     private mutating func advanceClock(to time: UInt64) { now = max(now, time) }
 
     // MARK: Peers
@@ -199,9 +187,6 @@ package struct Replica {
     package mutating func connectionClosed(to peer: NodeID, refused: Bool) {
         core.connectionClosed(to: peer, refused: refused)
     }
-
-    /// A member of this cluster has said which disk it runs on.
-    package mutating func introduced(_ peer: NodeID, disk: DiskID) { disks[peer] = disk }
 
     package mutating func snapshotSent(to peer: NodeID, succeeded: Bool) {
         core.snapshotFinished(to: peer, succeeded: succeeded)
@@ -379,11 +364,13 @@ package struct Replica {
     package mutating func takeEffects() -> [Effect] {
         proposeGathered()
         startReads()
-        while true {
-            let ready = core.takeReady()
-            if ready.isEmpty { break }
-            interpret(ready)
-        }
+        repeat {
+            while true {
+                let ready = core.takeReady()
+                if ready.isEmpty { break }
+                interpret(ready)
+            }
+        } while advanceMembership()
         startApplying()
         let servable = reads.served(at: core.appliedIndex)
         if !servable.isEmpty { effects.append(.serveReads(servable)) }
@@ -393,6 +380,8 @@ package struct Replica {
     }
 
     private mutating func interpret(_ ready: Ready) {
+        // First: what is sent next may go to a member that has just been added.
+        reportConfiguration()
         if let status = ready.status { statusChanged(to: status) }
         // Before the disk: the leader's own sync is not on the followers' path (Diss. §10.2.1).
         if !ready.messages.isEmpty { effects.append(.send(ready.messages)) }
@@ -424,6 +413,7 @@ package struct Replica {
             for token in proposals.abandon() {
                 effects.append(.replyWrite(token, .leadershipLost(status.leader)))
             }
+            abandonChanges()
             liveness.resigned()
             protection.comparison.removeAll()
         }

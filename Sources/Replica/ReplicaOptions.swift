@@ -31,6 +31,10 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var diskLowBytes: UInt64
     /// ...until this much is free again.
     package var diskHighBytes: UInt64
+    /// A learner has caught up when it holds within this long what the log held before.
+    package var catchUpRoundMilliseconds: UInt64
+    /// A learner that has kept up for this long is promoted, if the configuration says so.
+    package var promotionWindowMilliseconds: UInt64
 
     package init(
         raft: Options = Options(), logEntriesMax: Int = 50_000, logBytesMax: Int = 16 << 20,
@@ -38,7 +42,8 @@ package struct ReplicaOptions: Hashable, Sendable {
         brokerTimeoutMilliseconds: UInt64 = 30_000, brokerGraceMilliseconds: UInt64 = 30_000,
         sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000,
         diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
-        digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0
+        digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0,
+        catchUpRoundMilliseconds: UInt64 = 300, promotionWindowMilliseconds: UInt64 = 1_000
     ) {
         self.raft = raft
         self.logEntriesMax = logEntriesMax
@@ -55,5 +60,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.digestIntervalMilliseconds = digestIntervalMilliseconds
         self.diskLowBytes = diskLowBytes
         self.diskHighBytes = diskHighBytes
+        self.catchUpRoundMilliseconds = catchUpRoundMilliseconds
+        self.promotionWindowMilliseconds = promotionWindowMilliseconds
     }
 }

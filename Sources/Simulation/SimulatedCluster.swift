@@ -248,7 +248,7 @@ package struct SimulatedCluster {
                 nodes[position].queries[token] = nil
                 respond(token, from: node.id, .tryElsewhere(nil))
             }
-        case .replyHeartbeat:
+        case .replyHeartbeat, .replyMembership, .configurationChanged:
             break
         case .checkpoint:
             queue.plan(in: draw(500, 20_000), .checkpointed(node.id, life: node.life, node.database))

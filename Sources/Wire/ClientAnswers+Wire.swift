@@ -1,4 +1,5 @@
 internal import MetadataModel
+internal import RaftCore
 
 extension LeaderHint {
     init(wire: WireLeaderHint) {
@@ -55,7 +56,9 @@ extension NodeStatus {
             clusterID: wire.clusterID, nodeID: wire.nodeID, role: wire.role, term: wire.term,
             leader: wire.hasLeader ? LeaderHint(wire: wire.leader) : nil, commitIndex: wire.commitIndex,
             appliedIndex: wire.appliedIndex, version: Version(wire.version), digest: wire.digest,
-            healthy: wire.healthy, detail: wire.detail, members: wire.members.map(MemberAddress.init(wire:)))
+            healthy: wire.healthy, detail: wire.detail, members: wire.members.map(MemberAddress.init(wire:)),
+            disk: DiskID(high: wire.diskHigh, low: wire.diskLow), clientAddress: wire.clientAddress,
+            peerAddress: wire.peerAddress)
     }
 
     var wire: WireNodeStatus {
@@ -72,6 +75,10 @@ extension NodeStatus {
         wire.healthy = healthy
         wire.detail = detail
         wire.members = members.map(\.wire)
+        wire.diskHigh = disk.high
+        wire.diskLow = disk.low
+        wire.clientAddress = clientAddress
+        wire.peerAddress = peerAddress
         return wire
     }
 }

@@ -1,4 +1,5 @@
 package import MetadataModel
+package import RaftCore
 
 /// One request of a client. Requests on a connection are pipelined; answers carry the request's `id` and come in any order.
 package struct ClientRequestFrame: Hashable, Sendable {
@@ -24,6 +25,11 @@ package enum ClientRequest: Hashable, Sendable {
     case heartbeat(BrokerHeartbeat)
     /// How the answering node is; served without a quorum.
     case nodeStatus
+    /// The members as the leader sees them.
+    case members
+    case changeMembers(MembershipRequest)
+    /// Nil: to the voter that is furthest.
+    case transferLeadership(to: NodeID?)
 }
 
 package struct ClientHello: Hashable, Sendable {
@@ -117,6 +123,9 @@ package enum ClientResponse: Hashable, Sendable {
     case watchTooOld(oldest: Version)
     case heartbeat(HeartbeatAnswer)
     case nodeStatus(NodeStatus)
+    /// Also the answer to a change that was made, and to a transfer.
+    case members(MemberList)
+    case membershipRefused(MembershipRefusal)
     case failure(ServiceFailure)
 }
 
@@ -194,10 +203,16 @@ package struct NodeStatus: Hashable, Sendable {
     /// Why not, in a few words; empty when healthy.
     package var detail: String
     package var members: [MemberAddress]
+    /// The disk that the node runs on.
+    package var disk: DiskID
+    /// Where the node's own settings say that it listens; the members may know it under other addresses.
+    package var clientAddress: String
+    package var peerAddress: String
 
     package init(
         clusterID: String, nodeID: UInt64, role: String, term: UInt64, leader: LeaderHint?, commitIndex: UInt64,
-        appliedIndex: UInt64, version: Version, digest: UInt64, healthy: Bool, detail: String, members: [MemberAddress]
+        appliedIndex: UInt64, version: Version, digest: UInt64, healthy: Bool, detail: String, members: [MemberAddress],
+        disk: DiskID = .unknown, clientAddress: String = "", peerAddress: String = ""
     ) {
         self.clusterID = clusterID
         self.nodeID = nodeID
@@ -211,6 +226,9 @@ package struct NodeStatus: Hashable, Sendable {
         self.healthy = healthy
         self.detail = detail
         self.members = members
+        self.disk = disk
+        self.clientAddress = clientAddress
+        self.peerAddress = peerAddress
     }
 }
 

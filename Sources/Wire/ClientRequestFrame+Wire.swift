@@ -1,6 +1,7 @@
 internal import Foundation
 internal import MetadataModel
 internal import MetadataSchema
+internal import RaftCore
 package import NIOCore
 
 extension ClientRequestFrame {
@@ -41,6 +42,10 @@ extension ClientRequest {
         case .cancelWatch(let id): self = .cancelWatch(requestID: id)
         case .heartbeat(let heartbeat): self = .heartbeat(BrokerHeartbeat(wire: heartbeat))
         case .nodeStatus: self = .nodeStatus
+        case .members: self = .members
+        case .changeMembers(let change): self = .changeMembers(try MembershipRequest(wire: change))
+        case .transferLeadership(let transfer):
+            self = .transferLeadership(to: transfer.hasTarget ? NodeID(transfer.target) : nil)
         case nil: throw .unknownValue("client request")
         }
     }
@@ -62,6 +67,12 @@ extension ClientRequest {
         case .cancelWatch(let id): return .cancelWatch(id)
         case .heartbeat(let heartbeat): return .heartbeat(heartbeat.wire)
         case .nodeStatus: return .nodeStatus(ProtoNothing())
+        case .members: return .members(ProtoNothing())
+        case .changeMembers(let request): return .changeMembers(request.wire)
+        case .transferLeadership(let target):
+            var wire = WireTransferLeadership()
+            if let target { wire.target = target.rawValue }
+            return .transferLeadership(wire)
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import MetadataModel
 internal import MetadataSchema
+internal import RaftCore
 package import NIOCore
 
 extension ClientResponseFrame {
@@ -63,6 +64,8 @@ extension ClientResponse {
                     state: state, leaseMilliseconds: answer.leaseMilliseconds, version: Version(answer.version),
                     shouldShutDown: answer.shouldShutDown))
         case .nodeStatus(let status): self = .nodeStatus(NodeStatus(wire: status))
+        case .members(let members): self = .members(try MemberList(wire: members))
+        case .membershipRefused(let refusal): self = .membershipRefused(try MembershipRefusal(wire: refusal))
         case .failure(let failure): self = .failure(try ServiceFailure(wire: failure))
         case nil: throw .unknownValue("client response")
         }
@@ -92,6 +95,8 @@ extension ClientResponse {
             wire.shouldShutDown = answer.shouldShutDown
             return .heartbeat(wire)
         case .nodeStatus(let status): return .nodeStatus(status.wire)
+        case .members(let members): return .members(members.wire)
+        case .membershipRefused(let refusal): return .membershipRefused(refusal.wire)
         case .failure(let failure): return .failure(failure.wire)
         }
     }

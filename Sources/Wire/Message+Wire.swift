@@ -197,9 +197,24 @@ extension Configuration {
         guard Set(wire.voters).isDisjoint(with: wire.learners) else {
             throw .malformed("configuration has a voter that is a learner")
         }
+        for (smaller, larger) in zip(wire.promotions, wire.promotions.dropFirst())
+        where smaller.learner >= larger.learner {
+            throw .malformed("configuration promotions are not in ascending order")
+        }
+        for promotion in wire.promotions {
+            guard wire.learners.contains(promotion.learner) else {
+                throw .malformed("configuration promotes \(promotion.learner), which is no learner")
+            }
+            guard
+                !promotion.hasReplaces || promotion.replaces != promotion.learner && known.contains(promotion.replaces)
+            else { throw .malformed("\(promotion.learner) replaces \(promotion.replaces), which is no other member") }
+        }
         self.init(
             members: wire.members.map(Member.init(wire:)), voters: wire.voters.map { NodeID($0) },
-            outgoing: wire.outgoing.map { NodeID($0) }, learners: wire.learners.map { NodeID($0) })
+            outgoing: wire.outgoing.map { NodeID($0) }, learners: wire.learners.map { NodeID($0) },
+            promotions: wire.promotions.map {
+                Promotion(learner: NodeID($0.learner), replaces: $0.hasReplaces ? NodeID($0.replaces) : nil)
+            })
     }
 
     var wire: WireConfiguration {
@@ -208,6 +223,12 @@ extension Configuration {
         wire.voters = voters.map(\.rawValue)
         wire.outgoing = outgoing.map(\.rawValue)
         wire.learners = learners.map(\.rawValue)
+        wire.promotions = promotions.map { promotion in
+            var wire = WirePromotion()
+            wire.learner = promotion.learner.rawValue
+            if let replaced = promotion.replaces { wire.replaces = replaced.rawValue }
+            return wire
+        }
         return wire
     }
 }

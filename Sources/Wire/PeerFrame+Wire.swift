@@ -35,6 +35,7 @@ extension PeerFrame {
         case .snapshotChunk(let chunk): self = .snapshotChunk(try SnapshotChunk(wire: chunk))
         case .snapshotProgress(let progress): self = .snapshotProgress(try SnapshotProgress(wire: progress))
         case .notice(let notice): self = .notice(try PeerNotice(wire: notice))
+        case .refusal(let refusal): self = .refusal(try PeerRefusal(wire: refusal))
         case nil: throw .unknownValue("peer frame")
         }
     }
@@ -69,6 +70,7 @@ extension PeerFrame {
         case .snapshotChunk(let chunk): wire.frame = .snapshotChunk(chunk.wire)
         case .snapshotProgress(let progress): wire.frame = .snapshotProgress(progress.wire)
         case .notice(let notice): wire.frame = .notice(notice.wire)
+        case .refusal(let refusal): wire.frame = .refusal(refusal.wire)
         }
         return wire
     }
@@ -78,7 +80,8 @@ extension PeerHello {
     fileprivate init(wire: WirePeerHello) {
         self.init(
             clusterID: wire.clusterID, node: NodeID(wire.node), disk: DiskID(high: wire.diskHigh, low: wire.diskLow),
-            target: NodeID(wire.target))
+            target: NodeID(wire.target), configurationIndex: LogIndex(wire.configurationIndex),
+            peerAddress: wire.peerAddress)
     }
 
     fileprivate var wire: WirePeerHello {
@@ -88,6 +91,34 @@ extension PeerHello {
         wire.diskHigh = disk.high
         wire.diskLow = disk.low
         wire.target = target.rawValue
+        wire.configurationIndex = configurationIndex.rawValue
+        wire.peerAddress = peerAddress
+        return wire
+    }
+}
+
+extension PeerRefusal {
+    fileprivate init(wire: WirePeerRefusal) throws(WireError) {
+        let reason: Reason
+        switch wire.reason {
+        case .notAMember: reason = .notAMember
+        case .anotherDisk: reason = .anotherDisk
+        case .wrongCluster: reason = .wrongCluster
+        case .wrongTarget: reason = .wrongTarget
+        case .unspecified, .UNRECOGNIZED: throw .unknownValue("peer refusal \(wire.reason.rawValue)")
+        }
+        self.init(reason: reason, detail: wire.detail)
+    }
+
+    fileprivate var wire: WirePeerRefusal {
+        var wire = WirePeerRefusal()
+        wire.detail = detail
+        switch reason {
+        case .notAMember: wire.reason = .notAMember
+        case .anotherDisk: wire.reason = .anotherDisk
+        case .wrongCluster: wire.reason = .wrongCluster
+        case .wrongTarget: wire.reason = .wrongTarget
+        }
         return wire
     }
 }

@@ -12,6 +12,8 @@ package enum PeerFrame: Hashable, Sendable {
     /// The receiver asks for the chunk at `offset` of the snapshot next, or reports the end.
     case snapshotProgress(SnapshotProgress)
     case notice(PeerNotice)
+    /// The listening side does not listen, or no more; it closes the connection.
+    case refusal(PeerRefusal)
 }
 
 package struct PeerHello: Hashable, Sendable {
@@ -20,12 +22,42 @@ package struct PeerHello: Hashable, Sendable {
     package var disk: DiskID
     /// Whom the dialler believes to reach; zero in the answer.
     package var target: NodeID
+    /// Where the configuration that the sender goes by stands in its log; zero when it knows none.
+    package var configurationIndex: LogIndex
+    /// Where other members can dial the sender; empty when it does not say.
+    package var peerAddress: String
 
-    package init(clusterID: String, node: NodeID, disk: DiskID, target: NodeID) {
+    package init(
+        clusterID: String, node: NodeID, disk: DiskID, target: NodeID, configurationIndex: LogIndex = .zero,
+        peerAddress: String = ""
+    ) {
         self.clusterID = clusterID
         self.node = node
         self.disk = disk
         self.target = target
+        self.configurationIndex = configurationIndex
+        self.peerAddress = peerAddress
+    }
+}
+
+/// Why a member does not listen to another.
+package struct PeerRefusal: Hashable, Sendable, Error {
+    package enum Reason: Hashable, Sendable, CaseIterable {
+        /// The dialler is no member, by a configuration that is at least as new as its own.
+        case notAMember
+        /// The dialler came with another disk than the one that joined.
+        case anotherDisk
+        case wrongCluster
+        /// Another node than the dialler meant.
+        case wrongTarget
+    }
+
+    package var reason: Reason
+    package var detail: String
+
+    package init(reason: Reason, detail: String) {
+        self.reason = reason
+        self.detail = detail
     }
 }
 

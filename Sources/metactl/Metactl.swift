@@ -12,6 +12,7 @@ struct Metactl: AsyncParsableCommand {
         subcommands: [
             RecoverCommand.self,
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
-            RebalanceCommand.self, WatchCommand.self, RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self,
+            MembersCommand.self, RebalanceCommand.self, WatchCommand.self, RaftLogCommand.self, BenchCommand.self,
+            DemoBrokerCommand.self,
         ])
 }

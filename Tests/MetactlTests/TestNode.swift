@@ -2,6 +2,7 @@ import MetadataModel
 import MetadataSchema
 import NIOCore
 import NIOPosix
+import RaftCore
 import Synchronization
 import Wire
 
@@ -154,6 +155,8 @@ final class TestNode: Sendable {
             state.withLock { state in state.watchers.removeAll { $0.id == id } }
         case .heartbeat:
             reply(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 9_000, version: .zero)))
+        case .members, .changeMembers, .transferLeadership:
+            reply(.membershipRefused(MembershipRefusal(.changeUnderWay, "the change at log index 7 is not finished")))
         }
     }
 

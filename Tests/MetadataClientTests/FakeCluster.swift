@@ -132,6 +132,7 @@ final class FakeCluster: Sendable {
                 ? .answer(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 60_000, version: .zero)))
                 : .answer(.failure(notLeader))
         case .nodeStatus: .answer(.nodeStatus(status(of: node)))
+        case .members, .changeMembers, .transferLeadership: .answer(.failure(notLeader))
         }
     }
 

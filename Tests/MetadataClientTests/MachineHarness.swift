@@ -263,6 +263,7 @@ final class MachineHarness {
                 case .answerRead(let handler, let result): handler(result)
                 case .answerHeartbeat(let handler, let result): handler(result)
                 case .answerStatus(let handler, let result): handler(result)
+                case .answerMembership(let handler, let result): handler(result)
                 case .deliver(let id, _, let events):
                     delivered += events
                     if !watchHasRoom { machine.watchFilled(id) }

@@ -348,7 +348,8 @@ struct MetadataClientTests {
                 cluster.state.withLock { $0.term = 2 }
                 let answer = HeartbeatAnswer(state: .active, leaseMilliseconds: 60_000, version: .zero)
                 return .answer(.heartbeat(answer))
-            case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus:
+            case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .members, .changeMembers,
+                .transferLeadership:
                 return nil
             }
         }

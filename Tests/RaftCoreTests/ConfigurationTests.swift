@@ -151,6 +151,97 @@ import Testing
         #expect(Configuration.empty.encoded() == [1, 0, 0])
     }
 
+    @Test("a learner that is to be promoted needs version 2, whose bytes are these")
+    func goldenBytesOfPromotion() throws {
+        let configuration = Configuration(
+            members: [
+                Member(id: 1, disk: .unknown, peerAddress: "", clientAddress: ""),
+                Member(id: 4, disk: .unknown, peerAddress: "", clientAddress: ""),
+                Member(id: 5, disk: .unknown, peerAddress: "", clientAddress: ""),
+            ], voters: [1], learners: [4, 5], promotions: [Promotion(learner: 5, replaces: 1), Promotion(learner: 4)])
+        let disk = [UInt8](repeating: 0, count: 16)
+        var golden: [UInt8] = [2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1] + disk + [1, 0, 0, 0, 0]
+        golden += [0, 0, 0, 0, 0, 0, 0, 4] + disk + [12, 0, 0, 0, 0]
+        golden += [0, 0, 0, 0, 0, 0, 0, 5] + disk + [28, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+        #expect(configuration.encoded() == golden)
+        #expect(try Configuration(decoding: golden) == configuration)
+        for count in 0..<golden.count {
+            #expect(throws: ConfigurationDecodingError.truncated) {
+                try Configuration(decoding: Array(golden[..<count]))
+            }
+        }
+        for roles in [8, 9, 20, 32] as [UInt8] {
+            var odd = golden
+            odd[27] = roles
+            #expect(throws: ConfigurationDecodingError.invalidRoles(roles), "roles \(roles)") {
+                try Configuration(decoding: odd)
+            }
+        }
+        var self5 = golden
+        self5[self5.count - 5] = 5
+        #expect(throws: ConfigurationDecodingError.invalidReplacement(5)) { try Configuration(decoding: self5) }
+    }
+
+    @Test("a configuration written before there were promotions is read as it was")
+    func oldBytes() throws {
+        let old: [UInt8] = [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7] + [UInt8](repeating: 0, count: 16) + [4, 0, 0, 0, 0]
+        let configuration = try Configuration(decoding: old)
+        #expect(configuration.learners == [7] && configuration.promotions.isEmpty)
+        #expect(configuration.encoded() == old)
+    }
+
+    @Test("another disk under a voter's id has to begin as a learner, and does not count (KIP-853)")
+    func anotherDisk() throws {
+        let three = Cluster.configuration(voters: [1, 2, 3])
+        var swapped = three
+        swapped.members[2].disk = DiskID(high: 9, low: 9)
+        #expect(RaftNode.stepRefusal(from: three, to: swapped) != nil)
+        var unknown = three
+        unknown.members[2].disk = .unknown
+        #expect(RaftNode.stepRefusal(from: unknown, to: three) == nil, "a disk may be named")
+        let back = Configuration(members: swapped.members, voters: [1, 2], outgoing: [1, 2, 3], learners: [3])
+        #expect(RaftNode.stepRefusal(from: three, to: back) == nil)
+        #expect(back.allVoters == [1, 2])
+        #expect(back.quorumIndex { $0 == 3 ? 9 : $0 == 1 ? 7 : 5 } == 5, "what the new disk holds is not counted")
+        let counting = Configuration(members: swapped.members, voters: [1, 2], outgoing: [1, 2, 3])
+        #expect(RaftNode.stepRefusal(from: back, to: counting) != nil)
+        let two = Cluster.configuration(voters: [1, 2])
+        let stuck = Configuration(members: two.members, voters: [1], outgoing: [1, 2], learners: [2])
+        #expect(RaftNode.stepRefusal(from: two, to: stuck) != nil, "it could never be committed")
+    }
+
+    @Test("a leader forgets what the old disk of an id held")
+    func progressOfAnotherDisk() {
+        var node = makeNode()
+        node.lead()
+        #expect(node.progress.first { $0.id == 3 }?.match == 1)
+        var members = node.configuration.members
+        members[2].disk = DiskID(high: 9, low: 9)
+        let back = Configuration(members: members, voters: [1, 2], outgoing: [1, 2, 3], learners: [3])
+        #expect(propose(back, to: &node) == .accepted(first: 2, term: 1))
+        #expect(node.progress.first { $0.id == 3 }?.match == .zero)
+        #expect(node.progress.first { $0.id == 2 }?.match == 1)
+    }
+
+    @Test("a removed member is sent the configuration without it, and then nothing more")
+    func farewell() {
+        var node = makeNode()
+        node.lead()
+        let joint = Cluster.configuration(voters: [1, 2], outgoing: [1, 2, 3])
+        _ = propose(joint, to: &node)
+        _ = node.drain()
+        node.acknowledge()
+        let final = Cluster.configuration(voters: [1, 2])
+        _ = propose(final, to: &node)
+        let entries = node.drain().kinds(to: 3).flatMap { kind in
+            if case .append(_, let entries, _) = kind { entries } else { [Entry]() }
+        }
+        #expect(entries.map(\.payload) == [final.encoded()])
+        node.acknowledge()
+        _ = node.propose([[7]])
+        #expect(node.drain().kinds(to: 3).isEmpty)
+    }
+
     @Test("what is written is read back")
     func roundTrip() throws {
         for configuration in [joint, .empty, Cluster.configuration(voters: Array(1...64))] {
@@ -197,7 +288,8 @@ import Testing
     @Test("each limit of the format is enforced")
     func limits() {
         #expect(throws: ConfigurationDecodingError.tooManyMembers(65)) { try Configuration(decoding: [1, 0, 65]) }
-        #expect(throws: ConfigurationDecodingError.unsupportedVersion(2)) { try Configuration(decoding: [2, 0, 0]) }
+        #expect(throws: ConfigurationDecodingError.unsupportedVersion(3)) { try Configuration(decoding: [3, 0, 0]) }
+        #expect(throws: ConfigurationDecodingError.needlessVersion(2)) { try Configuration(decoding: [2, 0, 0]) }
         let member: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 1] + Array(repeating: 0, count: 16)
         #expect(throws: ConfigurationDecodingError.invalidRoles(0)) {
             try Configuration(decoding: [1, 0, 1] + member + [0])

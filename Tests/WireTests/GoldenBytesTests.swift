@@ -12,6 +12,13 @@ struct GoldenBytesTests {
     private let hint = LeaderHint(nodeID: 2, address: "h:1", term: 3)
     private let member = MemberAddress(nodeID: 1, clientAddress: "c:1", peerAddress: "p:1", isVoter: true)
 
+    private let joining = Member(
+        id: NodeID(4), disk: DiskID(high: 2, low: 3), peerAddress: "p:1", clientAddress: "c:1")
+
+    private func change(_ change: MembershipChange, isForced: Bool = false) -> ClientRequest {
+        .changeMembers(MembershipRequest(change, isForced: isForced))
+    }
+
     @Test("client requests")
     func requests() throws {
         let write = WriteRequest(
@@ -33,7 +40,18 @@ struct GoldenBytesTests {
             (.cancelWatch(requestID: 4), "0000000408013004"),
             (.heartbeat(heartbeat), "0000000c08013a080803101118082001"),
             (.heartbeat(lastHeartbeat), "0000000e08013a0a08031011180820012801"),
-            (.nodeStatus, "0000000408014200"),
+            (.nodeStatus, "0000000408014200"), (.members, "0000000408014a00"),
+            (
+                change(.add(joining, isPromoted: true)),
+                "00000028080152240a220a1e08041102000000000000001903000000000000002203703a312a03633a311001"
+            ),
+            (change(.promote(NodeID(4))), "00000006080152021004"),
+            (change(.remove(NodeID(4)), isForced: true), "000000080801520418042801"),
+            (
+                change(.replace(NodeID(3), with: joining)),
+                "000000280801522422220803121e08041102000000000000001903000000000000002203703a312a03633a31"
+            ),
+            (.transferLeadership(to: NodeID(2)), "0000000608015a020802"),
         ]
         for (request, bytes) in golden {
             let frame = try ClientRequestFrame(id: 1, request: request).frame()
@@ -48,6 +66,11 @@ struct GoldenBytesTests {
         let status = NodeStatus(
             clusterID: "c", nodeID: 1, role: "leader", term: 3, leader: hint, commitIndex: 10, appliedIndex: 9,
             version: Version(8), digest: 0x0102, healthy: true, detail: "", members: [member])
+        let state = MemberState(
+            member: joining, role: .learner, promotion: Promotion(learner: NodeID(4), replaces: NodeID(3)),
+            isLeader: false, isHeard: true, match: LogIndex(8))
+        let list = MemberList(
+            configurationIndex: LogIndex(5), lastIndex: LogIndex(9), isChanging: true, members: [state])
         let event = ChangeEvent(version: Version(5), changes: [.brokerRemoved(BrokerID(2))])
         let answer = HeartbeatAnswer(state: .active, leaseMilliseconds: 9000, version: Version(8))
         let lastAnswer = HeartbeatAnswer(
@@ -69,6 +92,11 @@ struct GoldenBytesTests {
                 .nodeStatus(status),
                 "0000003f08014a3b0a016310011a066c656164657220032a0908021203683a311803300a380940084902010000000000005001620e08011203633a311a03703a312001"
             ),
+            (
+                .members(list),
+                "0000003608015a32080510091801222a0a1e08041102000000000000001903000000000000002203703a312a03633a3110031801200330013808"
+            ),
+            (.membershipRefused(MembershipRefusal(.quorumAtRisk, "d")), "00000009080162050807120164"),
             (.failure(failure), "000000180801521408011201641801220908021203683a3118032832"),
         ]
         for (response, bytes) in golden {
@@ -95,6 +123,9 @@ struct GoldenBytesTests {
             totalBytes: 2, checksum: 0x0102_0304, bytes: [0xaa, 0xbb])
         let hello = PeerHello(
             clusterID: "c", node: NodeID(1), disk: DiskID(high: 2, low: 3), target: NodeID(2))
+        var known = hello
+        known.configurationIndex = LogIndex(7)
+        known.peerAddress = "p:1"
         let golden: [(PeerFrame, String)] = [
             (.hello(hello), "0000001b0a190a016310011902000000000000002103000000000000002802"),
             (
@@ -109,6 +140,11 @@ struct GoldenBytesTests {
             (.snapshotProgress(SnapshotProgress(snapshotID: 4, state: .installed)), "00000006220408041a00"),
             (.notice(.condition(PeerCondition(isDiskLow: true, isUnfit: true))), "0000000852060a0408011001"),
             (.notice(.digestReport(DigestMark(index: 7, digest: 2))), "0000000f520d120b0807110200000000000000"),
+            (.refusal(PeerRefusal(reason: .notAMember, detail: "d")), "000000072a050801120164"),
+            (
+                .hello(known),
+                "000000220a200a01631001190200000000000000210300000000000000280230073a03703a31"
+            ),
         ]
         for (frame, bytes) in golden { #expect(hex(frame.frame()) == bytes, "\(frame)") }
     }

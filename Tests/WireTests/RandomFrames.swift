@@ -25,8 +25,13 @@ extension RandomValues {
                 BrokerHeartbeat(
                     broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag(),
                     wantsShutdown: flag())),
-            .nodeStatus,
+            .nodeStatus, .members, .transferLeadership(to: nil), .transferLeadership(to: nodeID()),
         ]
+        let changes: [MembershipChange] = [
+            .add(member(), isPromoted: flag()), .promote(nodeID()), .remove(nodeID()),
+            .replace(nodeID(), with: member()),
+        ]
+        for change in changes { requests.append(.changeMembers(MembershipRequest(change, isForced: flag()))) }
         for consistency in consistencies {
             requests.append(
                 .read(
@@ -54,7 +59,13 @@ extension RandomValues {
                     clusterID: text(), nodeID: number(), role: text(), term: number(),
                     leader: maybe { $0.leaderHint() },
                     commitIndex: number(), appliedIndex: number(), version: version(), digest: number(),
-                    healthy: flag(), detail: text(), members: list { $0.memberAddress() })),
+                    healthy: flag(), detail: text(), members: list { $0.memberAddress() }, disk: disk(),
+                    clientAddress: text(), peerAddress: text())),
+            .members(
+                MemberList(
+                    configurationIndex: position().index, lastIndex: position().index, isChanging: flag(),
+                    members: list { $0.memberState() })),
+            .membershipRefused(MembershipRefusal(pick(MembershipRefusal.Reason.allCases), text())),
             .failure(
                 ServiceFailure(
                     code: pick(ServiceFailure.Code.allCases), detail: text(), isDefinite: flag(),
@@ -66,6 +77,18 @@ extension RandomValues {
     mutating func position() -> LogPosition { LogPosition(index: LogIndex(number()), term: Term(number())) }
     mutating func disk() -> DiskID { DiskID(high: number(), low: number()) }
 
+    mutating func member() -> Member {
+        Member(id: nodeID(), disk: disk(), peerAddress: text(), clientAddress: text())
+    }
+
+    mutating func memberState() -> MemberState {
+        let member = member()
+        return MemberState(
+            member: member, role: pick(MemberState.Role.allCases),
+            promotion: maybe { Promotion(learner: member.id, replaces: $0.maybe { $0.nodeID() }) }, isLeader: flag(),
+            isHeard: flag(), match: position().index)
+    }
+
     mutating func configuration() -> Configuration {
         let ids = Set(list(upTo: 7) { $0.nodeID() }).sorted()
         var voters: [NodeID] = []
@@ -76,7 +99,13 @@ extension RandomValues {
             if flag() { outgoing.append(id) }
         }
         let members = ids.map { id in Member(id: id, disk: disk(), peerAddress: text(), clientAddress: text()) }
-        return Configuration(members: members, voters: voters, outgoing: outgoing, learners: learners)
+        var promotions: [Promotion] = []
+        for id in learners where flag() {
+            let others = ids.filter { $0 != id }
+            promotions.append(Promotion(learner: id, replaces: others.isEmpty || flag() ? nil : pick(others)))
+        }
+        return Configuration(
+            members: members, voters: voters, outgoing: outgoing, learners: learners, promotions: promotions)
     }
 
     mutating func entries(after previous: LogPosition, upTo count: Int = 5) -> [Entry] {
@@ -121,7 +150,11 @@ extension RandomValues {
     mutating func peerFrames() -> [PeerFrame] {
         let states: [SnapshotProgress.State] = [.received(offset: number()), .installed, .failed(text())]
         return [
-            .hello(PeerHello(clusterID: text(), node: nodeID(), disk: disk(), target: nodeID())),
+            .hello(
+                PeerHello(
+                    clusterID: text(), node: nodeID(), disk: disk(), target: nodeID(),
+                    configurationIndex: position().index, peerAddress: text())),
+            .refusal(PeerRefusal(reason: pick(PeerRefusal.Reason.allCases), detail: text())),
             .messages(raftMessages()), .messages([]), .snapshotChunk(snapshotChunk()),
             .notice(.condition(PeerCondition(isDiskLow: flag(), isUnfit: flag()))),
             .notice(.digestReport(DigestMark(index: number(), digest: number()))),

@@ -159,6 +159,9 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     /// Whether only this machine can reach it.
     package var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
 
+    /// Every address of this machine: fit to listen on, not to be dialled.
+    package var isWildcard: Bool { host == "0.0.0.0" || host == "::" }
+
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 

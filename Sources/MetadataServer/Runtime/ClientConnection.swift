@@ -104,13 +104,15 @@ final class ClientConnection: ChannelInboundHandler {
     private func noteAnswer(_ response: ClientResponse) {
         switch response {
         case .watchEvents, .watchProgress, .watchTooOld: return
-        case .hello, .write, .read, .heartbeat, .nodeStatus, .failure: openRequests -= 1
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused, .failure:
+            openRequests -= 1
         }
     }
 
     private func received(_ frame: ClientRequestFrame) throws {
         switch frame.request {
-        case .hello, .write, .read, .heartbeat, .nodeStatus: openRequests += 1
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership:
+            openRequests += 1
         case .watch, .cancelWatch: break
         }
         if !greeted {

@@ -27,6 +27,7 @@ extension Node {
         if let quarantine = replica.quarantine { return "the state is damaged and waits for its repair: \(quarantine)" }
         if replica.core.isRecovering { return "repairing: taking everything again from the leader" }
         if let trouble = logTrouble ?? storeTrouble { return trouble }
+        if let absence { return absence }
         if replica.status.leader == nil { return "no leader is known" }
         let behind = replica.core.commitIndex.rawValue - replica.appliedIndex.rawValue
         if behind > Node.lagEntriesMax { return "catching up: \(behind) entries are not applied yet" }
@@ -40,7 +41,8 @@ extension Node {
             term: status.term.rawValue, leader: leaderHint(status.leader),
             commitIndex: replica.core.commitIndex.rawValue, appliedIndex: replica.appliedIndex.rawValue,
             version: replica.version, digest: digest, healthy: trouble == nil, detail: trouble ?? "",
-            members: memberAddresses)
+            members: memberAddresses, disk: settings.disk, clientAddress: "\(settings.clientAddress)",
+            peerAddress: "\(settings.peerAddress)")
     }
 
     /// Puts what probes and metrics show where other threads can read it; they never ask the loop.
@@ -62,7 +64,7 @@ extension Node {
                 sinceLeaderContact: replica.millisecondsSinceLeaderContact, isStopping: isStopping,
                 leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
-                voters: replica.core.configuration.voters.count, protection: protectionReading))
+                voters: replica.core.configuration.voters, protection: protectionReading))
         endTurnSoon()
     }
 

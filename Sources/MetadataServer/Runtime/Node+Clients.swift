@@ -95,6 +95,14 @@ extension Node {
                 wantsShutdown: heartbeat.wantsShutdown, token: token)
         case .nodeStatus:
             respond(to: token, .nodeStatus(nodeStatus))
+        case .members:
+            respond(
+                to: token, replica.isLeader ? .members(memberList) : .failure(notLeader(replica.status.leader)))
+        case .changeMembers(let request):
+            logger.notice("asked to change the members", metadata: ["change": "\(request.change)"])
+            replica.changeMembers(request.change, isForced: request.isForced, token: token)
+        case .transferLeadership(let target):
+            replica.transferLeadership(to: target, token: token)
         }
     }
 }

@@ -10,24 +10,44 @@ import Wire
 extension Node {
     // MARK: Peers
 
-    func objection(to hello: PeerHello) -> String? {
+    /// Whether to listen to the node that says this. Asked again with everything it sends, since members change.
+    func judge(_ hello: PeerHello) -> Result<PeerAdmission, PeerRefusal> {
         guard hello.clusterID == settings.clusterID else {
-            return "node \(hello.node) belongs to cluster \(hello.clusterID), this is \(settings.clusterID)"
-        }
-        guard let member = replica.core.configuration.member(hello.node) else {
-            return "node \(hello.node) is not a member of cluster \(settings.clusterID)"
-        }
-        guard member.disk == .unknown || member.disk == hello.disk else {
-            return "node \(hello.node) came with another disk than the one that joined; replace the member"
+            return refusal(
+                .wrongCluster,
+                "node \(hello.node) belongs to cluster \(hello.clusterID), this is \(settings.clusterID)")
         }
         guard hello.target.rawValue == 0 || hello.target == settings.id else {
-            return "meant for node \(hello.target), this is node \(settings.id)"
+            return refusal(.wrongTarget, "meant for node \(hello.target), this is node \(settings.id)")
         }
-        return nil
+        let admission = replica.admission(
+            of: hello.node, disk: hello.disk, configurationIndex: hello.configurationIndex)
+        switch admission {
+        case .member, .newcomer:
+            return .success(admission)
+        case .notAMember:
+            return refusal(
+                .notAMember,
+                "node \(hello.node) is not a member of cluster \(settings.clusterID) "
+                    + "(members at log index \(replica.core.configurationIndex))")
+        case .anotherDisk:
+            return refusal(
+                .anotherDisk,
+                "node \(hello.node) came with another disk than the one that joined; replace the member")
+        }
+    }
+
+    private func refusal(_ reason: PeerRefusal.Reason, _ detail: String) -> Result<PeerAdmission, PeerRefusal> {
+        .failure(PeerRefusal(reason: reason, detail: detail))
     }
 
     func peerHello(to peer: NodeID) -> PeerHello {
-        PeerHello(clusterID: settings.clusterID, node: settings.id, disk: settings.disk, target: peer)
+        let configuration = replica.core.configuration
+        let known = configuration.member(settings.id)?.peerAddress ?? ""
+        return PeerHello(
+            clusterID: settings.clusterID, node: settings.id, disk: settings.disk, target: peer,
+            configurationIndex: configuration.voters.isEmpty ? .zero : replica.core.configurationIndex,
+            peerAddress: settings.peerAddress.isWildcard ? known : "\(settings.peerAddress)")
     }
 
     /// Why no working member sends such messages; nil when one might.
@@ -36,21 +56,41 @@ extension Node {
         return nil
     }
 
-    func received(_ messages: [Message]) {
-        replica.receive(messages, now: Node.milliseconds)
+    func received(_ messages: [Message], as admission: PeerAdmission) {
+        replica.receive(messages, as: admission, now: Node.milliseconds)
         endTurnSoon()
     }
 
-    func peerCalled(_ hello: PeerHello) {
-        replica.introduced(hello.node, disk: hello.disk)
-        links[hello.node]?.peerCalled()
+    func peerCalled(_ hello: PeerHello, as admission: PeerAdmission) {
+        if admission == .member { replica.introduced(hello.node, disk: hello.disk) }
+        refusals[hello.node] = nil
+        if callers.count < Configuration.membersMax || callers[hello.node] != nil { callers[hello.node] = hello }
+        reconcileLinks()
+        links[hello.node]?.peerCalled(from: hello.peerAddress)
+    }
+
+    /// Says once why a node is not listened to.
+    func refuses(_ peer: NodeID, _ refusal: PeerRefusal) {
+        guard refusals[peer] != refusal else { return }
+        if refusals.count >= Configuration.membersMax { refusals.removeAll() }
+        refusals[peer] = refusal
+        logger.warning("not listening to a node", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
+    }
+
+    /// The peer does not listen to this node.
+    func linkRefused(by peer: NodeID, _ refusal: PeerRefusal) {
+        callers[peer] = nil
+        if replica.status.leader == nil, refusal.reason != .wrongTarget, exclusion?.reason != refusal.reason {
+            exclusion = refusal
+            logger.error("another node does not listen", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
+        }
+        reconcileLinks()
     }
     /// The peer's own connection to us closed: the first sign of a process that died.
     func peerHungUp(_ peer: NodeID) { linkDown(peer, refused: false) }
 
     func linkUp(_ hello: PeerHello) {
         let peer = hello.node
-        replica.introduced(peer, disk: hello.disk)
         logger.info("peer connected", metadata: ["peer": "\(peer)"])
         snapshotsOut.connected(to: peer)
     }

@@ -44,6 +44,14 @@ final class Node {
     var unsent: OrderedSet<UInt64> = []
     var links: OrderedDictionary<NodeID, PeerLink> = [:]
     var linksToFlush: OrderedSet<NodeID> = []
+    /// Links that end with this turn: what is said to them last still leaves.
+    var linksToStop: OrderedSet<NodeID> = []
+    /// Who called and was let in. They are answered also while the configuration here does not name them yet.
+    var callers: OrderedDictionary<NodeID, PeerHello> = [:]
+    /// What was last said of a peer that is not listened to, so that it is not said again at each of its attempts.
+    var refusals: [NodeID: PeerRefusal] = [:]
+    /// A member that knows better said that this node is none; until a leader is heard again.
+    var exclusion: PeerRefusal?
     var pendingQueries: [RequestToken: Query] = [:]
     var lastConnectionID: UInt64 = 0
     var ticker: RepeatedTask?
@@ -82,11 +90,7 @@ final class Node {
     func connect() { storage.connect(to: loopBound) }
 
     func start() {
-        for member in replica.core.configuration.members where member.id != settings.id {
-            let link = PeerLink(peer: member, node: self, logger: logger)
-            links[member.id] = link
-            link.start()
-        }
+        reconcileLinks()
         let bound = loopBound
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: settings.tick, delay: settings.tick) { _ in
             bound.value.tick()
@@ -157,6 +161,8 @@ final class Node {
         }
         for peer in linksToFlush { links[peer]?.flush() }
         linksToFlush.removeAll(keepingCapacity: true)
+        for peer in linksToStop { links.removeValue(forKey: peer)?.stop() }
+        linksToStop.removeAll()
         for id in unsent { connections[id]?.flush() }
         unsent.removeAll(keepingCapacity: true)
     }
@@ -188,6 +194,10 @@ final class Node {
             }
         case .replyHeartbeat(let token, let reply):
             respond(to: token, response(to: reply))
+        case .replyMembership(let token, let reply):
+            respond(to: token, response(to: reply))
+        case .configurationChanged(let configuration):
+            configurationChanged(configuration)
         case .checkpoint:
             storage.checkpoint()
         case .compactLog(let position):
@@ -255,6 +265,7 @@ final class Node {
         default:
             logger.debug("raft status", metadata: term.merging(["role": "\(status.role.rawValue)"]) { $1 })
         }
+        if status.leader != nil { exclusion = nil }
         if status.leader != nil { leaderlessSince = nil } else { leaderlessSince = leaderlessSince ?? .now() }
         lastStatus = status
         snapshotsOut.statusChanged(status)
@@ -264,6 +275,11 @@ final class Node {
     /// Says again now and then that there is no leader: the one line that matters must not scroll away.
     func complainOfNoLeader() {
         guard !isStopping, let since = leaderlessSince, NIODeadline.now() - since > Node.leaderlessPause else { return }
+        if let absence {
+            logger.warning("no member", metadata: ["reason": "\(absence)"])
+            leaderlessSince = .now()
+            return
+        }
         let missing = links.values.filter { !$0.isUp }.map { "\($0.peer.id)" }
         logger.warning(
             "no leader", metadata: ["nodes_not_reached": "\(missing.isEmpty ? "none" : missing.joined(separator: ","))"]

@@ -36,7 +36,7 @@ enum NodeMetrics {
             applied.set(reading.status.appliedIndex)
             last.set(reading.lastIndex)
             synced.set(reading.syncedIndex)
-            peers.set(reading.voters)
+            peers.set(reading.voters.count)
             elections.raise(to: reading.leadershipChanges)
             for (role, gauge) in roles { gauge.set(role == reading.status.role) }
             hasLeader.set(reading.status.leader != nil)

@@ -7,6 +7,9 @@ struct NodeSettings: Sendable {
     var id: NodeID
     var clusterID: String
     var disk: DiskID
+    /// Where this node listens, by its own settings.
+    var clientAddress: NetworkAddress
+    var peerAddress: NetworkAddress
     var tick: TimeAmount
     var replica: ReplicaOptions
     var clientConnectionsMax: Int
@@ -24,6 +27,8 @@ struct NodeSettings: Sendable {
         id = configuration.node.id
         clusterID = configuration.cluster.id
         self.disk = disk
+        clientAddress = configuration.node.clientAddress
+        peerAddress = configuration.node.peerAddress
         tick = TimeAmount(configuration.raft.tick)
         replica = ReplicaOptions(
             raft: configuration.raft.options,
@@ -34,7 +39,8 @@ struct NodeSettings: Sendable {
             diskSilenceMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
             digestIntervalMilliseconds: configuration.storage.digestInterval.wholeMilliseconds,
             diskLowBytes: UInt64(configuration.storage.diskLowBytes),
-            diskHighBytes: UInt64(configuration.storage.diskHighBytes))
+            diskHighBytes: UInt64(configuration.storage.diskHighBytes),
+            catchUpRoundMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds)
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         requestsPerConnectionMax = configuration.limits.inflightRequestsMax
         scrubInterval = TimeAmount(configuration.storage.scrubInterval)

@@ -11,13 +11,15 @@ final class PeerConnection: ChannelInboundHandler {
     private enum State {
         /// Exits: `open` by a hello that fits, closed by anything else.
         case greeting
-        case open(NodeID)
+        case open(PeerHello)
     }
 
     private let node: Node
     private let logger: Logger
     private var decoder = FrameDecoder(kind: .peer)
     private var state = State.greeting
+    /// Who said hello, let in or not.
+    private var caller: NodeID?
 
     init(node: Node, logger: Logger) {
         self.node = node
@@ -29,6 +31,8 @@ final class PeerConnection: ChannelInboundHandler {
         decoder.append(&buffer)
         do {
             while let bytes = try decoder.next() { try received(PeerFrame(decoding: bytes), context) }
+        } catch let refusal as PeerRefusal {
+            refuse(refusal, context)
         } catch {
             let remote = context.remoteAddress.map { "\($0)" } ?? "unknown"
             logger.warning("closing a peer connection", metadata: ["remote": "\(remote)", "reason": "\(error)"])
@@ -37,7 +41,7 @@ final class PeerConnection: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if case .open(let peer) = state { node.peerHungUp(peer) }
+        if case .open(let hello) = state { node.peerHungUp(hello.node) }
         context.fireChannelInactive()
     }
 
@@ -46,30 +50,46 @@ final class PeerConnection: ChannelInboundHandler {
     private func received(_ frame: PeerFrame, _ context: ChannelHandlerContext) throws {
         switch (state, frame) {
         case (.greeting, .hello(let hello)):
-            if let objection = node.objection(to: hello) { throw ConnectionRefused(reason: objection) }
-            state = .open(hello.node)
+            caller = hello.node
+            let admission = try node.judge(hello).get()
+            state = .open(hello)
             var answer = context.channel.allocator.buffer(capacity: 64)
             PeerFrame.hello(node.peerHello(to: hello.node)).encode(into: &answer)
             context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-            node.peerCalled(hello)
+            node.peerCalled(hello, as: admission)
         case (.greeting, _):
             throw ConnectionRefused(reason: "the first frame is not a hello")
         case (.open, .hello):
             throw ConnectionRefused(reason: "a second hello")
-        case (.open(let peer), .messages(let messages)):
-            guard messages.allSatisfy({ $0.from == peer }) else {
-                throw ConnectionRefused(reason: "node \(peer) speaks for another node")
+        case (.open(let hello), .messages(let messages)):
+            guard messages.allSatisfy({ $0.from == hello.node }) else {
+                throw ConnectionRefused(reason: "node \(hello.node) speaks for another node")
             }
             if let objection = node.objection(to: messages) {
-                throw ConnectionRefused(reason: "node \(peer) is not believed: \(objection)")
+                throw ConnectionRefused(reason: "node \(hello.node) is not believed: \(objection)")
             }
-            node.received(messages)
-        case (.open(let peer), .snapshotChunk(let chunk)):
-            node.received(chunk, from: peer)
-        case (.open(let peer), .snapshotProgress(let progress)):
-            node.received(progress, from: peer)
-        case (.open(let peer), .notice(let notice)):
-            node.received(notice, from: peer)
+            node.received(messages, as: try node.judge(hello).get())
+        case (.open(let hello), .snapshotChunk(let chunk)):
+            _ = try node.judge(hello).get()
+            node.received(chunk, from: hello.node)
+        case (.open(let hello), .snapshotProgress(let progress)):
+            _ = try node.judge(hello).get()
+            node.received(progress, from: hello.node)
+        case (.open(let hello), .notice(let notice)):
+            // What another disk says of itself, or counts, is not that of the known one.
+            guard case .member = try node.judge(hello).get() else { return }
+            node.received(notice, from: hello.node)
+        case (.open, .refusal):
+            throw ConnectionRefused(reason: "the dialling side refuses what it dialled")
         }
+    }
+
+    /// Tells the other side why, or it would try for ever and its operator would not know.
+    private func refuse(_ refusal: PeerRefusal, _ context: ChannelHandlerContext) {
+        if let caller { node.refuses(caller, refusal) }
+        var frame = context.channel.allocator.buffer(capacity: 256)
+        PeerFrame.refusal(refusal).encode(into: &frame)
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+        context.close(promise: nil)
     }
 }

@@ -5,12 +5,15 @@ import RaftCore
 import Wire
 
 /// The dialling side of a connection to a peer: this member speaks. It dials again for ever, soon after a break and then ever
-/// more seldom, and at once when the peer has called in. While it is down messages are dropped: Raft sends them again.
+/// more seldom, and at once when the peer has called in; also where the peer said it is, if that is not where the configuration
+/// has it. While it is down messages are dropped: Raft sends them again.
 /// Confined to the node's event loop.
 final class PeerLink {
     /// Between two attempts to dial, at most.
     static let pauseMax: TimeAmount = .milliseconds(500)
     static let pauseMin: TimeAmount = .milliseconds(20)
+    /// After the peer said that it does not listen: by itself that does not change soon, and a change calls us.
+    static let refusalPause: TimeAmount = .seconds(5)
     static let connectTimeout: TimeAmount = .milliseconds(500)
     /// A connection whose peer does not answer hello, or whose bytes nobody acknowledges, for this long is given up. TCP alone
     /// would double its pauses for minutes, and a healed partition would stay one.
@@ -29,7 +32,11 @@ final class PeerLink {
         case stopped
     }
 
-    let peer: Member
+    private(set) var peer: Member
+    /// Where the peer said it is; nil while that is what the configuration says too.
+    private var calledFrom: String?
+    /// The next attempt goes to `calledFrom`.
+    private var triesCaller = false
     private let node: Node
     private let logger: Logger
     private var state = State.down(retry: nil)
@@ -59,9 +66,30 @@ final class PeerLink {
         state = .stopped
     }
 
+    /// The configuration says something else of the peer now. What is connected to the same disk stays so.
+    func update(_ member: Member) {
+        let isSame = peer.disk == member.disk && peer.peerAddress == member.peerAddress
+        peer = member
+        if calledFrom == member.peerAddress { calledFrom = nil }
+        guard !isSame else { return }
+        triesCaller = false
+        switch state {
+        case .up(let channel): channel.close(promise: nil)
+        case .down(let retry):
+            retry?.cancel()
+            pause = PeerLink.pauseMin
+            dial()
+        case .dialling: pause = PeerLink.pauseMin
+        case .stopped: break
+        }
+    }
+
     /// The peer has just connected to us, so it is there: no reason to wait.
-    func peerCalled() {
+    func peerCalled(from address: String) {
+        calledFrom = address.isEmpty || address == peer.peerAddress ? nil : address
         guard case .down(let retry) = state else { return }
+        // It may have moved; if it has not, the next attempt goes to the known address again.
+        triesCaller = calledFrom != nil
         retry?.cancel()
         pause = PeerLink.pauseMin
         dial()
@@ -93,11 +121,13 @@ final class PeerLink {
     }
 
     private func dial() {
-        guard let address = NetworkAddress(parsing: peer.peerAddress) else {
-            logger.error("peer address is not host:port", metadata: ["address": "\(peer.peerAddress)"])
-            return
-        }
+        let target = triesCaller ? calledFrom ?? peer.peerAddress : peer.peerAddress
+        triesCaller = !triesCaller && calledFrom != nil
         state = .dialling
+        guard let address = NetworkAddress(parsing: target) else {
+            logger.error("peer address is not host:port", metadata: ["peer": "\(peer.id)", "address": "\(target)"])
+            return wentDown(nil, refused: false)
+        }
         let greeter = PeerGreeter(link: self)
         let bound = NIOLoopBound(greeter, eventLoop: node.eventLoop)
         // The name is resolved at each attempt: a member may have moved.
@@ -129,14 +159,23 @@ final class PeerLink {
     }
 
     fileprivate func answered(_ hello: PeerHello, on channel: any Channel) throws {
-        if let objection = node.objection(to: hello) { throw ConnectionRefused(reason: objection) }
         guard hello.node == peer.id else {
             throw ConnectionRefused(reason: "dialled node \(peer.id) and reached node \(hello.node)")
         }
-        guard case .dialling = state else { return }
+        guard case .dialling = state else { throw ConnectionRefused(reason: "the link was given up meanwhile") }
+        if case .failure(let refusal) = node.judge(hello) {
+            node.refuses(peer.id, refusal)
+            throw refusal
+        }
         state = .up(channel)
         pause = PeerLink.pauseMin
         node.linkUp(hello)
+    }
+
+    /// The peer does not listen, whatever is sent.
+    fileprivate func refused(_ refusal: PeerRefusal) {
+        pause = PeerLink.refusalPause
+        node.linkRefused(by: peer.id, refusal)
     }
 
     fileprivate func wentDown(_ error: (any Error)?, refused: Bool) {
@@ -148,7 +187,7 @@ final class PeerLink {
         }
         queued.removeAll()
         queuedBytes = 0
-        if case .up = state {
+        if case .up = state, pause < PeerLink.refusalPause {
             logger.info("peer connection lost", metadata: ["peer": "\(peer.id)"])
             // Find out at once whether anybody is still there.
             dial()
@@ -156,7 +195,7 @@ final class PeerLink {
             return
         }
         let wait = pause
-        pause = min(pause * 2, PeerLink.pauseMax)
+        pause = pause == PeerLink.refusalPause ? PeerLink.pauseMin : min(pause * 2, PeerLink.pauseMax)
         let bound = NIOLoopBound(self, eventLoop: node.eventLoop)
         let retry = node.eventLoop.scheduleTask(in: wait) { bound.value.retry() }
         state = .down(retry: retry)
@@ -190,10 +229,12 @@ private final class PeerGreeter: ChannelInboundHandler {
         decoder.append(&buffer)
         do {
             while let bytes = try decoder.next() {
-                guard case .hello(let hello) = try PeerFrame(decoding: bytes) else {
+                switch try PeerFrame(decoding: bytes) {
+                case .hello(let hello): try link.answered(hello, on: context.channel)
+                case .refusal(let refusal): link.refused(refusal)
+                case .messages, .snapshotChunk, .snapshotProgress:
                     throw ConnectionRefused(reason: "the listening side sent more than its hello")
                 }
-                try link.answered(hello, on: context.channel)
             }
         } catch {
             context.fireErrorCaught(error)

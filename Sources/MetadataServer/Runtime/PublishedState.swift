@@ -21,7 +21,8 @@ struct NodeReading: Sendable {
     var connections: Int
     var watches: Int
     var brokers: [Broker]
-    var voters: Int
+    /// Sorted.
+    var voters: [NodeID]
     var protection: ProtectionReading
 }
 
@@ -113,7 +114,7 @@ final class PublishedState: HealthSource {
                 NodeHealth.Peer(
                     id: $0.id, matchIndex: $0.match,
                     lagEntries: reading.lastIndex > $0.match.rawValue ? reading.lastIndex - $0.match.rawValue : 0,
-                    isActive: $0.isActive)
+                    isActive: $0.isActive, isVoter: reading.voters.contains($0.id))
             },
             sinceLastCommit: .nanoseconds(reading.sinceCommit.nanoseconds))
     }

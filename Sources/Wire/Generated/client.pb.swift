@@ -30,6 +30,130 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+nonisolated enum WireMemberRole: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+  case unspecified // = 0
+  case voter // = 1
+  case leaving // = 2
+  case learner // = 3
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .voter
+    case 2: self = .leaving
+    case 3: self = .learner
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .voter: return 1
+    case .leaving: return 2
+    case .learner: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [WireMemberRole] = [
+    .unspecified,
+    .voter,
+    .leaving,
+    .learner,
+  ]
+
+}
+
+nonisolated enum WireMembershipRefusalReason: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+  case unspecified // = 0
+  case changeUnderWay // = 1
+  case leaderNotReady // = 2
+  case unknownMember // = 3
+  case anotherDisk // = 4
+  case invalidMember // = 5
+  case tooManyMembers // = 6
+  case quorumAtRisk // = 7
+  case lastVoter // = 8
+  case notCaughtUp // = 9
+  case memberAlive // = 10
+  case notAVoter // = 11
+  case memberSilent // = 12
+  case transferFailed // = 13
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .changeUnderWay
+    case 2: self = .leaderNotReady
+    case 3: self = .unknownMember
+    case 4: self = .anotherDisk
+    case 5: self = .invalidMember
+    case 6: self = .tooManyMembers
+    case 7: self = .quorumAtRisk
+    case 8: self = .lastVoter
+    case 9: self = .notCaughtUp
+    case 10: self = .memberAlive
+    case 11: self = .notAVoter
+    case 12: self = .memberSilent
+    case 13: self = .transferFailed
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .changeUnderWay: return 1
+    case .leaderNotReady: return 2
+    case .unknownMember: return 3
+    case .anotherDisk: return 4
+    case .invalidMember: return 5
+    case .tooManyMembers: return 6
+    case .quorumAtRisk: return 7
+    case .lastVoter: return 8
+    case .notCaughtUp: return 9
+    case .memberAlive: return 10
+    case .notAVoter: return 11
+    case .memberSilent: return 12
+    case .transferFailed: return 13
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [WireMembershipRefusalReason] = [
+    .unspecified,
+    .changeUnderWay,
+    .leaderNotReady,
+    .unknownMember,
+    .anotherDisk,
+    .invalidMember,
+    .tooManyMembers,
+    .quorumAtRisk,
+    .lastVoter,
+    .notCaughtUp,
+    .memberAlive,
+    .notAVoter,
+    .memberSilent,
+    .transferFailed,
+  ]
+
+}
+
 nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   typealias RawValue = Int
   case unspecified // = 0
@@ -174,6 +298,30 @@ nonisolated struct WireClientRequestFrame: Sendable {
     set {request = .nodeStatus(newValue)}
   }
 
+  var members: MetadataSchema.ProtoNothing {
+    get {
+      if case .members(let v)? = request {return v}
+      return MetadataSchema.ProtoNothing()
+    }
+    set {request = .members(newValue)}
+  }
+
+  var changeMembers: WireMembershipChange {
+    get {
+      if case .changeMembers(let v)? = request {return v}
+      return WireMembershipChange()
+    }
+    set {request = .changeMembers(newValue)}
+  }
+
+  var transferLeadership: WireTransferLeadership {
+    get {
+      if case .transferLeadership(let v)? = request {return v}
+      return WireTransferLeadership()
+    }
+    set {request = .transferLeadership(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Request: Equatable, Sendable {
@@ -185,6 +333,9 @@ nonisolated struct WireClientRequestFrame: Sendable {
     case cancelWatch(UInt64)
     case heartbeat(WireBrokerHeartbeat)
     case nodeStatus(MetadataSchema.ProtoNothing)
+    case members(MetadataSchema.ProtoNothing)
+    case changeMembers(WireMembershipChange)
+    case transferLeadership(WireTransferLeadership)
 
   }
 
@@ -341,6 +492,154 @@ nonisolated struct WireBrokerHeartbeat: Sendable {
   init() {}
 }
 
+/// A member of the quorum: its identity, its disk, and where it is.
+nonisolated struct WireClusterMember: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var nodeID: UInt64 = 0
+
+  var diskHigh: UInt64 = 0
+
+  var diskLow: UInt64 = 0
+
+  var peerAddress: String = String()
+
+  var clientAddress: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireMembershipChange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var change: WireMembershipChange.OneOf_Change? = nil
+
+  var add: WireMembershipChange.Add {
+    get {
+      if case .add(let v)? = change {return v}
+      return WireMembershipChange.Add()
+    }
+    set {change = .add(newValue)}
+  }
+
+  /// The node id.
+  var promote: UInt64 {
+    get {
+      if case .promote(let v)? = change {return v}
+      return 0
+    }
+    set {change = .promote(newValue)}
+  }
+
+  /// The node id.
+  var remove: UInt64 {
+    get {
+      if case .remove(let v)? = change {return v}
+      return 0
+    }
+    set {change = .remove(newValue)}
+  }
+
+  var replace: WireMembershipChange.Replace {
+    get {
+      if case .replace(let v)? = change {return v}
+      return WireMembershipChange.Replace()
+    }
+    set {change = .replace(newValue)}
+  }
+
+  var force: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Change: Equatable, Sendable {
+    case add(WireMembershipChange.Add)
+    /// The node id.
+    case promote(UInt64)
+    /// The node id.
+    case remove(UInt64)
+    case replace(WireMembershipChange.Replace)
+
+  }
+
+  nonisolated struct Add: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var member: WireClusterMember {
+      get {_member ?? WireClusterMember()}
+      set {_member = newValue}
+    }
+    /// Returns true if `member` has been explicitly set.
+    var hasMember: Bool {self._member != nil}
+    /// Clears the value of `member`. Subsequent reads from it will return its default value.
+    mutating func clearMember() {self._member = nil}
+
+    /// It votes by itself once it has caught up.
+    var isPromoted: Bool = false
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+
+    fileprivate var _member: WireClusterMember? = nil
+  }
+
+  nonisolated struct Replace: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var old: UInt64 = 0
+
+    var member: WireClusterMember {
+      get {_member ?? WireClusterMember()}
+      set {_member = newValue}
+    }
+    /// Returns true if `member` has been explicitly set.
+    var hasMember: Bool {self._member != nil}
+    /// Clears the value of `member`. Subsequent reads from it will return its default value.
+    mutating func clearMember() {self._member = nil}
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+
+    fileprivate var _member: WireClusterMember? = nil
+  }
+
+  init() {}
+}
+
+nonisolated struct WireTransferLeadership: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Absent: to the voter that is furthest.
+  var target: UInt64 {
+    get {_target ?? 0}
+    set {_target = newValue}
+  }
+  /// Returns true if `target` has been explicitly set.
+  var hasTarget: Bool {self._target != nil}
+  /// Clears the value of `target`. Subsequent reads from it will return its default value.
+  mutating func clearTarget() {self._target = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _target: UInt64? = nil
+}
+
 nonisolated struct WireClientResponseFrame: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -424,6 +723,23 @@ nonisolated struct WireClientResponseFrame: Sendable {
     set {response = .failure(newValue)}
   }
 
+  /// Also the answer to a change of members that was made, and to a transfer.
+  var members: WireMembers {
+    get {
+      if case .members(let v)? = response {return v}
+      return WireMembers()
+    }
+    set {response = .members(newValue)}
+  }
+
+  var membershipRefused: WireMembershipRefusal {
+    get {
+      if case .membershipRefused(let v)? = response {return v}
+      return WireMembershipRefusal()
+    }
+    set {response = .membershipRefused(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Response: Equatable, Sendable {
@@ -438,6 +754,9 @@ nonisolated struct WireClientResponseFrame: Sendable {
     case heartbeat(WireHeartbeatAnswer)
     case nodeStatus(WireNodeStatus)
     case failure(WireServiceFailure)
+    /// Also the answer to a change of members that was made, and to a transfer.
+    case members(WireMembers)
+    case membershipRefused(WireMembershipRefusal)
 
   }
 
@@ -562,48 +881,179 @@ nonisolated struct WireHeartbeatAnswer: Sendable {
   init() {}
 }
 
-nonisolated struct WireNodeStatus: Sendable {
+nonisolated struct WireNodeStatus: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var clusterID: String = String()
+  var clusterID: String {
+    get {_storage._clusterID}
+    set {_uniqueStorage()._clusterID = newValue}
+  }
 
-  var nodeID: UInt64 = 0
+  var nodeID: UInt64 {
+    get {_storage._nodeID}
+    set {_uniqueStorage()._nodeID = newValue}
+  }
 
-  var role: String = String()
+  var role: String {
+    get {_storage._role}
+    set {_uniqueStorage()._role = newValue}
+  }
 
-  var term: UInt64 = 0
+  var term: UInt64 {
+    get {_storage._term}
+    set {_uniqueStorage()._term = newValue}
+  }
 
   /// Absent: no leader is known.
   var leader: WireLeaderHint {
-    get {_leader ?? WireLeaderHint()}
-    set {_leader = newValue}
+    get {_storage._leader ?? WireLeaderHint()}
+    set {_uniqueStorage()._leader = newValue}
   }
   /// Returns true if `leader` has been explicitly set.
-  var hasLeader: Bool {self._leader != nil}
+  var hasLeader: Bool {_storage._leader != nil}
   /// Clears the value of `leader`. Subsequent reads from it will return its default value.
-  mutating func clearLeader() {self._leader = nil}
+  mutating func clearLeader() {_uniqueStorage()._leader = nil}
 
-  var commitIndex: UInt64 = 0
+  var commitIndex: UInt64 {
+    get {_storage._commitIndex}
+    set {_uniqueStorage()._commitIndex = newValue}
+  }
 
-  var appliedIndex: UInt64 = 0
+  var appliedIndex: UInt64 {
+    get {_storage._appliedIndex}
+    set {_uniqueStorage()._appliedIndex = newValue}
+  }
 
-  var version: UInt64 = 0
+  var version: UInt64 {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
-  var digest: UInt64 = 0
+  var digest: UInt64 {
+    get {_storage._digest}
+    set {_uniqueStorage()._digest = newValue}
+  }
 
-  var healthy: Bool = false
+  var healthy: Bool {
+    get {_storage._healthy}
+    set {_uniqueStorage()._healthy = newValue}
+  }
 
-  var detail: String = String()
+  var detail: String {
+    get {_storage._detail}
+    set {_uniqueStorage()._detail = newValue}
+  }
 
-  var members: [WireMemberAddress] = []
+  var members: [WireMemberAddress] {
+    get {_storage._members}
+    set {_uniqueStorage()._members = newValue}
+  }
+
+  var diskHigh: UInt64 {
+    get {_storage._diskHigh}
+    set {_uniqueStorage()._diskHigh = newValue}
+  }
+
+  var diskLow: UInt64 {
+    get {_storage._diskLow}
+    set {_uniqueStorage()._diskLow = newValue}
+  }
+
+  /// What the node's own settings say of where it is.
+  var clientAddress: String {
+    get {_storage._clientAddress}
+    set {_uniqueStorage()._clientAddress = newValue}
+  }
+
+  var peerAddress: String {
+    get {_storage._peerAddress}
+    set {_uniqueStorage()._peerAddress = newValue}
+  }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
-  fileprivate var _leader: WireLeaderHint? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The members as the leader sees them.
+nonisolated struct WireMembers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The index of the configuration in effect.
+  var configurationIndex: UInt64 = 0
+
+  var lastIndex: UInt64 = 0
+
+  /// A change is not finished.
+  var isChanging: Bool = false
+
+  var members: [WireMemberState] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireMemberState: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var member: WireClusterMember {
+    get {_member ?? WireClusterMember()}
+    set {_member = newValue}
+  }
+  /// Returns true if `member` has been explicitly set.
+  var hasMember: Bool {self._member != nil}
+  /// Clears the value of `member`. Subsequent reads from it will return its default value.
+  mutating func clearMember() {self._member = nil}
+
+  var role: WireMemberRole = .unspecified
+
+  var isPromoted: Bool = false
+
+  /// Whose place it takes when it is promoted.
+  var replaces: UInt64 {
+    get {_replaces ?? 0}
+    set {_replaces = newValue}
+  }
+  /// Returns true if `replaces` has been explicitly set.
+  var hasReplaces: Bool {self._replaces != nil}
+  /// Clears the value of `replaces`. Subsequent reads from it will return its default value.
+  mutating func clearReplaces() {self._replaces = nil}
+
+  var isLeader: Bool = false
+
+  var isHeard: Bool = false
+
+  var matchIndex: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _member: WireClusterMember? = nil
+  fileprivate var _replaces: UInt64? = nil
+}
+
+nonisolated struct WireMembershipRefusal: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var reason: WireMembershipRefusalReason = .unspecified
+
+  var detail: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 nonisolated struct WireServiceFailure: Sendable {
@@ -640,13 +1090,21 @@ nonisolated struct WireServiceFailure: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "streambus.wire.v1"
 
+nonisolated extension WireMemberRole: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0MEMBER_ROLE_UNSPECIFIED\0\u{1}MEMBER_ROLE_VOTER\0\u{1}MEMBER_ROLE_LEAVING\0\u{1}MEMBER_ROLE_LEARNER\0")
+}
+
+nonisolated extension WireMembershipRefusalReason: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0MEMBERSHIP_REFUSAL_REASON_UNSPECIFIED\0\u{1}MEMBERSHIP_REFUSAL_REASON_CHANGE_UNDER_WAY\0\u{1}MEMBERSHIP_REFUSAL_REASON_LEADER_NOT_READY\0\u{1}MEMBERSHIP_REFUSAL_REASON_UNKNOWN_MEMBER\0\u{1}MEMBERSHIP_REFUSAL_REASON_ANOTHER_DISK\0\u{1}MEMBERSHIP_REFUSAL_REASON_INVALID_MEMBER\0\u{1}MEMBERSHIP_REFUSAL_REASON_TOO_MANY_MEMBERS\0\u{1}MEMBERSHIP_REFUSAL_REASON_QUORUM_AT_RISK\0\u{1}MEMBERSHIP_REFUSAL_REASON_LAST_VOTER\0\u{1}MEMBERSHIP_REFUSAL_REASON_NOT_CAUGHT_UP\0\u{1}MEMBERSHIP_REFUSAL_REASON_MEMBER_ALIVE\0\u{1}MEMBERSHIP_REFUSAL_REASON_NOT_A_VOTER\0\u{1}MEMBERSHIP_REFUSAL_REASON_MEMBER_SILENT\0\u{1}MEMBERSHIP_REFUSAL_REASON_TRANSFER_FAILED\0")
+}
+
 nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_NOT_LEADER\0\u{1}FAILURE_CODE_NO_LEADER\0\u{1}FAILURE_CODE_OVERLOADED\0\u{1}FAILURE_CODE_DEADLINE_EXCEEDED\0\u{1}FAILURE_CODE_SHUTTING_DOWN\0\u{1}FAILURE_CODE_WRONG_CLUSTER\0\u{1}FAILURE_CODE_INVALID_REQUEST\0\u{1}FAILURE_CODE_LEADERSHIP_LOST\0\u{1}FAILURE_CODE_STORAGE_FAILED\0\u{1}FAILURE_CODE_UNSUPPORTED_PROTOCOL\0\u{1}FAILURE_CODE_UNKNOWN_BROKER\0\u{2}\u{9}FAILURE_CODE_DISK_FULL\0")
 }
 
 nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequestFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0\u{1}members\0\u{3}change_members\0\u{3}transfer_leadership\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -741,6 +1199,45 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
           self.request = .nodeStatus(v)
         }
       }()
+      case 9: try {
+        var v: MetadataSchema.ProtoNothing?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .members(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .members(v)
+        }
+      }()
+      case 10: try {
+        var v: WireMembershipChange?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .changeMembers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .changeMembers(v)
+        }
+      }()
+      case 11: try {
+        var v: WireTransferLeadership?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .transferLeadership(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .transferLeadership(v)
+        }
+      }()
       default: break
       }
     }
@@ -782,6 +1279,18 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
     case .nodeStatus?: try {
       guard case .nodeStatus(let v)? = self.request else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .members?: try {
+      guard case .members(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .changeMembers?: try {
+      guard case .changeMembers(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .transferLeadership?: try {
+      guard case .transferLeadership(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     }()
     case nil: break
     }
@@ -1058,9 +1567,267 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
   }
 }
 
+nonisolated extension WireClusterMember: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ClusterMember"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}node_id\0\u{3}disk_high\0\u{3}disk_low\0\u{3}peer_address\0\u{3}client_address\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.nodeID) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.diskHigh) }()
+      case 3: try { try decoder.decodeSingularFixed64Field(value: &self.diskLow) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.peerAddress) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.clientAddress) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.nodeID != 0 {
+      try visitor.visitSingularUInt64Field(value: self.nodeID, fieldNumber: 1)
+    }
+    if self.diskHigh != 0 {
+      try visitor.visitSingularFixed64Field(value: self.diskHigh, fieldNumber: 2)
+    }
+    if self.diskLow != 0 {
+      try visitor.visitSingularFixed64Field(value: self.diskLow, fieldNumber: 3)
+    }
+    if !self.peerAddress.isEmpty {
+      try visitor.visitSingularStringField(value: self.peerAddress, fieldNumber: 4)
+    }
+    if !self.clientAddress.isEmpty {
+      try visitor.visitSingularStringField(value: self.clientAddress, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireClusterMember, rhs: WireClusterMember) -> Bool {
+    if lhs.nodeID != rhs.nodeID {return false}
+    if lhs.diskHigh != rhs.diskHigh {return false}
+    if lhs.diskLow != rhs.diskLow {return false}
+    if lhs.peerAddress != rhs.peerAddress {return false}
+    if lhs.clientAddress != rhs.clientAddress {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMembershipChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MembershipChange"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}add\0\u{1}promote\0\u{1}remove\0\u{1}replace\0\u{1}force\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WireMembershipChange.Add?
+        var hadOneofValue = false
+        if let current = self.change {
+          hadOneofValue = true
+          if case .add(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.change = .add(v)
+        }
+      }()
+      case 2: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.change != nil {try decoder.handleConflictingOneOf()}
+          self.change = .promote(v)
+        }
+      }()
+      case 3: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.change != nil {try decoder.handleConflictingOneOf()}
+          self.change = .remove(v)
+        }
+      }()
+      case 4: try {
+        var v: WireMembershipChange.Replace?
+        var hadOneofValue = false
+        if let current = self.change {
+          hadOneofValue = true
+          if case .replace(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.change = .replace(v)
+        }
+      }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.force) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.change {
+    case .add?: try {
+      guard case .add(let v)? = self.change else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .promote?: try {
+      guard case .promote(let v)? = self.change else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 2)
+    }()
+    case .remove?: try {
+      guard case .remove(let v)? = self.change else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 3)
+    }()
+    case .replace?: try {
+      guard case .replace(let v)? = self.change else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    if self.force != false {
+      try visitor.visitSingularBoolField(value: self.force, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMembershipChange, rhs: WireMembershipChange) -> Bool {
+    if lhs.change != rhs.change {return false}
+    if lhs.force != rhs.force {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMembershipChange.Add: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireMembershipChange.protoMessageName + ".Add"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}member\0\u{3}is_promoted\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._member) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isPromoted) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._member {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.isPromoted != false {
+      try visitor.visitSingularBoolField(value: self.isPromoted, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMembershipChange.Add, rhs: WireMembershipChange.Add) -> Bool {
+    if lhs._member != rhs._member {return false}
+    if lhs.isPromoted != rhs.isPromoted {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMembershipChange.Replace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireMembershipChange.protoMessageName + ".Replace"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}old\0\u{1}member\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.old) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._member) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.old != 0 {
+      try visitor.visitSingularUInt64Field(value: self.old, fieldNumber: 1)
+    }
+    try { if let v = self._member {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMembershipChange.Replace, rhs: WireMembershipChange.Replace) -> Bool {
+    if lhs.old != rhs.old {return false}
+    if lhs._member != rhs._member {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTransferLeadership: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".TransferLeadership"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}target\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self._target) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._target {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireTransferLeadership, rhs: WireTransferLeadership) -> Bool {
+    if lhs._target != rhs._target {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientResponseFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0\u{1}members\0\u{3}membership_refused\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1176,6 +1943,32 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
           self.response = .failure(v)
         }
       }()
+      case 11: try {
+        var v: WireMembers?
+        var hadOneofValue = false
+        if let current = self.response {
+          hadOneofValue = true
+          if case .members(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.response = .members(v)
+        }
+      }()
+      case 12: try {
+        var v: WireMembershipRefusal?
+        var hadOneofValue = false
+        if let current = self.response {
+          hadOneofValue = true
+          if case .membershipRefused(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.response = .membershipRefused(v)
+        }
+      }()
       default: break
       }
     }
@@ -1225,6 +2018,14 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
     case .failure?: try {
       guard case .failure(let v)? = self.response else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .members?: try {
+      guard case .members(let v)? = self.response else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .membershipRefused?: try {
+      guard case .membershipRefused(let v)? = self.response else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
     }()
     case nil: break
     }
@@ -1494,7 +2295,182 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0\u{3}disk_high\0\u{3}disk_low\0\u{3}client_address\0\u{3}peer_address\0")
+
+  fileprivate class _StorageClass {
+    var _clusterID: String = String()
+    var _nodeID: UInt64 = 0
+    var _role: String = String()
+    var _term: UInt64 = 0
+    var _leader: WireLeaderHint? = nil
+    var _commitIndex: UInt64 = 0
+    var _appliedIndex: UInt64 = 0
+    var _version: UInt64 = 0
+    var _digest: UInt64 = 0
+    var _healthy: Bool = false
+    var _detail: String = String()
+    var _members: [WireMemberAddress] = []
+    var _diskHigh: UInt64 = 0
+    var _diskLow: UInt64 = 0
+    var _clientAddress: String = String()
+    var _peerAddress: String = String()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _clusterID = source._clusterID
+      _nodeID = source._nodeID
+      _role = source._role
+      _term = source._term
+      _leader = source._leader
+      _commitIndex = source._commitIndex
+      _appliedIndex = source._appliedIndex
+      _version = source._version
+      _digest = source._digest
+      _healthy = source._healthy
+      _detail = source._detail
+      _members = source._members
+      _diskHigh = source._diskHigh
+      _diskLow = source._diskLow
+      _clientAddress = source._clientAddress
+      _peerAddress = source._peerAddress
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._clusterID) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._nodeID) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._role) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._term) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._leader) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._commitIndex) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._appliedIndex) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._version) }()
+        case 9: try { try decoder.decodeSingularFixed64Field(value: &_storage._digest) }()
+        case 10: try { try decoder.decodeSingularBoolField(value: &_storage._healthy) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._detail) }()
+        case 12: try { try decoder.decodeRepeatedMessageField(value: &_storage._members) }()
+        case 13: try { try decoder.decodeSingularFixed64Field(value: &_storage._diskHigh) }()
+        case 14: try { try decoder.decodeSingularFixed64Field(value: &_storage._diskLow) }()
+        case 15: try { try decoder.decodeSingularStringField(value: &_storage._clientAddress) }()
+        case 16: try { try decoder.decodeSingularStringField(value: &_storage._peerAddress) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._clusterID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._clusterID, fieldNumber: 1)
+      }
+      if _storage._nodeID != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._nodeID, fieldNumber: 2)
+      }
+      if !_storage._role.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._role, fieldNumber: 3)
+      }
+      if _storage._term != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._term, fieldNumber: 4)
+      }
+      try { if let v = _storage._leader {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+      if _storage._commitIndex != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._commitIndex, fieldNumber: 6)
+      }
+      if _storage._appliedIndex != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._appliedIndex, fieldNumber: 7)
+      }
+      if _storage._version != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._version, fieldNumber: 8)
+      }
+      if _storage._digest != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._digest, fieldNumber: 9)
+      }
+      if _storage._healthy != false {
+        try visitor.visitSingularBoolField(value: _storage._healthy, fieldNumber: 10)
+      }
+      if !_storage._detail.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._detail, fieldNumber: 11)
+      }
+      if !_storage._members.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._members, fieldNumber: 12)
+      }
+      if _storage._diskHigh != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._diskHigh, fieldNumber: 13)
+      }
+      if _storage._diskLow != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._diskLow, fieldNumber: 14)
+      }
+      if !_storage._clientAddress.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._clientAddress, fieldNumber: 15)
+      }
+      if !_storage._peerAddress.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._peerAddress, fieldNumber: 16)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireNodeStatus, rhs: WireNodeStatus) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._clusterID != rhs_storage._clusterID {return false}
+        if _storage._nodeID != rhs_storage._nodeID {return false}
+        if _storage._role != rhs_storage._role {return false}
+        if _storage._term != rhs_storage._term {return false}
+        if _storage._leader != rhs_storage._leader {return false}
+        if _storage._commitIndex != rhs_storage._commitIndex {return false}
+        if _storage._appliedIndex != rhs_storage._appliedIndex {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._digest != rhs_storage._digest {return false}
+        if _storage._healthy != rhs_storage._healthy {return false}
+        if _storage._detail != rhs_storage._detail {return false}
+        if _storage._members != rhs_storage._members {return false}
+        if _storage._diskHigh != rhs_storage._diskHigh {return false}
+        if _storage._diskLow != rhs_storage._diskLow {return false}
+        if _storage._clientAddress != rhs_storage._clientAddress {return false}
+        if _storage._peerAddress != rhs_storage._peerAddress {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMembers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Members"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}configuration_index\0\u{3}last_index\0\u{3}is_changing\0\u{1}members\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1502,18 +2478,58 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.clusterID) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.nodeID) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.role) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._leader) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.commitIndex) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.appliedIndex) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
-      case 9: try { try decoder.decodeSingularFixed64Field(value: &self.digest) }()
-      case 10: try { try decoder.decodeSingularBoolField(value: &self.healthy) }()
-      case 11: try { try decoder.decodeSingularStringField(value: &self.detail) }()
-      case 12: try { try decoder.decodeRepeatedMessageField(value: &self.members) }()
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.configurationIndex) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lastIndex) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isChanging) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.members) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.configurationIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.configurationIndex, fieldNumber: 1)
+    }
+    if self.lastIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lastIndex, fieldNumber: 2)
+    }
+    if self.isChanging != false {
+      try visitor.visitSingularBoolField(value: self.isChanging, fieldNumber: 3)
+    }
+    if !self.members.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.members, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMembers, rhs: WireMembers) -> Bool {
+    if lhs.configurationIndex != rhs.configurationIndex {return false}
+    if lhs.lastIndex != rhs.lastIndex {return false}
+    if lhs.isChanging != rhs.isChanging {return false}
+    if lhs.members != rhs.members {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMemberState: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MemberState"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}member\0\u{1}role\0\u{3}is_promoted\0\u{1}replaces\0\u{3}is_leader\0\u{3}is_heard\0\u{3}match_index\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._member) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.role) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isPromoted) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self._replaces) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isLeader) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.isHeard) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.matchIndex) }()
       default: break
       }
     }
@@ -1524,58 +2540,73 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.clusterID.isEmpty {
-      try visitor.visitSingularStringField(value: self.clusterID, fieldNumber: 1)
-    }
-    if self.nodeID != 0 {
-      try visitor.visitSingularUInt64Field(value: self.nodeID, fieldNumber: 2)
-    }
-    if !self.role.isEmpty {
-      try visitor.visitSingularStringField(value: self.role, fieldNumber: 3)
-    }
-    if self.term != 0 {
-      try visitor.visitSingularUInt64Field(value: self.term, fieldNumber: 4)
-    }
-    try { if let v = self._leader {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    try { if let v = self._member {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    if self.commitIndex != 0 {
-      try visitor.visitSingularUInt64Field(value: self.commitIndex, fieldNumber: 6)
+    if self.role != .unspecified {
+      try visitor.visitSingularEnumField(value: self.role, fieldNumber: 2)
     }
-    if self.appliedIndex != 0 {
-      try visitor.visitSingularUInt64Field(value: self.appliedIndex, fieldNumber: 7)
+    if self.isPromoted != false {
+      try visitor.visitSingularBoolField(value: self.isPromoted, fieldNumber: 3)
     }
-    if self.version != 0 {
-      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 8)
+    try { if let v = self._replaces {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    } }()
+    if self.isLeader != false {
+      try visitor.visitSingularBoolField(value: self.isLeader, fieldNumber: 5)
     }
-    if self.digest != 0 {
-      try visitor.visitSingularFixed64Field(value: self.digest, fieldNumber: 9)
+    if self.isHeard != false {
+      try visitor.visitSingularBoolField(value: self.isHeard, fieldNumber: 6)
     }
-    if self.healthy != false {
-      try visitor.visitSingularBoolField(value: self.healthy, fieldNumber: 10)
-    }
-    if !self.detail.isEmpty {
-      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 11)
-    }
-    if !self.members.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.members, fieldNumber: 12)
+    if self.matchIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.matchIndex, fieldNumber: 7)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireNodeStatus, rhs: WireNodeStatus) -> Bool {
-    if lhs.clusterID != rhs.clusterID {return false}
-    if lhs.nodeID != rhs.nodeID {return false}
+  static func ==(lhs: WireMemberState, rhs: WireMemberState) -> Bool {
+    if lhs._member != rhs._member {return false}
     if lhs.role != rhs.role {return false}
-    if lhs.term != rhs.term {return false}
-    if lhs._leader != rhs._leader {return false}
-    if lhs.commitIndex != rhs.commitIndex {return false}
-    if lhs.appliedIndex != rhs.appliedIndex {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.digest != rhs.digest {return false}
-    if lhs.healthy != rhs.healthy {return false}
+    if lhs.isPromoted != rhs.isPromoted {return false}
+    if lhs._replaces != rhs._replaces {return false}
+    if lhs.isLeader != rhs.isLeader {return false}
+    if lhs.isHeard != rhs.isHeard {return false}
+    if lhs.matchIndex != rhs.matchIndex {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireMembershipRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MembershipRefusal"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}detail\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.reason) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.reason != .unspecified {
+      try visitor.visitSingularEnumField(value: self.reason, fieldNumber: 1)
+    }
+    if !self.detail.isEmpty {
+      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireMembershipRefusal, rhs: WireMembershipRefusal) -> Bool {
+    if lhs.reason != rhs.reason {return false}
     if lhs.detail != rhs.detail {return false}
-    if lhs.members != rhs.members {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -29,6 +29,52 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+nonisolated enum WirePeerRefusalReason: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+  case unspecified // = 0
+  case notAMember // = 1
+  case anotherDisk // = 2
+  case wrongCluster // = 3
+  case wrongTarget // = 4
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .notAMember
+    case 2: self = .anotherDisk
+    case 3: self = .wrongCluster
+    case 4: self = .wrongTarget
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .notAMember: return 1
+    case .anotherDisk: return 2
+    case .wrongCluster: return 3
+    case .wrongTarget: return 4
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [WirePeerRefusalReason] = [
+    .unspecified,
+    .notAMember,
+    .anotherDisk,
+    .wrongCluster,
+    .wrongTarget,
+  ]
+
+}
+
 nonisolated struct WirePeerFrame: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -68,6 +114,14 @@ nonisolated struct WirePeerFrame: Sendable {
     set {frame = .snapshotProgress(newValue)}
   }
 
+  var refusal: WirePeerRefusal {
+    get {
+      if case .refusal(let v)? = frame {return v}
+      return WirePeerRefusal()
+    }
+    set {frame = .refusal(newValue)}
+  }
+
   var notice: WirePeerNotice {
     get {
       if case .notice(let v)? = frame {return v}
@@ -83,6 +137,7 @@ nonisolated struct WirePeerFrame: Sendable {
     case messages(WireRaftMessages)
     case snapshotChunk(WireSnapshotChunk)
     case snapshotProgress(WireSnapshotProgress)
+    case refusal(WirePeerRefusal)
     case notice(WirePeerNotice)
 
   }
@@ -105,6 +160,27 @@ nonisolated struct WirePeerHello: Sendable {
 
   /// Zero in the answer.
   var target: UInt64 = 0
+
+  /// The index of the configuration that the sender goes by. Zero: it knows none.
+  var configurationIndex: UInt64 = 0
+
+  /// Where the sender can be dialled by other members. Empty: it does not say.
+  var peerAddress: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Instead of hello, or at any time after it, from the listening side; the connection is closed behind it.
+nonisolated struct WirePeerRefusal: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var reason: WirePeerRefusalReason = .unspecified
+
+  var detail: String = String()
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -590,9 +666,35 @@ nonisolated struct WireConfiguration: Sendable {
 
   var learners: [UInt64] = []
 
+  var promotions: [WirePromotion] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+}
+
+nonisolated struct WirePromotion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var learner: UInt64 = 0
+
+  /// Absent: it joins beside the others.
+  var replaces: UInt64 {
+    get {_replaces ?? 0}
+    set {_replaces = newValue}
+  }
+  /// Returns true if `replaces` has been explicitly set.
+  var hasReplaces: Bool {self._replaces != nil}
+  /// Clears the value of `replaces`. Subsequent reads from it will return its default value.
+  mutating func clearReplaces() {self._replaces = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _replaces: UInt64? = nil
 }
 
 nonisolated struct WireSnapshotChunk: Sendable {
@@ -692,9 +794,13 @@ nonisolated struct WireSnapshotProgress: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "streambus.wire.v1"
 
+nonisolated extension WirePeerRefusalReason: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PEER_REFUSAL_REASON_UNSPECIFIED\0\u{1}PEER_REFUSAL_REASON_NOT_A_MEMBER\0\u{1}PEER_REFUSAL_REASON_ANOTHER_DISK\0\u{1}PEER_REFUSAL_REASON_WRONG_CLUSTER\0\u{1}PEER_REFUSAL_REASON_WRONG_TARGET\0")
+}
+
 nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PeerFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}messages\0\u{3}snapshot_chunk\0\u{3}snapshot_progress\0\u{2}\u{6}notice\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}messages\0\u{3}snapshot_chunk\0\u{3}snapshot_progress\0\u{1}refusal\0\u{2}\u{5}notice\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -754,6 +860,19 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
           self.frame = .snapshotProgress(v)
         }
       }()
+      case 5: try {
+        var v: WirePeerRefusal?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .refusal(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .refusal(v)
+        }
+      }()
       case 10: try {
         var v: WirePeerNotice?
         var hadOneofValue = false
@@ -794,6 +913,10 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
       guard case .snapshotProgress(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     }()
+    case .refusal?: try {
+      guard case .refusal(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
     case .notice?: try {
       guard case .notice(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
@@ -812,7 +935,7 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PeerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{1}node\0\u{3}disk_high\0\u{3}disk_low\0\u{1}target\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{1}node\0\u{3}disk_high\0\u{3}disk_low\0\u{1}target\0\u{3}configuration_index\0\u{3}peer_address\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -825,6 +948,8 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 3: try { try decoder.decodeSingularFixed64Field(value: &self.diskHigh) }()
       case 4: try { try decoder.decodeSingularFixed64Field(value: &self.diskLow) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.target) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.configurationIndex) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.peerAddress) }()
       default: break
       }
     }
@@ -846,6 +971,12 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if self.target != 0 {
       try visitor.visitSingularUInt64Field(value: self.target, fieldNumber: 5)
     }
+    if self.configurationIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.configurationIndex, fieldNumber: 6)
+    }
+    if !self.peerAddress.isEmpty {
+      try visitor.visitSingularStringField(value: self.peerAddress, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -855,6 +986,43 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.diskHigh != rhs.diskHigh {return false}
     if lhs.diskLow != rhs.diskLow {return false}
     if lhs.target != rhs.target {return false}
+    if lhs.configurationIndex != rhs.configurationIndex {return false}
+    if lhs.peerAddress != rhs.peerAddress {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePeerRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PeerRefusal"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}reason\0\u{1}detail\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.reason) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.reason != .unspecified {
+      try visitor.visitSingularEnumField(value: self.reason, fieldNumber: 1)
+    }
+    if !self.detail.isEmpty {
+      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePeerRefusal, rhs: WirePeerRefusal) -> Bool {
+    if lhs.reason != rhs.reason {return false}
+    if lhs.detail != rhs.detail {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1730,7 +1898,7 @@ nonisolated extension WireMember: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension WireConfiguration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Configuration"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}members\0\u{1}voters\0\u{1}outgoing\0\u{1}learners\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}members\0\u{1}voters\0\u{1}outgoing\0\u{1}learners\0\u{1}promotions\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1742,6 +1910,7 @@ nonisolated extension WireConfiguration: SwiftProtobuf.Message, SwiftProtobuf._M
       case 2: try { try decoder.decodeRepeatedUInt64Field(value: &self.voters) }()
       case 3: try { try decoder.decodeRepeatedUInt64Field(value: &self.outgoing) }()
       case 4: try { try decoder.decodeRepeatedUInt64Field(value: &self.learners) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.promotions) }()
       default: break
       }
     }
@@ -1760,6 +1929,9 @@ nonisolated extension WireConfiguration: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.learners.isEmpty {
       try visitor.visitPackedUInt64Field(value: self.learners, fieldNumber: 4)
     }
+    if !self.promotions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.promotions, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1768,6 +1940,46 @@ nonisolated extension WireConfiguration: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.voters != rhs.voters {return false}
     if lhs.outgoing != rhs.outgoing {return false}
     if lhs.learners != rhs.learners {return false}
+    if lhs.promotions != rhs.promotions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WirePromotion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Promotion"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}learner\0\u{1}replaces\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.learner) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self._replaces) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.learner != 0 {
+      try visitor.visitSingularUInt64Field(value: self.learner, fieldNumber: 1)
+    }
+    try { if let v = self._replaces {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WirePromotion, rhs: WirePromotion) -> Bool {
+    if lhs.learner != rhs.learner {return false}
+    if lhs._replaces != rhs._replaces {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,87 @@
+import Logging
+import NIOCore
+import OrderedCollections
+import RaftCore
+import Replica
+import Wire
+
+/// Who belongs to the cluster: links that come and go with the configuration in effect, and what operators are told of it.
+extension Node {
+    /// Links lead to whom Raft talks to, and to callers that know more than this node: a node that has
+    /// just been added, or was away for long, answers those who bring it the log.
+    func reconcileLinks() {
+        let correspondents = replica.core.correspondents
+        var wanted: OrderedDictionary<NodeID, Member> = [:]
+        for (id, hello) in callers where !hello.peerAddress.isEmpty {
+            guard case .success = judge(hello) else { continue }
+            wanted[id] = Member(id: id, disk: hello.disk, peerAddress: hello.peerAddress, clientAddress: "")
+        }
+        // A node that is no member disturbs nobody.
+        if correspondents.contains(where: { $0.id == settings.id }) {
+            for member in correspondents where member.id != settings.id { wanted[member.id] = member }
+        }
+        linksToStop = OrderedSet(links.keys.filter { wanted[$0] == nil })
+        for (id, member) in wanted {
+            if let link = links[id] {
+                link.update(member)
+            } else {
+                let link = PeerLink(peer: member, node: self, logger: logger)
+                links[id] = link
+                link.start()
+            }
+        }
+        if !linksToStop.isEmpty { endTurnSoon() }
+    }
+
+    func configurationChanged(_ configuration: Configuration) {
+        func list(_ ids: [NodeID]) -> Logger.MetadataValue { .string(ids.map(\.description).joined(separator: ",")) }
+        let isFinal = !configuration.isJoint && replica.core.isConfigurationCommitted
+        logger.notice(
+            isFinal ? "members" : "members are changing",
+            metadata: [
+                "log_index": "\(replica.core.configurationIndex)", "voters": list(configuration.voters),
+                "outgoing": list(configuration.outgoing), "learners": list(configuration.learners),
+            ])
+        reconcileLinks()
+    }
+
+    /// Why this node takes no part; nil when it does.
+    var absence: String? {
+        let configuration = replica.core.configuration
+        if configuration.voters.isEmpty {
+            return "waits to be added to cluster \(settings.clusterID): metactl members add \(settings.clientAddress)"
+        }
+        if configuration.member(settings.id) == nil {
+            return replica.status.leader == nil
+                ? "node \(settings.id) is not a member of cluster \(settings.clusterID)"
+                : "catching up: the log does not say yet that node \(settings.id) is a member"
+        }
+        guard replica.status.leader == nil, let exclusion else { return nil }
+        return exclusion.detail
+    }
+
+    var memberList: MemberList {
+        MemberList(
+            configurationIndex: replica.core.configurationIndex, lastIndex: replica.core.lastIndex,
+            isChanging: replica.core.configuration.isJoint || !replica.core.isConfigurationCommitted,
+            members: replica.memberStates)
+    }
+
+    func response(to reply: MembershipReply) -> ClientResponse {
+        switch reply {
+        case .done:
+            return .members(memberList)
+        case .refused(let refusal):
+            return .membershipRefused(refusal)
+        case .notLeader(let leader):
+            return .failure(notLeader(leader))
+        case .leadershipLost(let leader):
+            return .failure(
+                ServiceFailure(
+                    code: .leadershipLost,
+                    detail: "node \(settings.id) stopped leading while the change was under way; the next leader "
+                        + "finishes what stands in its log",
+                    isDefinite: false, leader: leaderHint(leader)))
+        }
+    }
+}

@@ -1,0 +1,255 @@
+package import RaftCore
+
+/// What a replica remembers of changes that somebody waits for. The changes themselves stand in the log and nowhere else: a
+/// leader that finds one unfinished there goes on with it, whoever asked.
+struct MembershipRequests {
+    struct Waiting {
+        var token: RequestToken
+        var change: MembershipChange
+    }
+
+    struct Transfer {
+        var token: RequestToken
+        var target: NodeID
+        var since: UInt64
+    }
+
+    /// Requests that wait, at most; beyond it they are refused.
+    static let waitingMax = 64
+
+    /// A learner that is this many entries behind counts as caught up when somebody promotes it by hand.
+    static let nearEntriesMax: UInt64 = 1_000
+
+    /// Answered when the committed configuration fulfils them.
+    var waiting: [Waiting] = []
+    /// Answered when somebody else leads, or when the attempt is over.
+    var transfers: [Transfer] = []
+    var catchUp = CatchUp()
+    /// What was reported last as `Effect.configurationChanged`; at first, what the log said at the start.
+    var reported: Reported
+
+    struct Reported {
+        var index: LogIndex
+        var isCommitted: Bool
+        var configuration: Configuration
+        var correspondents: [Member]
+
+        init(_ core: borrowing RaftNode) {
+            index = core.configurationIndex
+            isCommitted = core.isConfigurationCommitted
+            configuration = core.configuration
+            correspondents = core.correspondents
+        }
+    }
+
+    init(_ core: borrowing RaftNode) { reported = Reported(core) }
+}
+
+extension Replica {
+    // MARK: Inputs
+
+    /// Asks for a change of members. Answered by `Effect.replyMembership` when it is committed or cannot be made.
+    ///
+    /// - Parameter isForced: makes it also when the quorum that would be left was not heard lately.
+    package mutating func changeMembers(_ change: MembershipChange, isForced: Bool, token: RequestToken) {
+        guard isLeader else { return reply(token, .notLeader(core.status.leader)) }
+        guard membership.waiting.count < MembershipRequests.waitingMax else {
+            return refuse(token, .changeUnderWay, "\(membership.waiting.count) requests wait already")
+        }
+        // What is there, or on its way, is waited for: whoever asks again after a lost answer gets the same one.
+        guard !core.configuration.settled.fulfils(change) else {
+            membership.waiting.append(.init(token: token, change: change))
+            return
+        }
+        guard core.hasCommittedInTerm else {
+            return refuse(token, .leaderNotReady, "no entry of term \(core.status.term) is committed yet")
+        }
+        guard !core.configuration.isJoint, core.isConfigurationCommitted else {
+            return refuse(
+                token, .changeUnderWay, "the change at log index \(core.configurationIndex) is not finished yet")
+        }
+        switch planner(isForced: isForced).plan(change) {
+        case .failure(let refusal):
+            reply(token, .refused(refusal))
+        case .success(let next):
+            switch core.propose([next.encoded()], kind: .configuration) {
+            case .accepted: membership.waiting.append(.init(token: token, change: change))
+            case .notLeader(let leader): reply(token, .notLeader(leader))
+            case .overloaded: refuse(token, .leaderNotReady, "the log holds too much that is not committed")
+            case .configurationChangeRefused(let reason): refuse(token, .changeUnderWay, reason)
+            }
+        }
+    }
+
+    /// Hands leadership to `target`, or to the voter that is furthest. Answered by `Effect.replyMembership` when another leads.
+    package mutating func transferLeadership(to target: NodeID?, token: RequestToken) {
+        guard isLeader else { return reply(token, .notLeader(core.status.leader)) }
+        guard target != id else { return reply(token, .done) }
+        let progress = core.progress
+        let able = progress.filter { $0.isActive && core.configuration.voters.contains($0.id) }
+        guard let chosen = target ?? able.max(by: { $0.match < $1.match })?.id else {
+            return refuse(token, .memberSilent, "no other voter was heard within an election timeout")
+        }
+        guard core.configuration.member(chosen) != nil else {
+            return refuse(token, .unknownMember, "node \(chosen) is no member")
+        }
+        guard core.configuration.voters.contains(chosen) else {
+            return refuse(token, .notAVoter, "node \(chosen) does not vote and cannot lead")
+        }
+        guard able.contains(where: { $0.id == chosen }) else {
+            return refuse(token, .memberSilent, "node \(chosen) was not heard within an election timeout")
+        }
+        guard core.transferLeadership(to: chosen) else {
+            let other = core.transferTarget.map { "node \($0)" } ?? "nobody"
+            return refuse(token, .changeUnderWay, "leadership is being handed to \(other) already")
+        }
+        membership.transfers.append(.init(token: token, target: chosen, since: now))
+    }
+
+    /// A member of this cluster has said which disk it runs on.
+    package mutating func introduced(_ peer: NodeID, disk: DiskID) { disks[peer] = disk }
+
+    // MARK: Queries
+
+    /// Every member as this leader sees it, by id; on any other member only what the configuration says.
+    package var memberStates: [MemberState] {
+        let configuration = core.configuration
+        let progress = core.progress
+        return configuration.members.map { member in
+            let peer = progress.first { $0.id == member.id }
+            let isSelf = member.id == id
+            let role: MemberState.Role =
+                configuration.voters.contains(member.id)
+                ? .voter : configuration.learners.contains(member.id) ? .learner : .leaving
+            return MemberState(
+                member: member, role: role, promotion: configuration.promotion(of: member.id),
+                isLeader: core.status.leader == member.id, isHeard: isSelf || peer?.isActive ?? false,
+                match: isSelf ? core.lastIndex : peer?.match ?? .zero)
+        }
+    }
+
+    // MARK: The course of a change
+
+    /// Time passes on a leader: learners earn their votes, disks get known.
+    mutating func tickMembership() {
+        nameDisks()
+        let promoted = core.configuration.promotions.map(\.learner)
+        membership.catchUp.observe(
+            core.progress.filter { promoted.contains($0.id) }, lastIndex: core.lastIndex, now: now,
+            roundMax: options.catchUpRoundMilliseconds)
+        let steady = membership.catchUp.steady(now: now, window: options.promotionWindowMilliseconds)
+        guard !steady.isEmpty, !core.configuration.isJoint, core.isConfigurationCommitted,
+            let next = planner(isForced: false).promoting(steady)
+        else { return }
+        // Refused while this term has committed nothing; the next tick asks again.
+        _ = core.propose([next.encoded()], kind: .configuration)
+    }
+
+    /// Leaves a joint configuration once it is committed, whoever began it (Raft §6), and answers who waits.
+    ///
+    /// - Returns: true when there is something new to do.
+    mutating func advanceMembership() -> Bool {
+        answerChanges()
+        answerTransfers()
+        guard isLeader, core.configuration.isJoint, core.isConfigurationCommitted, core.hasCommittedInTerm else {
+            return false
+        }
+        // Refused during a transfer of leadership or an overload: the next turn asks again.
+        guard case .accepted = core.propose([core.configuration.settled.encoded()], kind: .configuration) else {
+            return false
+        }
+        return true
+    }
+
+    /// Says who the members are now, when they, or those who are to be reached, have changed.
+    mutating func reportConfiguration() {
+        let last = membership.reported
+        guard last.index != core.configurationIndex || last.isCommitted != core.isConfigurationCommitted else { return }
+        let next = MembershipRequests.Reported(core)
+        membership.reported = next
+        guard last.configuration != next.configuration || last.correspondents != next.correspondents else { return }
+        effects.append(.configurationChanged(next.configuration))
+    }
+
+    /// Leadership is lost: whoever waits for a change that is not committed gets no answer from here.
+    mutating func abandonChanges() {
+        answerChanges()
+        let waiting = membership.waiting
+        membership.waiting = []
+        for request in waiting { reply(request.token, .leadershipLost(core.status.leader)) }
+    }
+
+    private mutating func answerChanges() {
+        guard !membership.waiting.isEmpty, core.isConfigurationCommitted, !core.configuration.isJoint else { return }
+        let configuration = core.configuration
+        let waiting = membership.waiting
+        membership.waiting = []
+        for request in waiting {
+            if configuration.fulfils(request.change) {
+                reply(request.token, .done)
+            } else if isLeader {
+                // Another change undid it between the two: it has to be asked for again.
+                refuse(request.token, .changeUnderWay, "another change was made instead")
+            } else {
+                reply(request.token, .leadershipLost(core.status.leader))
+            }
+        }
+    }
+
+    private mutating func answerTransfers() {
+        guard !membership.transfers.isEmpty else { return }
+        let waiting = membership.transfers
+        membership.transfers = []
+        for transfer in waiting {
+            let leader = core.status.leader
+            if leader == transfer.target {
+                reply(transfer.token, .done)
+            } else if isLeader, core.transferTarget != transfer.target {
+                refuse(
+                    transfer.token, .transferFailed,
+                    "node \(transfer.target) did not take over within an election timeout; node \(id) leads on")
+            } else if !isLeader, let leader {
+                refuse(transfer.token, .transferFailed, "node \(leader) was elected instead of \(transfer.target)")
+            } else if now - transfer.since > options.readWaitMilliseconds {
+                reply(transfer.token, .leadershipLost(nil))
+            } else {
+                membership.transfers.append(transfer)
+            }
+        }
+    }
+
+    // MARK: Helpers
+
+    private func planner(isForced: Bool) -> MembershipPlanner {
+        let configuration = core.configuration
+        let progress = core.progress
+        let near = progress.filter {
+            core.lastIndex.rawValue - $0.match.rawValue <= MembershipRequests.nearEntriesMax
+        }
+        return MembershipPlanner(
+            configuration: configuration, leader: id, heard: Set(progress.filter(\.isActive).map(\.id) + [id]),
+            caughtUp: Set(near.map(\.id)), introduced: disks, isForced: isForced)
+    }
+
+    /// The members that the operator named at the start came without their disks. When all of them have introduced
+    /// themselves the configuration says so, and from then on a wiped disk is a stranger (KIP-853).
+    private mutating func nameDisks() {
+        let current = core.configuration
+        guard current.members.contains(where: { $0.disk == .unknown }), !current.isJoint else { return }
+        var named = current
+        for position in named.members.indices {
+            guard let disk = disks[named.members[position].id] else { return }
+            if named.members[position].disk == .unknown { named.members[position].disk = disk }
+        }
+        // Refused while another change is under way or this term has committed nothing; the next tick asks again.
+        _ = core.propose([named.encoded()], kind: .configuration)
+    }
+
+    private mutating func reply(_ token: RequestToken, _ reply: MembershipReply) {
+        effects.append(.replyMembership(token, reply))
+    }
+
+    private mutating func refuse(_ token: RequestToken, _ reason: MembershipRefusal.Reason, _ detail: String) {
+        reply(token, .refused(MembershipRefusal(reason, detail)))
+    }
+}
