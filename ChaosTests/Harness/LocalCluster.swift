@@ -6,8 +6,8 @@ import MetadataModel
     import FoundationNetworking
 #endif
 
-/// Three real `metad` processes on ports of their own, with data in a temporary folder that goes when the cluster is
-/// stopped.
+/// Real `metad` processes on ports of their own, with data in a temporary folder that goes when the cluster is stopped: three
+/// that know each other from the start, or fewer with others that join later.
 actor LocalCluster {
     struct Node {
         var id: Int
@@ -25,6 +25,9 @@ actor LocalCluster {
 
     let folder: URL
     private let configuration: URL
+    /// Without initial members: for a node that joins.
+    private let joining: URL
+    private var joiners: Set<Int>
     private let settings: [String]
     private var ports: [[Int: UInt16]] = []
     private(set) var nodes: [Node] = []
@@ -35,18 +38,25 @@ actor LocalCluster {
     ///   - settings: `key=value`, beside those of addresses and data.
     ///   - folder: where everything lies, instead of a folder of its own; the nodes' folders in it may exist.
     ///   - hasProxies: whether the nodes reach each other through proxies that can be cut.
-    init(settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false) throws {
+    ///   - nodes: how many there can be, numbered from 1.
+    ///   - initial: how many of them are formatted as the first members; the others join.
+    init(
+        settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false, nodes count: Int = 3, initial: Int = 3
+    ) throws {
         self.folder =
             folder ?? FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
         let folder = self.folder
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         self.settings = settings
-        let numbers = try freePorts(12)
+        let numbers = try freePorts(count * 4)
+        joiners = Set((1...count).filter { $0 > initial })
         var members: [String] = []
-        for id in 1...3 {
+        for id in 1...count {
             let own = Array(numbers[(id - 1) * 4..<id * 4])
             if hasProxies { proxies[id] = try TCPProxy(target: own[1]) }
-            members.append("    - \"\(id)=127.0.0.1:\(proxies[id]?.port ?? own[1]),127.0.0.1:\(own[0])\"")
+            if id <= initial {
+                members.append("    - \"\(id)=127.0.0.1:\(proxies[id]?.port ?? own[1]),127.0.0.1:\(own[0])\"")
+            }
             nodes.append(
                 Node(id: id, clientPort: own[0], log: folder.appendingPathComponent("node\(id).log")))
             ports.append([0: own[0], 1: own[1], 2: own[2], 3: own[3]])
@@ -61,6 +71,14 @@ actor LocalCluster {
           format: console
 
         """.write(to: configuration, atomically: true, encoding: .utf8)
+        joining = folder.appendingPathComponent("joining.yaml")
+        try """
+        cluster:
+          id: "chaos"
+        logging:
+          format: console
+
+        """.write(to: joining, atomically: true, encoding: .utf8)
     }
 
     nonisolated static func started(
@@ -90,10 +108,11 @@ actor LocalCluster {
             "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=127.0.0.1:\(own[1] ?? 0)",
             "health.http.port=\(own[2] ?? 0)", "metrics.port=\(own[3] ?? 0)",
         ]
-        return ["--config", configuration.path] + (ownSettings + settings).flatMap { ["--set", $0] }
+        let file = joiners.contains(id) ? joining : configuration
+        return ["--config", file.path] + (ownSettings + settings).flatMap { ["--set", $0] }
     }
 
-    private func format(_ id: Int) throws {
+    func format(_ id: Int) throws {
         let process = Process()
         process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
         process.arguments = ["format"] + arguments(id)
@@ -191,6 +210,38 @@ actor LocalCluster {
         try format(id)
     }
 
+    /// A lost disk again, and an operator who knows what to do: the new directory is that of a node that joins.
+    func wipeToJoin(_ id: Int) throws {
+        joiners.insert(id)
+        try wipe(id)
+    }
+
+    /// From its next start on the node listens for clients and peers elsewhere.
+    func move(_ id: Int) throws {
+        let numbers = try freePorts(2)
+        ports[id - 1][Port.client.rawValue] = numbers[0]
+        ports[id - 1][Port.peer.rawValue] = numbers[1]
+        nodes[id - 1].clientPort = numbers[0]
+    }
+
+    /// Runs `metactl` against the whole cluster.
+    func metactl(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
+        let process = Process()
+        process.executableURL = LocalCluster.binaries.appendingPathComponent("metactl")
+        let targets = endpoints.map(\.description).joined(separator: ",")
+        process.arguments = arguments + ["--endpoints", targets, "--output", "json"]
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        // Answers fit a pipe's buffer, so that one can be read after the other.
+        let printed = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let complained = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, printed, complained)
+    }
+
     /// Asks the process to end, as an operator would, and returns its exit code.
     func terminate(_ id: Int) throws -> Int32 {
         guard let process = nodes[id - 1].process else {
@@ -277,15 +328,17 @@ actor LocalCluster {
         throw HarnessFailure(description: "no leader for 10 s: \(seen.map { "\($0.nodeID) \($0.role)" })")
     }
 
-    /// Three nodes, all healthy, at the same version with the same digest.
+    /// So many nodes, all healthy, at the same version with the same digest.
     @discardableResult
-    func waitUntilHealthy(within patience: Duration = .seconds(60)) async throws -> [NodeStatusReport] {
+    func waitUntilHealthy(
+        nodes count: Int = 3, within patience: Duration = .seconds(60)
+    ) async throws -> [NodeStatusReport] {
         let deadline = ContinuousClock.now + patience
         var seen: [NodeStatusReport] = []
         while ContinuousClock.now < deadline {
             seen = await statuses()
             let agree = Set(seen.map { "\($0.version) \($0.digest) \($0.appliedIndex)" }).count == 1
-            if seen.count == 3, agree, seen.allSatisfy(\.healthy) { return seen }
+            if seen.count == count, agree, seen.allSatisfy(\.healthy) { return seen }
             try await Task.sleep(for: .milliseconds(50))
         }
         let states = seen.map {

@@ -41,9 +41,10 @@ extension Message.Kind {
     var isAnswer: Bool {
         switch self {
         case .preVoteResponse, .voteResponse, .appendAccepted, .appendRejected, .heartbeatResponse,
-            .readIndexResponse:
+            .readIndexResponse, .recoveryResponse:
             true
-        case .preVoteRequest, .voteRequest, .append, .heartbeat, .readIndexRequest, .timeoutNow, .installSnapshot:
+        case .preVoteRequest, .voteRequest, .append, .heartbeat, .readIndexRequest, .timeoutNow, .recoveryRequest,
+            .installSnapshot:
             false
         }
     }

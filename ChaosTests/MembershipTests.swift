@@ -1,0 +1,203 @@
+import Foundation
+import MetadataClient
+import MetadataModel
+import Testing
+
+/// Real processes whose membership changes while clients write, changed with `metactl` as operators do it.
+@Suite("Membership of running nodes", .serialized)
+struct MembershipTests {
+    private static let settings = ["raft.election_timeout=600ms"]
+
+    @Test("one node grows to three to five and back to one, leaders removed, nothing lost", .timeLimit(.minutes(3)))
+    func growAndShrink() async throws {
+        try await withCluster(nodes: 5, initial: 1) { cluster, client, writers in
+            for pair in [[2, 3], [4, 5]] {
+                for id in pair {
+                    try await cluster.format(id)
+                    try await cluster.start(id)
+                    try await waitUntil("node \(id) answers") { await cluster.statuses().contains { $0.nodeID == id } }
+                }
+                let waiting = try await cluster.get(pair[0], "/health/ready")
+                #expect(waiting.status == 503 && waiting.body.contains("waits to be added"), "\(waiting.body)")
+                for id in pair {
+                    let added = try await members(cluster, ["add", address(of: id, cluster)])
+                    #expect(added.contains { $0.id == id })
+                }
+                try await waitUntil("nodes 1 to \(pair[1]) vote") {
+                    let list = try await members(cluster, ["list"])
+                    return list.filter { $0.role == "voter" }.map(\.id) == Array(1...pair[1])
+                }
+                try await writeOn(writers, 20)
+            }
+            try await cluster.waitUntilHealthy(nodes: 5)
+            var rest = Set(1...5)
+            while rest.count > 1 {
+                let leader = try await cluster.leader()
+                let left = try await members(cluster, ["remove", "\(leader)"])
+                rest.remove(leader)
+                #expect(Set(left.map(\.id)) == rest)
+                try await waitUntil("node \(leader) knows that it is no member") {
+                    let ready = try await cluster.get(leader, "/health/ready")
+                    return ready.status == 503 && ready.body.contains("not a member")
+                }
+                try await writeOn(writers, 20)
+                #expect(try await cluster.terminate(leader) == 0)
+            }
+            let last = try await cluster.metactl(["members", "remove", "\(rest.first ?? 0)"])
+            #expect(last.status == 1 && last.errors.contains("last_voter"), "\(last.errors)")
+            try await judge(writers, cluster, client, nodes: 1)
+        }
+    }
+
+    @Test("a wiped node is replaced under its own id by one command, which can be repeated", .timeLimit(.minutes(2)))
+    func wipedNode() async throws {
+        try await withCluster(nodes: 3, initial: 3) { cluster, client, writers in
+            let leader = try await cluster.leader()
+            let victim = leader % 3 + 1
+            try await cluster.kill(victim)
+            try await writeOn(writers, 20)
+            try await cluster.wipeToJoin(victim)
+            try await cluster.start(victim)
+            try await waitUntil("node \(victim) answers") {
+                await cluster.statuses().contains { $0.nodeID == victim }
+            }
+            let target = await address(of: victim, cluster)
+            let addition = try await cluster.metactl(["members", "add", target])
+            #expect(addition.status == 1 && addition.errors.contains("another_disk"), "\(addition.errors)")
+            for _ in 0..<2 {
+                let list = try await members(
+                    cluster, ["replace", "\(victim)", target, "--wait", "--timeout", "20s"])
+                #expect(list.map(\.role) == ["voter", "voter", "voter"])
+            }
+            try await writeOn(writers, 20)
+            #expect(try await cluster.leader() == leader, "the leader was disturbed")
+            try await judge(writers, cluster, client, nodes: 3)
+        }
+    }
+
+    @Test("a node that moved to other ports rejoins, is told to the others, and can lead", .timeLimit(.minutes(2)))
+    func movedNode() async throws {
+        try await withCluster(nodes: 3, initial: 3) { cluster, client, writers in
+            let leader = try await cluster.leader()
+            let mover = leader % 3 + 1
+            try await cluster.kill(mover)
+            try await cluster.move(mover)
+            try await cluster.start(mover)
+            // Before anybody tells the cluster: the node calls, and says where it is.
+            try await waitUntil("node \(mover) follows from its new address") {
+                await cluster.statuses().contains { $0.nodeID == mover && $0.healthy && $0.leader != nil }
+            }
+            let target = await address(of: mover, cluster)
+            let list = try await members(cluster, ["add", target])
+            #expect(list.first { $0.id == mover }?.clientAddress == target)
+            #expect(list.map(\.role) == ["voter", "voter", "voter"])
+            try await writeOn(writers, 20)
+            _ = try await members(cluster, ["transfer-leadership", "--to", "\(mover)"])
+            #expect(try await cluster.leader() == mover)
+            try await writeOn(writers, 20)
+            try await judge(writers, cluster, client, nodes: 3)
+        }
+    }
+
+    // MARK: Helpers
+
+    private struct Item: Decodable {
+        var id: Int
+        var role: String
+        var clientAddress: String
+    }
+
+    private struct ListAnswer: Decodable { var members: [Item] }
+    private struct ChangeAnswer: Decodable { var members: ListAnswer }
+
+    /// Runs `metactl members`, which has to end well, and returns the members that it prints.
+    private func members(_ cluster: LocalCluster, _ arguments: [String]) async throws -> [Item] {
+        let result = try await cluster.metactl(["members"] + arguments)
+        guard result.status == 0 else {
+            throw LocalCluster.HarnessFailure(
+                description: "metactl members \(arguments) ended with \(result.status): \(result.errors)")
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let data = Data(result.output.utf8)
+        if arguments == ["list"] { return try decoder.decode(ListAnswer.self, from: data).members }
+        return try decoder.decode(ChangeAnswer.self, from: data).members.members
+    }
+
+    private func address(of id: Int, _ cluster: LocalCluster) async -> String {
+        "127.0.0.1:\(await cluster.nodes[id - 1].clientPort)"
+    }
+
+    private func waitUntil(_ what: String, _ isSo: () async throws -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while try await !isSo() {
+            guard ContinuousClock.now < deadline else {
+                throw LocalCluster.HarnessFailure(description: "not within 30 s: \(what)")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    private func writeOn(_ writers: [TopicWriter], _ count: Int) async throws {
+        let goal = writers.map(\.acknowledgedCount).reduce(0, +) + count
+        try await waitUntil("\(count) writes") { writers.map(\.acknowledgedCount).reduce(0, +) >= goal }
+    }
+
+    /// A cluster of the first members, an active broker, and two writers that never pause.
+    private func withCluster(
+        nodes: Int, initial: Int, _ body: (LocalCluster, MetadataClient, [TopicWriter]) async throws -> Void
+    ) async throws {
+        let cluster = try LocalCluster(settings: Self.settings, nodes: nodes, initial: initial)
+        for id in 1...initial {
+            try await cluster.format(id)
+            try await cluster.start(id)
+        }
+        try await cluster.waitUntilHealthy(nodes: initial)
+        let client = await cluster.client()
+        let broker = BrokerSession(
+            client: client, id: BrokerID(1), endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: 9_092)],
+            heartbeatInterval: .seconds(1))
+        let writers = (1...2).map { TopicWriter(client: client, prefix: "writer\($0)") }
+        do {
+            for await event in broker.events {
+                if case .unfenced = event { break }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for writer in writers { group.addTask { await writer.run() } }
+                defer { for writer in writers { _ = writer.stop() } }
+                try await body(cluster, client, writers)
+            }
+        } catch {
+            for id in 1...nodes {
+                let log = (try? await cluster.logText(of: id)) ?? ""
+                print("node \(id) printed at last:\n\(log.suffix(3_000))")
+            }
+            await broker.close()
+            await client.close()
+            await cluster.stop()
+            throw error
+        }
+        await broker.close()
+        await client.close()
+        await cluster.stop()
+    }
+
+    /// Equal digests at one version on all that are left; every acknowledged topic is there, none that was denied.
+    private func judge(
+        _ writers: [TopicWriter], _ cluster: LocalCluster, _ client: MetadataClient, nodes: Int
+    ) async throws {
+        let books = writers.map { $0.stop() }
+        let left = try await cluster.waitUntilHealthy(nodes: nodes)
+        #expect(Set(left.map(\.digest)).count == 1)
+        let names = Set(try await client.topics().map(\.name))
+        for book in books {
+            #expect(!book.acknowledged.isEmpty)
+            #expect(book.refusals.isEmpty, "a retry was taken for a new request: \(book.refusals.prefix(3))")
+            #expect(book.acknowledged.subtracting(names).isEmpty, "acknowledged and lost")
+            #expect(book.failed.isDisjoint(with: names), "reported as not done, and done")
+            print(
+                "\(book.acknowledged.count) acknowledged, \(book.unknown.count) unknown; writes were unavailable for "
+                    + "\(book.longestGap) at the longest")
+        }
+    }
+}
