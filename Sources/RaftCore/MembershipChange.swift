@@ -11,6 +11,21 @@ package enum MembershipChange: Hashable, Sendable {
     case replace(NodeID, with: Member)
 }
 
+extension MembershipChange: CustomStringConvertible {
+    /// For logs.
+    package var description: String {
+        func place(_ member: Member) -> String {
+            "node \(member.id) at \(member.clientAddress) and \(member.peerAddress), disk \(member.disk.text)"
+        }
+        switch self {
+        case .add(let member, let isPromoted): return "add \(place(member))\(isPromoted ? "" : " as a learner")"
+        case .promote(let id): return "promote node \(id)"
+        case .remove(let id): return "remove node \(id)"
+        case .replace(let old, let member): return "replace node \(old) by \(place(member))"
+        }
+    }
+}
+
 /// Why a change of members, or a transfer of leadership, is not made; nothing was changed.
 package struct MembershipRefusal: Error, Hashable, Sendable {
     package var reason: Reason

@@ -57,7 +57,7 @@ extension Replica {
             return refuse(token, .changeUnderWay, "\(membership.waiting.count) requests wait already")
         }
         // What is there, or on its way, is waited for: whoever asks again after a lost answer gets the same one.
-        guard !core.configuration.settled.fulfils(change) else {
+        guard !core.configuration.settled.fulfils(change) || isRemovalOfStranger(change) else {
             membership.waiting.append(.init(token: token, change: change))
             return
         }
@@ -219,6 +219,12 @@ extension Replica {
     }
 
     // MARK: Helpers
+
+    /// Who was never a member, or is none any more, cannot be removed: most likely the id is wrong.
+    private func isRemovalOfStranger(_ change: MembershipChange) -> Bool {
+        guard case .remove(let id) = change else { return false }
+        return core.configuration.member(id) == nil && core.isConfigurationCommitted
+    }
 
     private func planner(isForced: Bool) -> MembershipPlanner {
         let configuration = core.configuration

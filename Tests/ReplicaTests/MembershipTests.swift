@@ -55,6 +55,20 @@ struct MembershipTests {
         #expect(cluster.run { $0.replies[removal] == .done && $0.replies[again] == .done })
     }
 
+    @Test("who is no member cannot be removed, whether it ever was one or not")
+    func unknownMember() throws {
+        let cluster = Harness(voters: [1, 2, 3])
+        let leader = try #require(cluster.elect())
+        #expect(cluster.refusal(cluster.change(.remove(9), at: leader)) == .unknownMember)
+        let gone = leader == 3 ? 2 : 3 as NodeID
+        let removal = cluster.change(.remove(gone), at: leader)
+        #expect(cluster.run { $0.replies[removal] == .done })
+        #expect(cluster.refusal(cluster.change(.remove(gone), at: leader)) == .unknownMember)
+        let follower = try #require([1, 2, 3].map { NodeID($0) }.first { $0 != leader && $0 != gone })
+        let elsewhere = cluster.change(.remove(gone), at: follower)
+        #expect(cluster.replies[elsewhere] == .notLeader(leader))
+    }
+
     @Test("an uncommitted change is out of effect when its entry is truncated, and nobody is told that it was made")
     func truncated() throws {
         let cluster = Harness(voters: [1, 2, 3])

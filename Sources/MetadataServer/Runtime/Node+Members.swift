@@ -35,9 +35,8 @@ extension Node {
 
     func configurationChanged(_ configuration: Configuration) {
         func list(_ ids: [NodeID]) -> Logger.MetadataValue { .string(ids.map(\.description).joined(separator: ",")) }
-        let isFinal = !configuration.isJoint && replica.core.isConfigurationCommitted
         logger.notice(
-            isFinal ? "members" : "members are changing",
+            configuration.isJoint ? "members are changing" : "members",
             metadata: [
                 "log_index": "\(replica.core.configurationIndex)", "voters": list(configuration.voters),
                 "outgoing": list(configuration.outgoing), "learners": list(configuration.learners),

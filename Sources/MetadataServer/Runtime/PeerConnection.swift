@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import RaftCore
+import Replica
 import Wire
 
 /// The listening side of a peer's connection: that member speaks, this one listens. Confined to the node's event loop.

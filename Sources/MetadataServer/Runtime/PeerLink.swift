@@ -232,7 +232,7 @@ private final class PeerGreeter: ChannelInboundHandler {
                 switch try PeerFrame(decoding: bytes) {
                 case .hello(let hello): try link.answered(hello, on: context.channel)
                 case .refusal(let refusal): link.refused(refusal)
-                case .messages, .snapshotChunk, .snapshotProgress:
+                case .messages, .snapshotChunk, .snapshotProgress, .notice:
                     throw ConnectionRefused(reason: "the listening side sent more than its hello")
                 }
             }
