@@ -394,7 +394,8 @@ struct MetadataClientTests {
                         HeartbeatAnswer(
                             state: isDone ? .shuttingDown : .active, leaseMilliseconds: 60_000, version: .zero,
                             shouldShutDown: isDone)))
-            case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .heartbeat:
+            case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .members, .changeMembers, .heartbeat,
+                .transferLeadership:
                 return nil
             }
         }
