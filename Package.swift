@@ -113,7 +113,7 @@ let package = Package(
         layer(
             "Simulation",
             ["RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
-        tests("RaftCoreTests", ["RaftCore"], exclude: ["Scenarios"]),
+        tests("RaftCoreTests", ["RaftCore", "StoryFiles"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
         tests(
@@ -129,7 +129,9 @@ let package = Package(
         tests(
             "MetadataServerTests",
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
-        tests("ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema"]),
+        tests(
+            "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "StoryFiles"],
+            exclude: ["Scenarios"]),
         tests(
             "SimulationTests",
             ["Simulation", "simulate", "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataSchema"]),
@@ -140,6 +142,7 @@ let package = Package(
                 "RaftCore",
                 "RaftLog", "Wire", argumentParser, nioCore, nioPosix,
             ]),
+        .target(name: "StoryFiles", path: "Tests/StoryFiles", swiftSettings: settings),
         tests("TidyTests", []),
         tests("ChaosTests", ["MetadataClient", "MetadataModel", grdb], path: "ChaosTests", exclude: ["README.md"]),
     ]

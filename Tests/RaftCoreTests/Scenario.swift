@@ -1,43 +1,20 @@
 @testable import RaftCore
+import StoryFiles
 
-/// Runs a scenario file: blocks of commands, `----`, and what they print. `Scenarios/README.md` lists the commands.
-struct Scenario {
+/// Acts out a story of members. `Scenarios/README.md` lists the commands.
+struct Scenario: StoryTeller {
     private var cluster = Cluster(voters: [])
     /// Messages are printed as they are delivered.
     private var showsMessages = true
 
-    /// Runs `text` and returns it with the outputs that it really has.
-    static func run(_ text: String) throws(ScenarioError) -> String {
-        var scenario = Scenario()
-        var blocks: [String] = []
-        for block in text.split(separator: "\n\n", omittingEmptySubsequences: true) {
-            let lines = block.split(separator: "\n", omittingEmptySubsequences: true).map(String.init)
-            let commands = Array(lines.prefix { $0 != "----" })
-            guard commands.contains(where: { !$0.hasPrefix("#") }) else {
-                blocks.append(commands.joined(separator: "\n"))
-                continue
-            }
-            var output: [String] = []
-            for command in commands where !command.hasPrefix("#") { output += try scenario.perform(command) }
-            blocks.append((commands + ["----"] + output).joined(separator: "\n"))
-        }
-        return blocks.joined(separator: "\n\n") + "\n"
-    }
-
-    private mutating func perform(_ command: String) throws(ScenarioError) -> [String] {
+    mutating func perform(_ arguments: StoryArguments) throws(StoryError) -> [String] {
         cluster.trace = []
-        let words = command.split(separator: " ").map(String.init)
-        var answer: [String] = []
-        do throws(ScenarioError) {
-            answer = try perform(Arguments(words: words))
-        } catch {
-            throw ScenarioError(message: "\(command): \(error.message)")
-        }
+        let answer = try act(arguments)
         cluster.oracle.checkLogs(cluster.ids.compactMap { cluster.peers[$0]?.node })
         return cluster.trace.filter { showsMessages || !$0.hasPrefix("  ") } + answer
     }
 
-    private mutating func perform(_ arguments: Arguments) throws(ScenarioError) -> [String] {
+    private mutating func act(_ arguments: StoryArguments) throws(StoryError) -> [String] {
         switch arguments.name {
         case "cluster": try start(arguments)
         case "messages": showsMessages = arguments.words.last != "off"
@@ -98,12 +75,12 @@ struct Scenario {
             return cluster.node(try arguments.member(1)).progress.map {
                 "\($0.id): \($0.state.rawValue) match \($0.match) next \($0.next)\($0.isActive ? "" : " silent")"
             }
-        default: throw ScenarioError(message: "unknown command")
+        default: throw StoryError("unknown command")
         }
         return []
     }
 
-    private mutating func start(_ arguments: Arguments) throws(ScenarioError) {
+    private mutating func start(_ arguments: StoryArguments) throws(StoryError) {
         var options = Options()
         options.inflightMessagesMax = arguments.option("inflight") ?? options.inflightMessagesMax
         options.appendBytesMax = arguments.option("append-bytes") ?? options.appendBytesMax
@@ -116,14 +93,14 @@ struct Scenario {
             seed: UInt64(arguments.option("seed") ?? 1))
     }
 
-    private mutating func deliver(_ arguments: Arguments) throws(ScenarioError) {
+    private mutating func deliver(_ arguments: StoryArguments) throws(StoryError) {
         guard arguments.words.count > 1 else { return cluster.deliver() }
         let link = try arguments.link(1)
         cluster.deliver { $0.from == link.from && $0.to == link.to }
     }
 
     /// `cut 1->2` one way, `cut 1` everything from and to 1; `heal` likewise, and without arguments everything.
-    private mutating func connect(_ arguments: Arguments) throws(ScenarioError) {
+    private mutating func connect(_ arguments: StoryArguments) throws(StoryError) {
         var links: [Cluster.Link] = []
         if arguments.words.count == 1 {
             cluster.cut = []
@@ -138,14 +115,14 @@ struct Scenario {
         if arguments.name == "cut" { cluster.cut.formUnion(links) } else { cluster.cut.subtract(links) }
     }
 
-    private mutating func propose(_ arguments: Arguments) throws(ScenarioError) -> [String] {
-        guard arguments.words.count > 2 else { throw ScenarioError(message: "expects a member and texts") }
+    private mutating func propose(_ arguments: StoryArguments) throws(StoryError) -> [String] {
+        guard arguments.words.count > 2 else { throw StoryError("expects a member and texts") }
         let id = try arguments.member(1)
         let payloads = arguments.words.dropFirst(2).map { Array($0.utf8) }
         return describe(cluster.on(id) { $0.propose(payloads) }, at: id)
     }
 
-    private mutating func configure(_ arguments: Arguments) throws(ScenarioError) -> [String] {
+    private mutating func configure(_ arguments: StoryArguments) throws(StoryError) -> [String] {
         let id = try arguments.member(1)
         let configuration = Cluster.configuration(
             voters: arguments.list("voters") ?? [], outgoing: arguments.list("outgoing") ?? [],
@@ -164,46 +141,15 @@ struct Scenario {
     }
 }
 
-struct ScenarioError: Error, CustomStringConvertible {
-    var message: String
-    var description: String { message }
-}
+extension StoryArguments {
+    fileprivate func member(_ offset: Int) throws(StoryError) -> NodeID { NodeID(try number(offset)) }
 
-/// The words of a command.
-private struct Arguments {
-    var words: [String]
-
-    var name: String { words.first ?? "" }
-
-    func count(_ offset: Int) throws(ScenarioError) -> Int {
-        guard offset < words.count else { return 1 }
-        guard let number = Int(words[offset]) else { throw ScenarioError(message: "\(words[offset]) is no number") }
-        return number
+    fileprivate func members(_ offset: Int, all: [NodeID]) throws(StoryError) -> [NodeID] {
+        try members(offset, all: all.map(\.rawValue)).map { NodeID($0) }
     }
 
-    func member(_ offset: Int) throws(ScenarioError) -> NodeID {
-        guard offset < words.count, let number = UInt64(words[offset]) else {
-            throw ScenarioError(message: "argument \(offset) has to be a member")
-        }
-        return NodeID(number)
+    fileprivate func link(_ offset: Int) throws(StoryError) -> Cluster.Link {
+        let ends = try ends(offset)
+        return Cluster.Link(from: NodeID(ends.from), to: NodeID(ends.to))
     }
-
-    func members(_ offset: Int, all: [NodeID]) throws(ScenarioError) -> [NodeID] {
-        offset >= words.count || words[offset] == "all" ? all : [try member(offset)]
-    }
-
-    func link(_ offset: Int) throws(ScenarioError) -> Cluster.Link {
-        let ends = offset < words.count ? words[offset].split(separator: "->").compactMap { UInt64($0) } : []
-        guard ends.count == 2 else { throw ScenarioError(message: "argument \(offset) has to be a link, like 1->2") }
-        return Cluster.Link(from: NodeID(ends[0]), to: NodeID(ends[1]))
-    }
-
-    /// `name=1,2,3`
-    func list(_ name: String) -> [UInt64]? {
-        words.first { $0.hasPrefix(name + "=") }?.dropFirst(name.count + 1).split(separator: ",").compactMap {
-            UInt64($0)
-        }
-    }
-
-    func option(_ name: String) -> Int? { list(name)?.first.map { Int($0) } }
 }
