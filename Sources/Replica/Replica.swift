@@ -417,8 +417,8 @@ package struct Replica {
             liveness.resigned()
             protection.comparison.removeAll()
         }
-        // Until now it was its own leader; what it has is no older than that.
-        if led { lastLeaderContact = now }
+        // It was its own leader until now; what it holds is no older than that.
+        if led, !leads { lastLeaderContact = now }
         if leads, !led || status.term != reportedStatus.term { becameLeader() }
         reportedStatus = status
         effects.append(.statusChanged(status))
