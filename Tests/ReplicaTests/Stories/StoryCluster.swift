@@ -302,16 +302,21 @@ struct StoryCluster {
             precondition(members[id]?.work == nil, "\(id) was given a snapshot while it applies")
             members[id]?.work = .install(snapshot)
             say(id, "installs the snapshot at \(snapshot.position)")
-        case .discardSnapshot(let snapshot):
-            members[id]?.snapshots[snapshot.id] = nil
-            say(id, "discards the snapshot at \(snapshot.position)")
         case .statusChanged(let status):
             say(id, status.text)
             guard status.role == .leader else { return }
             let known = leaders[status.term]
             precondition(known == nil || known == id, "\(id) and \(known.map(String.init) ?? "") lead \(status.term)")
             leaders[status.term] = id
+        default: performRest(effect, at: id)
         }
+    }
+
+    /// Effects that no story is about change nothing here: they have tests of their own.
+    private mutating func performRest(_ effect: Effect, at id: NodeID) {
+        guard case .discardSnapshot(let snapshot) = effect else { return }
+        members[id]?.snapshots[snapshot.id] = nil
+        say(id, "discards the snapshot at \(snapshot.position)")
     }
 
     private mutating func copy(for peer: NodeID, at id: NodeID) {
