@@ -86,6 +86,16 @@ extension RaftNode {
         precondition(
             leadership.uncommittedBytes == log.cost(of: commitIndex.next..<log.lastIndex.next),
             "\(leadership.uncommittedBytes) uncommitted bytes counted")
+        // Its own no-op is still there, unless it is applied and compacted (Raft §8).
+        precondition(
+            log.term(at: leadership.firstIndex).map { $0 == term } ?? (leadership.firstIndex < log.base.index),
+            "the leader of term \(term) lost its first entry, \(leadership.firstIndex)")
+        precondition(
+            configuration.isVoter(id) || configurations.currentIndex > commitIndex,
+            "\(id) leads after its own removal at \(configurations.currentIndex) was committed")
+        if let target = leadership.transfer?.target {
+            precondition(target != id && configuration.isVoter(target), "leadership is handed to \(target)")
+        }
         for peer in leadership.progress {
             precondition(peer.match < peer.next, "\(peer.id): match \(peer.match), next \(peer.next)")
             precondition(peer.match <= log.lastIndex, "\(peer.id) holds \(peer.match), the log ends at \(log.last)")

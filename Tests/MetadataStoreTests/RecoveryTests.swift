@@ -111,6 +111,35 @@ struct RecoveryTests {
         try store.close()
     }
 
+    @Test("an entry whose apply failed is neither skipped nor taken for applied, and stops the node (KAFKA-14275)")
+    func failedApply() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        _ = try store.apply(smallCluster())
+        let applied = store.applied
+        try MetadataStore.onWriter(of: store.pool, "damage") { (connection) throws(StoreError) in
+            try connection.execute("UPDATE broker SET state = 99 WHERE id = 1", "damage")
+        }
+        // Between entries that would pass: nothing of the batch may stay.
+        let batch = [
+            commandEntry(9, configChange("orders", "a", "1")),
+            commandEntry(10, .fenceBroker(id: BrokerID(1), epoch: BrokerEpoch(2))),
+            commandEntry(11, configChange("orders", "b", "2")),
+        ]
+        for _ in 0..<2 {
+            let failure = #expect(throws: StoreError.self) { try store.apply(batch) }
+            #expect(failure?.isRetriable == false, "the node would try again for ever instead of stopping")
+            #expect(store.applied == applied)
+        }
+        guard case .configs(let page) = try store.answer(.configs(.topic(.name("orders")), after: nil, limit: 10))
+        else {
+            Issue.record("no configurations were answered")
+            return
+        }
+        #expect(page.items == [], "a part of the failed batch was applied")
+        try store.close()
+    }
+
     @Test("a flipped row is found by the scrub")
     func flippedPage() throws {
         let directory = try TemporaryDirectory()

@@ -6,7 +6,10 @@ struct Oracle {
     /// Entry `index` is at `index - 1`: what anyone has applied first.
     private var applied: [Entry] = []
     private var commit: LogIndex = .zero
-    private var terms: [NodeID: Term] = [:]
+    /// What each member's disk holds; restarts included.
+    private var synced: [NodeID: HardState] = [:]
+    /// Pairs of configurations that were found to overlap.
+    private var overlapping: Set<[Configuration]> = []
     private struct Read: Hashable {
         var member: NodeID
         var id: UInt64
@@ -24,9 +27,36 @@ struct Oracle {
         leaders[status.term] = id
     }
 
+    /// What is synced is never taken back: a term falls nowhere, and in a term a member votes once (Raft §5.1, §5.2).
+    private mutating func observe(_ synced: HardState, of id: NodeID) {
+        if let before = self.synced[id] {
+            precondition(synced.term >= before.term, "\(id) had \(before) synced, and then \(synced)")
+            precondition(
+                synced.term > before.term || before.vote == nil || synced.vote == before.vote,
+                "\(id) voted twice in term \(synced.term): for \(before), then \(synced)")
+        }
+        self.synced[id] = synced
+    }
+
+    /// Two configurations that follow each other in a log have no quorums without a common member (Raft §6), by trying all
+    /// sets of members.
+    private mutating func checkOverlap(_ former: Configuration, _ latter: Configuration) {
+        guard former != latter, !former.voters.isEmpty, overlapping.insert([former, latter]).inserted else { return }
+        let members = Set((former.members + latter.members).map(\.id)).sorted()
+        for choice in 0..<(1 << members.count) {
+            let some = members.enumerated().filter { choice >> $0.offset & 1 == 1 }.map(\.element)
+            guard former.isQuorum(some) else { continue }
+            let others = members.filter { !some.contains($0) }
+            precondition(!latter.isQuorum(others), "\(some) is a quorum of \(former), \(others) of \(latter)")
+        }
+    }
+
     /// Leader completeness (Raft §5.4): a leader of a later term has everything that was ever applied.
     mutating func observe(_ node: RaftNode, of id: NodeID) {
         commit = max(commit, node.commitIndex)
+        observe(node.persistence.syncedHardState, of: id)
+        let last = node.configurations.currentIndex
+        if let former = node.configurations.at(last.previous) { checkOverlap(former, node.configuration) }
         guard node.status.role == .leader, node.hardState.term == leaders.keys.max() else { return }
         for entry in applied where entry.index > node.base.index {
             precondition(

@@ -18,6 +18,11 @@ enum RepositoryFiles {
         return try pages.map { MarkdownPage(path: $0, text: try text($0)) }
     }
 
+    /// The names of all story files of the tests.
+    static func storyNames() throws -> Set<String> {
+        Set(try paths(in: "Tests", suffix: ".txt").compactMap { $0.split(separator: "/").last.map(String.init) })
+    }
+
     static func exists(_ path: String) -> Bool {
         FileManager.default.fileExists(atPath: root.appendingPathComponent(path).path)
     }

@@ -25,6 +25,17 @@ struct TidyTests {
             found.indices.contains { found[$0...].starts(with: wanted) }, "README.md and ReadmeExample.swift differ")
     }
 
+    @Test("what the pages about Raft and about mistakes name is there: functions, tests, stories")
+    func namedCode() throws {
+        let code = DeclaredNames(try RepositoryFiles.swiftFiles.get(), stories: try RepositoryFiles.storyNames())
+        for path in ["docs/raft.md", "docs/testing/mistakes.md"] {
+            let names = DeclaredNames.mentioned(in: try RepositoryFiles.text(path))
+            #expect(names.count > 60, "too few names were found in \(path) for the rule to mean anything")
+            let missing = names.filter { !code.holds($0.name) }.map { "\(path):\($0.line): \($0.name)" }
+            #expect(missing == [], "\(missing.joined(separator: "\n"))")
+        }
+    }
+
     @Test("every relative link of the pages leads to a file, and its anchor to a heading")
     func links() throws {
         let pages = try RepositoryFiles.markdownPages()
@@ -116,6 +127,27 @@ struct TidyRuleTests {
     func completeness() {
         let tested = Set(Self.examples.map(\.rule.name))
         #expect(Rule.all.map(\.name).filter { !tested.contains($0) } == [])
+    }
+
+    @Test("a name on a page is found where it is declared, and only there")
+    func declaredNames() {
+        let file = SourceFile(
+            path: "Tests/ATests/A.swift",
+            text:
+                "struct ATests {\n  // func gone() {}\n  func stays() {}\n  case one, two(Int)\n}\nextension B.C {\n  var d = 1\n}\n"
+        )
+        let code = DeclaredNames([file], stories: ["vote.txt", "vote-lost.txt"])
+        for name in [
+            "stays", "ATests.stays", "stays()", "stays(a:b:)", "two", "C.d", "vote.txt", "vote*.txt", "ATests",
+        ] {
+            #expect(code.holds(name), "\(name)")
+        }
+        for name in ["gone", "ATests.gone", "BTests.stays", "ote.txt", "veto*.txt", "Int"] {
+            #expect(!code.holds(name), "\(name)")
+        }
+        let page = "a `stays` b `swift test` `x.txt`\n```\n`no`\n```\n| `A.b(c:)` | `a < b` |"
+        #expect(DeclaredNames.mentioned(in: page).map(\.name) == ["stays", "x.txt", "A.b(c:)"])
+        #expect(DeclaredNames.mentioned(in: page).map(\.line) == [1, 1, 5])
     }
 
     @Test("a finding names the file and the line")
