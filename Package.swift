@@ -42,6 +42,18 @@ func tests(
         swiftSettings: settings)
 }
 
+/// `cluster/fuzz` builds the fuzz targets as a program for libFuzzer, in place of their tests.
+let isFuzzing = Context.environment["STREAMBUS_FUZZ"] == "1"
+let fuzzDependencies: [Target.Dependency] = [
+    "RaftCore", "MetadataModel", "MetadataSchema", "Wire", "RaftLog", "MetadataStore", nioCore,
+]
+let fuzzTargets: Target =
+    isFuzzing
+    ? .executableTarget(
+        name: "fuzz", dependencies: fuzzDependencies, path: "Tests/FuzzTests", exclude: ["Corpus", "FuzzTests.swift"],
+        swiftSettings: settings)
+    : tests("FuzzTests", fuzzDependencies, exclude: ["Corpus", "LibFuzzer.swift"])
+
 let package = Package(
     name: "streambus-metadata",
     platforms: [.macOS(.v15)],
@@ -143,6 +155,7 @@ let package = Package(
                 "RaftLog", "Wire", argumentParser, nioCore, nioPosix,
             ]),
         .target(name: "StoryFiles", path: "Tests/StoryFiles", swiftSettings: settings),
+        fuzzTargets,
         tests("TidyTests", []),
         tests("ChaosTests", ["MetadataClient", "MetadataModel", grdb], path: "ChaosTests", exclude: ["README.md"]),
     ]

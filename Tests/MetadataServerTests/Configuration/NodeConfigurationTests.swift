@@ -204,6 +204,31 @@ struct NodeConfigurationTests {
         #expect(found.first?.contains("cannot be read as a YAML file of settings") == true)
     }
 
+    @Test(
+        "a file that is damaged anywhere is read or refused with reasons, and never ends the process", arguments: 0..<4)
+    func damagedFile(seed: UInt64) async throws {
+        let shipped = URL(filePath: #filePath).appending(path: "../../../../cluster/node1.yaml").standardized
+        let whole = [UInt8](try Data(contentsOf: shipped))
+        let syntax = Array("\n\t :-#&*!|>'\"%@`{}[],?\u{0}".utf8)
+        var generator = SeededGenerator(seed: seed)
+        var refused = 0
+        for _ in 0..<40 {
+            var bytes = whole
+            for _ in 0...generator.below(3) {
+                let place = generator.below(bytes.count)
+                switch generator.below(4) {
+                case 0: bytes[place] ^= 1 << UInt8(generator.below(8))
+                case 1: bytes[place] = syntax[generator.below(syntax.count)]
+                case 2: bytes.removeSubrange(place..<min(bytes.count, place + 1 + generator.below(40)))
+                default: bytes.insert(contentsOf: whole.suffix(generator.below(80)), at: place)
+                }
+            }
+            // What is not UTF-8 becomes replacement characters: an editor would have done the same.
+            if try await !problems(String(decoding: bytes, as: UTF8.self)).isEmpty { refused += 1 }
+        }
+        #expect(refused > 10, "seed \(seed): the damage does not reach the reader")
+    }
+
     @Test("a missing file is named")
     func missingFile() async throws {
         let error = await #expect(throws: ConfigurationProblems.self) {
