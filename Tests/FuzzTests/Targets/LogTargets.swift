@@ -29,7 +29,7 @@ extension FuzzTarget {
             name: name,
             examples: {
                 let files = try exampleLog()
-                return try files.list(folder).filter(isMeant).map { files.bytes(of: folder + "/" + $0) }
+                return try files.list(folder).filter(isMeant).suffix(1).map { files.bytes(of: folder + "/" + $0) }
             }
         ) { bytes in
             let files = try exampleLog()

@@ -35,7 +35,7 @@ extension FuzzTarget {
         // The same with all checksums right, so that the rows are looked at.
         FuzzTarget(
             name: "snapshot-rows",
-            examples: { exampleRows().map(framed) + [Array(exampleRows().map(framed).joined())] }
+            examples: { [Array(exampleRows().map(framed).joined())] }
         ) { bytes in
             try read(snapshot(of: bytes))
         },
