@@ -100,10 +100,13 @@ extension ReadRefusal {
 extension HeartbeatReply {
     var text: String {
         switch self {
-        case .accepted(let state, let lease, let version):
-            "accepted as \(state.rawValue) for \(lease) ms at version \(version)"
-        case .unknownBroker: "register again"
-        case .notLeader(let leader): "not here, \(leader.map(\.description) ?? "nobody") leads"
+        case .accepted:
+            // By name, so that a field which no story is about may be added.
+            let fields = Mirror(reflecting: Mirror(reflecting: self).children.first?.value ?? ()).children
+            func field(_ name: String) -> String { fields.first { $0.label == name }.map { "\($0.value)" } ?? "?" }
+            return "accepted as \(field("state")) for \(field("leaseMilliseconds")) ms at version \(field("version"))"
+        case .unknownBroker: return "register again"
+        case .notLeader(let leader): return "not here, \(leader.map(\.description) ?? "nobody") leads"
         }
     }
 }
