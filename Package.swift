@@ -124,7 +124,10 @@ let package = Package(
         layer("SimulatedDisk", ["RaftCore", "MetadataStore", grdbSQLite]),
         layer(
             "Simulation",
-            ["RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", collections]),
+            [
+                "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", "Wire", nioCore,
+                collections,
+            ]),
         tests("RaftCoreTests", ["RaftCore", "StoryFiles"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),

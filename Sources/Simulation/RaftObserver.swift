@@ -60,6 +60,9 @@ package struct RaftObserver {
         disturbances.receives(core.id, from: message.from, term: message.term, isLeaders: isLeaders, at: now)
     }
 
+    /// A member that was stopped goes on: it knows nobody's latest word.
+    package mutating func resumes(_ node: NodeID) { disturbances.restarts(node) }
+
     /// A member was told that the link to its leader is gone.
     package mutating func losesLeader(_ node: NodeID) { disturbances.losesLeader(node) }
 

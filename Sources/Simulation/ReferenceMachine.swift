@@ -21,11 +21,16 @@ package struct ReferenceImage: Sendable {
     mutating func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
         var outcomes: [AppliedReport.Outcome] = []
         var events: [ChangeEvent] = []
+        var digests: [DigestMark] = []
         for entry in entries {
             precondition(entry.index == applied.index.next, "applied \(applied), then \(entry.index)")
             switch entry.kind {
             case .command:
-                let done = machine.apply(index: entry.index.rawValue, LogCommand(decoding: entry.payload))
+                let command = LogCommand(decoding: entry.payload)
+                let done = machine.apply(index: entry.index.rawValue, command)
+                if case .compareDigests? = command.command {
+                    digests.append(DigestMark(index: entry.index.rawValue, digest: machine.digest))
+                }
                 outcomes.append(.init(index: entry.index, outcome: done.outcome))
                 if let event = done.event {
                     events.append(event)
@@ -45,7 +50,7 @@ package struct ReferenceImage: Sendable {
         return AppliedEntries(
             report: AppliedReport(
                 applied: applied, version: machine.version, logTimeMilliseconds: machine.logTimeMilliseconds,
-                outcomes: outcomes, events: events),
+                outcomes: outcomes, events: events, digests: digests),
             events: events)
     }
 }
@@ -83,6 +88,10 @@ package final class ReferenceMachine: SimulatedStateMachine {
     package var applied: LogPosition { current.applied }
     package var configuration: Configuration? { current.configuration }
     package var digest: UInt64 { current.machine.digest }
+
+    package func recomputedDigest() -> UInt64 {
+        current.machine.storage.digest() &+ SessionTable(restoring: current.machine.sessions.states()).digest
+    }
 
     package func image() -> StateMachineImage {
         StateMachineImage(

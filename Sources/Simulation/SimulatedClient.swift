@@ -3,75 +3,160 @@ internal import MetadataSchema
 internal import RaftCore
 internal import Replica
 
-/// A client as a broker would run it: one request at a time, sent again under the same sequence number until it is answered.
+/// A client as a broker would run it: a session, several requests under way, each sent again under the same sequence number,
+/// to one member after the other, until it is answered.
 struct SimulatedClient {
     enum Operation {
         case openSession
-        case registerBroker(BrokerID)
-        case unfenceBroker(BrokerID, BrokerEpoch)
+        case registerBroker(BrokerID, IncarnationID)
         case createTopic(String)
-        case write(register: String, Int)
-        case read(register: String)
+        case deleteTopic(String)
+        case write(register: String, String)
+        case readRegister(String, ReadConsistency)
+        case readTopic(String, ReadConsistency)
+        /// A page of everything: what a client does that starts anew.
+        case readSummary(ReadConsistency)
+
+        var consistency: ReadConsistency? {
+            switch self {
+            case .readRegister(_, let level), .readTopic(_, let level), .readSummary(let level): level
+            case .openSession, .registerBroker, .createTopic, .deleteTopic, .write: nil
+            }
+        }
     }
 
-    let id: UInt64
-    /// Where the next attempt goes.
-    var target: NodeID
+    /// One request at a time.
+    struct Slot {
+        let number: Int
+        var operation: Operation?
+        /// Nil for reads, and outside of a session.
+        var sequence: UInt64?
+        /// The session that the sequence belongs to.
+        var session: SessionID?
+        var target: NodeID
+        /// Tells the answer to the latest attempt from late ones.
+        var attempt: UInt64 = 0
+        var begun: UInt64 = 0
+        /// In the history that the checkers read.
+        var record: RunJudge.OperationID?
+        /// What it created last and has not deleted.
+        var topic: String?
+        var count = 0
+        var finished = 0
+        /// When its last answer came.
+        var lastFinished: UInt64 = 0
+    }
+
+    let id: Int
+    var slots: [Slot]
     var session: SessionID?
-    var sequence: UInt64 = 0
-    var operation: Operation?
-    /// Tells the answer to the latest attempt from late ones.
-    var attempt: UInt64 = 0
-    /// The read or write of a register that is under way.
-    var call: LinearizabilityChecker<String, RegisterModel>.OperationID?
-    var written = 0
-    var created = 0
-    /// Operations to be done before the random ones.
-    var setup: [Operation] = []
+    var isOpening = false
+    /// The next sequence number of the session.
+    var sequence: UInt64 = 1
+    /// The highest version that it was answered with: what it asks for when it wants to read its own writes.
+    var seen = Version.zero
+    let sessionTimeoutMilliseconds: UInt64
+    var watch: Watching?
 
-    init(id: UInt64, target: NodeID) {
-        self.id = id
-        self.target = target
+    /// A watch, and where it goes on.
+    struct Watching {
+        var position = Version.zero
+        /// Of the present attempt; zero when there is none.
+        var connection: UInt64 = 0
+        var target: NodeID
+        var lastNews: UInt64 = 0
+        /// News of one connection come in order.
+        var lastArrival: UInt64 = 0
     }
 
-    var register: String { "user.register-\(id)" }
+    init(id: Int, slots: Int, target: NodeID, sessionTimeoutMilliseconds: UInt64, watches: Bool) {
+        self.id = id
+        self.slots = (0..<slots).map { Slot(number: $0, target: target) }
+        self.sessionTimeoutMilliseconds = sessionTimeoutMilliseconds
+        if watches { watch = Watching(target: target) }
+    }
 
-    /// The command of the operation under way; nil for a read.
-    var command: Command? {
-        switch operation {
+    /// Below this every write was answered.
+    var acknowledgedBelow: UInt64 {
+        slots.compactMap { $0.session == session ? $0.sequence : nil }.min() ?? sequence
+    }
+
+    /// The command of the operation under way in a slot; nil for a read.
+    func command(_ slot: Slot) -> Command? {
+        switch slot.operation {
         case .openSession?:
-            return .openSession(timeoutMilliseconds: Limits.sessionTimeoutMillisecondsMax)
-        case .registerBroker(let broker)?:
+            return .openSession(timeoutMilliseconds: sessionTimeoutMilliseconds)
+        case .registerBroker(let broker, let incarnation)?:
             return .registerBroker(
                 .init(
-                    id: broker, incarnation: IncarnationID(high: 1, low: UInt64(broker.rawValue) + 1),
+                    id: broker, incarnation: incarnation,
                     endpoints: [Endpoint(name: "PLAINTEXT", host: "broker", port: 9_092)], rack: ""))
-        case .unfenceBroker(let broker, let epoch)?:
-            return .unfenceBroker(id: broker, epoch: epoch)
         case .createTopic(let name)?:
             return .createTopic(
                 .init(
-                    name: name, id: TopicID(high: id + 1, low: UInt64(created)), partitionCount: 2,
+                    name: name, id: TopicID(high: UInt64(id) + 1, low: UInt64(slot.number) << 32 | UInt64(slot.count)),
+                    partitionCount: 2,
                     replicationFactor: 1))
+        case .deleteTopic(let name)?:
+            return .deleteTopic(topic: .name(name), ifVersion: nil)
         case .write(let register, let value)?:
             return .alterConfigs(
-                .init(resource: .cluster, changes: [ConfigChange(name: register, value: "\(value)")]))
-        case .read?, nil:
+                .init(resource: .cluster, changes: [ConfigChange(name: register, value: value)]))
+        case .readRegister?, .readTopic?, .readSummary?, nil:
             return nil
         }
     }
 
-    var intent: WriteIntent? {
-        guard let command else { return nil }
-        let isInSession: Bool
-        if case .openSession? = operation { isInSession = false } else { isInSession = true }
+    func intent(_ slot: Slot) -> WriteIntent? {
+        guard let command = command(slot) else { return nil }
         return WriteIntent(
-            session: isInSession ? session : nil, sequence: sequence, acknowledgedBelow: sequence,
+            session: slot.session, sequence: slot.sequence ?? 0,
+            acknowledgedBelow: slot.session == nil ? 0 : min(acknowledgedBelow, slot.sequence ?? 0),
             command: command.schemaBytes())
     }
 
-    mutating func begin(_ operation: Operation) {
-        if session != nil { sequence += 1 }
-        self.operation = operation
+    func query(_ slot: Slot) -> Query? {
+        switch slot.operation {
+        case .readRegister(let name, _)?:
+            .configs(.cluster, after: String(name.dropLast()), limit: 8)
+        case .readTopic(let name, _)?:
+            .topic(.name(name))
+        case .readSummary?:
+            .summary
+        case .openSession?, .registerBroker?, .createTopic?, .deleteTopic?, .write?, nil:
+            nil
+        }
+    }
+}
+
+/// A broker that says that it lives, as long as it does.
+struct SimulatedBroker {
+    enum State {
+        /// Nobody knows it, or only an earlier process of it. Exit: `registering`.
+        case unregistered
+        /// Its registration is under way. Exit: `alive`.
+        case registering
+        /// Exits: `unregistered` when it is told so, `silent`.
+        case alive(BrokerEpoch)
+        /// It says nothing. Exit: `unregistered`, as another process.
+        case silent
+    }
+
+    let id: BrokerID
+    var state = State.unregistered
+    var incarnation: UInt64 = 1
+    var target: NodeID
+    /// When its last heartbeat that was accepted had been sent.
+    var lastAccepted: UInt64 = 0
+    /// Of an earlier process that does not know that it was replaced.
+    var replacedEpoch: BrokerEpoch?
+    /// The last epoch that it was given.
+    var lastEpoch: BrokerEpoch?
+
+    var incarnationID: IncarnationID { IncarnationID(high: UInt64(id.rawValue) + 1, low: incarnation) }
+
+    init(id: BrokerID, target: NodeID) {
+        self.id = id
+        self.target = target
     }
 }

@@ -1,67 +1,143 @@
 internal import MetadataModel
-internal import MetadataSchema
 internal import RaftCore
+internal import RaftLog
 internal import Replica
 
-typealias Machine = StateMachine<ReferenceStorage>
-
-/// A state machine together with the position that it stands for: in memory, in a checkpoint, in a snapshot.
-struct MachineImage {
-    var machine: Machine
-    var applied: LogPosition
-    var configuration: Configuration
-
-    var digest: UInt64 { machine.digest }
-
-    var image: StateMachineImage {
-        StateMachineImage(
-            applied: applied, version: machine.version, logTimeMilliseconds: machine.logTimeMilliseconds,
-            brokers: machine.storage.brokers())
+/// One simulated machine: its files, its state machine, its clock, and the process on it while there is one.
+final class SimulatedNode {
+    enum Condition {
+        /// Exits: `paused`, `stopped`.
+        case running(SimulatedProcess)
+        /// Stopped by a signal: nothing happens in it, and what arrives waits. Exits: `running`, `stopped`.
+        case paused(SimulatedProcess, backlog: [ClusterEvent])
+        /// Exit: `running`, unless it `refuses`.
+        case stopped(Stop)
     }
 
-    /// Applies a batch as the apply thread does.
-    mutating func apply(
-        _ entries: [Entry], observer: inout ClientObserver
-    ) throws(Violation) -> AppliedReport {
-        var outcomes: [AppliedReport.Outcome] = []
-        for entry in entries {
-            precondition(entry.index == applied.index.next, "applied \(applied), then \(entry.index)")
-            switch entry.kind {
-            case .command:
-                let command = LogCommand(decoding: entry.payload)
-                let done = machine.apply(index: entry.index.rawValue, command)
-                try observer.applies(command, done, at: entry.index)
-                outcomes.append(.init(index: entry.index, outcome: done.outcome))
-            case .configuration:
-                do {
-                    configuration = try Configuration(decoding: entry.payload)
-                } catch {
-                    preconditionFailure("a committed configuration does not decode: \(error)")
-                }
-            case .noop:
-                break
-            }
-            applied = entry.position
+    enum Stop: Hashable {
+        case killed
+        /// Nothing answers, not even with a refusal.
+        case withoutPower
+        /// It ended by itself, as shipped: the reason is for the trace.
+        case failed(String)
+        /// It does not start with what is on its disk. No exit without help from outside.
+        case refuses(String)
+    }
+
+    let id: NodeID
+    let fileSystem: SimulatedFileSystem
+    let machine: any SimulatedStateMachine
+    var disk: DiskID
+    var condition = Condition.stopped(.killed)
+    /// Counts the processes: what was planned for an earlier one does not happen in this one.
+    var life: UInt64 = 0
+    var clock = SimulatedClock()
+    /// What was synced, by what the log reported.
+    var synced: SyncedLog
+    /// Writes that were under way when the last process ended.
+    var unfinished: [LogJob] = []
+    /// The database cannot go back to before this entry.
+    var durableInDatabase = LogIndex.zero
+    /// Something on its disk was changed behind its back: it may refuse to start, and nothing else may.
+    var isDamaged = false
+    /// Syncs do not end before this moment.
+    var diskHangsUntil: UInt64 = 0
+    /// Reads may have come back wrong since the process started.
+    var readsAreFlipped: Bool { fileSystem.flippedReadsPerMille > 0 }
+
+    static let directory = "/log"
+
+    /// A machine whose data directory was formatted for `members`.
+    init(
+        id: NodeID, members: [Member], disk: DiskID, machine: any SimulatedStateMachine, logOptions: LogOptions,
+        seed: UInt64
+    ) {
+        self.id = id
+        self.disk = disk
+        self.machine = machine
+        fileSystem = SimulatedFileSystem(seed: seed)
+        do {
+            try fileSystem.createDirectory(SimulatedNode.directory)
+            var options = logOptions
+            options.diskID = disk
+            let (log, _) = try SegmentedLog.open(
+                directory: SimulatedNode.directory, fileSystem: fileSystem, options: options)
+            try log.write([MemberStart.firstWrite(of: members)])
+            log.close()
+            let (again, recovered) = try SegmentedLog.open(
+                directory: SimulatedNode.directory, fileSystem: fileSystem, options: options)
+            again.close()
+            synced = SyncedLog(recovered)
+        } catch {
+            preconditionFailure("an empty disk without faults was not formatted: \(error)")
         }
-        return AppliedReport(
-            applied: applied, version: machine.version, logTimeMilliseconds: machine.logTimeMilliseconds,
-            outcomes: outcomes, brokers: machine.storage.brokers(), removedBrokers: [])
+    }
+
+    /// The process, if it runs and is not paused.
+    var running: SimulatedProcess? {
+        if case .running(let process) = condition { process } else { nil }
+    }
+
+    /// The process, paused or not.
+    var process: SimulatedProcess? {
+        switch condition {
+        case .running(let process), .paused(let process, _): process
+        case .stopped: nil
+        }
+    }
+
+    var isStopped: Bool { process == nil }
+
+    /// Whether a start can be tried: it was stopped, and its disk is not known to be of no use.
+    var canStart: Bool {
+        switch condition {
+        case .stopped(.refuses), .running, .paused: false
+        case .stopped(.killed), .stopped(.withoutPower), .stopped(.failed): true
+        }
+    }
+
+    /// Whether the kernel of the machine answers for ports nobody listens at.
+    var hasPower: Bool {
+        if case .stopped(.withoutPower) = condition { false } else { true }
+    }
+
+    /// The term that the disk holds at `index`, synced; entries that it has let go of are in the database.
+    func holds(_ position: LogPosition) -> Bool {
+        synced.term(at: position.index) == position.term || durableInDatabase >= position.index
+            || synced.base.index >= position.index
     }
 }
 
-/// One simulated process and its disk.
-struct SimulatedNode {
-    let id: NodeID
-    var disk: SimulatedDisk
-    /// Nil while the process is down.
-    var replica: Replica?
-    /// The database as other threads see it.
-    var database: MachineImage
-    /// What of it survives a power loss.
-    var checkpoint: MachineImage
-    /// Counts the starts: what was planned for an earlier life does not happen in this one.
-    var life: UInt64 = 0
-    var queries: [RequestToken: SimulatedClient.Operation] = [:]
-    /// Syncs end in order; the next one not before this moment.
-    var diskIsFreeAt: UInt64 = 0
+/// One life of the program on a simulated machine.
+final class SimulatedProcess {
+    var replica: Replica
+    let log: SegmentedLog<SimulatedFileSystem>
+    var watches: Watches
+    let life: UInt64
+
+    /// Waiting for the log thread, and what it does now.
+    var logQueue: [LogJob] = []
+    var logWork: [LogJob] = []
+    /// Writes that the log has and has not reported: a full disk keeps them waiting.
+    var unreported: [LogJob] = []
+    /// What the apply thread does now.
+    var applying: [Entry] = []
+    /// Reads that wait for their turn.
+    var queries: [RequestToken: ServedQuery] = [:]
+    var status: Status
+    var turnIsPlanned = false
+    /// Snapshots that arrived, by id; the replica has announced them.
+    var snapshots: [UInt64: (Transfer, SimulatedSnapshot)] = [:]
+    /// Watches of clients, by connection.
+    var watchers: [UInt64: Int] = [:]
+    /// Snapshots on their way from here, by receiver.
+    var transfers: [NodeID: UInt64] = [:]
+
+    init(replica: Replica, log: SegmentedLog<SimulatedFileSystem>, watches: Watches, life: UInt64) {
+        self.replica = replica
+        self.log = log
+        self.watches = watches
+        self.life = life
+        status = replica.status
+    }
 }

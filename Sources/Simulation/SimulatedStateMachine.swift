@@ -21,6 +21,8 @@ package protocol SimulatedStateMachine: AnyObject {
     /// The last configuration that was applied; nil before the first.
     var configuration: Configuration? { get }
     var digest: UInt64 { get }
+    /// The digest of all rows, computed anew.
+    func recomputedDigest() throws(StateMachineFailure) -> UInt64
     /// What a replica starts with.
     func image() throws(StateMachineFailure) -> StateMachineImage
 

@@ -1,0 +1,112 @@
+internal import MetadataModel
+internal import RaftCore
+internal import Replica
+
+/// Everything that happens in a simulated cluster. `life` names the process that it is meant for.
+enum ClusterEvent {
+    // In a process.
+    case tick(NodeID, life: UInt64)
+    case endTurn(NodeID, life: UInt64)
+    case logDone(NodeID, life: UInt64)
+    case applied(NodeID, life: UInt64)
+    case checkpointed(NodeID, life: UInt64)
+    case installed(NodeID, life: UInt64, IncomingSnapshot)
+    case answer(NodeID, life: UInt64, [ServedQuery])
+    case readFeed(NodeID, life: UInt64, WatchKey, ticket: UInt64, after: Version, WatchFilter)
+    case tellProgress(NodeID, life: UInt64)
+    // Between members.
+    case deliver([Message], over: Connection)
+    case notify(PeerNotice, over: Connection)
+    case dial(from: NodeID, to: NodeID)
+    /// The connection that `at` speaks on to `peer` is gone, or was refused.
+    case closed(at: NodeID, life: UInt64, peer: NodeID, refused: Bool)
+    /// Nothing came back over a path for so long that its connections are given up.
+    case silent(from: NodeID, to: NodeID, cut: UInt64)
+    case snapshotArrives(Transfer, SimulatedSnapshot)
+    case snapshotEnded(Transfer, succeeded: Bool)
+    // Between clients and members.
+    case nextOperation(Lane)
+    case request(Lane, attempt: UInt64, to: NodeID)
+    case respond(Lane, attempt: UInt64, Answer)
+    case attemptTimedOut(Lane, attempt: UInt64)
+    case watch(client: Int)
+    case watchTold(client: Int, connection: UInt64, WatchNews)
+    case heartbeat(broker: Int)
+    case heartbeatAnswered(broker: Int, sent: UInt64, HeartbeatReply)
+    // From outside.
+    case strike(FaultKind)
+    case lift(Lift)
+
+    /// The machine whose process has to be there for it; what arrives while that is paused waits.
+    var process: NodeID? {
+        switch self {
+        case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
+            .checkpointed(let node, _), .installed(let node, _, _), .answer(let node, _, _),
+            .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
+            .request(_, _, let node):
+            node
+        case .deliver(_, let connection), .notify(_, let connection):
+            connection.to
+        case .snapshotArrives(let transfer, _):
+            transfer.to
+        case .snapshotEnded(let transfer, _):
+            transfer.from
+        case .dial, .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .heartbeat,
+            .heartbeatAnswered, .strike, .lift:
+            nil
+        }
+    }
+}
+
+/// A snapshot on its way.
+struct Transfer {
+    var id: UInt64
+    var from: NodeID
+    /// Of the process that sends.
+    var life: UInt64
+    var to: NodeID
+    var term: Term
+}
+
+/// A read whose turn has come.
+struct ServedQuery {
+    var token: RequestToken
+    var query: Query
+    var consistency: ReadConsistency
+}
+
+/// One of the things that a client does at a time.
+struct Lane: Hashable, CustomStringConvertible {
+    var client: Int
+    var number: Int
+
+    var description: String { "client \(client).\(number)" }
+}
+
+/// What a request is answered with.
+enum Answer {
+    case write(WriteReply)
+    case read(QueryResult)
+    case refused(ReadRefusal)
+}
+
+/// What a watcher is told.
+enum WatchNews {
+    case events([ChangeEvent], through: Version)
+    case progress(Version)
+    case tooOld(Version)
+}
+
+/// The end of something that a fault began. The numbers tell one fault from the next of its kind.
+enum Lift {
+    case topology(UInt64)
+    case flap(NodeID, NodeID, left: Int)
+    case slowLink(NodeID, NodeID)
+    case clientCut(NodeID)
+    case resume(NodeID, life: UInt64)
+    case start(NodeID)
+    case room(NodeID, life: UInt64)
+    case fullDisk(NodeID)
+    case flippedReads(NodeID)
+    case broker(Int)
+}

@@ -1,0 +1,89 @@
+internal import MetadataModel
+internal import RaftCore
+internal import Replica
+
+/// Something that happens seldom and has to happen in a set of runs, or the runs show nothing about it. Seen from outside:
+/// messages, writes, answers and changes of role; no shipped code knows of it.
+package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
+    // Roles.
+    case preVoteLost, preVoteWon, electionWon, electionLost, leaderStoodDown, candidateFollows
+    // Messages.
+    case preVoteRefused, voteRefused, voteGranted, appendRejected, emptyAppend, timeoutNow, transferVote
+    case readForwarded, readIndexUnknown, messageMetACut, dialRefused
+    // The log.
+    case truncation, logReset, writeOfTermOnly, configurationWritten, compaction, checkpoint, tailCut, logBeganAnew
+    // Starts.
+    case logWaitedForRoom, misreadLogRefused, damagedLogRefused, nodeFailed
+    // Snapshots.
+    case snapshotSent, snapshotInstalled
+    // Clients.
+    case attemptTimedOut, notLeader, overloaded, leadershipLost, refusal, sessionExpired
+    case readWithoutLeader, readUnconfirmed, readTooStale
+    // Watches and brokers.
+    case watchResumed, watchReadsFeed, watchTooOld, brokerFenced, brokerUnknown
+
+    package var name: String { "\(self)" }
+}
+
+extension SimulatedCluster {
+    func mark(_ status: Status, after before: Status) {
+        switch (before.role, status.role) {
+        case (.preCandidate, .candidate): report.reached(.preVoteWon)
+        case (.preCandidate, .follower): report.reached(.preVoteLost)
+        case (.candidate, .leader): report.reached(.electionWon)
+        case (.candidate, .preCandidate): report.reached(.electionLost)
+        case (.candidate, .follower): report.reached(.candidateFollows)
+        case (.leader, .follower): report.reached(.leaderStoodDown)
+        default: break
+        }
+    }
+
+    func mark(_ message: Message) {
+        switch message.kind {
+        case .preVoteResponse(let granted): if !granted { report.reached(.preVoteRefused) }
+        case .voteRequest(_, let transfer): if transfer { report.reached(.transferVote) }
+        case .voteResponse(let granted): report.reached(granted ? .voteGranted : .voteRefused)
+        case .append(_, let entries, _): if entries.isEmpty { report.reached(.emptyAppend) }
+        case .appendRejected: report.reached(.appendRejected)
+        case .readIndexRequest: report.reached(.readForwarded)
+        case .readIndexResponse(_, let index): if index == nil { report.reached(.readIndexUnknown) }
+        case .timeoutNow: report.reached(.timeoutNow)
+        case .preVoteRequest, .appendAccepted, .heartbeat, .heartbeatResponse, .installSnapshot, .recoveryRequest,
+            .recoveryResponse:
+            break
+        }
+    }
+
+    func mark(_ persist: Persist) {
+        if persist.truncateFrom != nil { report.reached(.truncation) }
+        if persist.reset != nil { report.reached(.logReset) }
+        if persist.entries.isEmpty, persist.hardState != nil { report.reached(.writeOfTermOnly) }
+        if persist.entries.contains(where: { $0.kind == .configuration }) { report.reached(.configurationWritten) }
+    }
+
+    func markBrokers(_ events: [ChangeEvent]) {
+        for event in events {
+            for case .brokerChanged(let broker) in event.changes where broker.state == .fenced {
+                report.reached(.brokerFenced)
+            }
+        }
+    }
+
+    func mark(_ reply: WriteReply) {
+        switch reply {
+        case .outcome: break
+        case .notLeader: report.reached(.notLeader)
+        case .overloaded, .diskFull: report.reached(.overloaded)
+        case .leadershipLost: report.reached(.leadershipLost)
+        }
+    }
+
+    func mark(_ refusal: ReadRefusal) {
+        switch refusal {
+        case .noLeader: report.reached(.readWithoutLeader)
+        case .unconfirmed: report.reached(.readUnconfirmed)
+        case .tooStale: report.reached(.readTooStale)
+        case .overloaded, .repairing: break
+        }
+    }
+}

@@ -1,0 +1,192 @@
+internal import MetadataModel
+internal import MetadataSchema
+internal import RaftCore
+internal import Replica
+
+/// Tells the checkers what was seen in a run. It decides nothing itself, and the cluster knows no rule.
+struct RunJudge {
+    private var raft = RaftObserver(
+        electionTimeoutMicroseconds: UInt64(SimulatedCluster.electionTimeoutTicks)
+            * SimulatedCluster.tickMilliseconds * 1_000,
+        slackMicroseconds: SimulatedCluster.slackMicroseconds)
+    private var time = LogTimeChecker()
+    private var rules = MetadataRulesChecker()
+    private var effects = OneEffectChecker()
+    private var freshness = ReadFreshnessChecker()
+    private var leaderless: LeaderlessChecker?
+    private var names = AcknowledgedChecker()
+    private var registers = LinearizabilityChecker<String, RegisterModel>()
+    private var watches = WatchChecker<Int>()
+
+    typealias OperationID = LinearizabilityChecker<String, RegisterModel>.OperationID
+
+    /// The last entry that was judged as applied by somebody.
+    private var judged = LogIndex.zero
+
+    // MARK: Members
+
+    /// The end of a turn of a running member, which is about to hand `writes` to its disk. `holders` names the members whose
+    /// disks hold a position, synced.
+    mutating func turnEnds(
+        _ core: RaftNode, writes: [Persist], at now: UInt64, holders: (LogPosition) -> Set<NodeID>
+    ) throws(Violation) {
+        try raft.turnEnds(core, writes: writes, at: now, holders: holders)
+        if core.status.role == .leader { freshness.hears(core.id, at: now) }
+    }
+
+    /// A member takes messages in.
+    mutating func receives(_ messages: [Message], _ core: RaftNode, at now: UInt64) {
+        for message in messages { raft.receives(message, core, at: now) }
+    }
+
+    /// A member knows this leader after it took in something from it.
+    mutating func hears(_ node: NodeID, at now: UInt64) { freshness.hears(node, at: now) }
+
+    mutating func losesLeader(_ node: NodeID) { raft.losesLeader(node) }
+
+    mutating func resumes(_ node: NodeID) { raft.resumes(node) }
+
+    mutating func leads(_ core: RaftNode) throws(Violation) { try raft.leads(core) }
+
+    /// A member sends a message. `heldBy` tells where the log of another one ends.
+    mutating func sends(
+        _ message: Message, _ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex,
+        heldBy: (NodeID) -> LogPosition
+    ) throws(Violation) {
+        try raft.sends(
+            message, core, durable: disk.hardState, durableIndex: max(disk.last.index, databaseThrough), heldBy: heldBy)
+    }
+
+    mutating func restarts(_ node: NodeID, hardState: HardState, applied: LogIndex) throws(Violation) {
+        try raft.starts(node, durable: hardState, applied: applied)
+        freshness.restarts(node)
+    }
+
+    mutating func applies(
+        _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64, on node: NodeID
+    ) throws(Violation) {
+        try raft.applies(entries, digest: digest, on: node)
+        freshness.commits(applied.report.version)
+        for event in applied.events { try watches.happens(event) }
+        var outcomes = applied.report.outcomes[...]
+        var events = applied.events[...]
+        for entry in entries where entry.kind == .command {
+            let event = events.first.flatMap { $0.version.rawValue == entry.index.rawValue ? $0 : nil }
+            if event != nil { events = events.dropFirst() }
+            guard let outcome = outcomes.popFirst(), entry.index > judged else { continue }
+            judged = entry.index
+            let envelope = envelope(entry)
+            if let envelope { try time.commits(envelope.timeMilliseconds, at: entry.index) }
+            try rules.applies(
+                envelope?.command(), isDone: event != nil, changes: event?.changes ?? [],
+                at: Version(entry.index.rawValue))
+            guard let session = envelope?.session, let sequence = envelope?.sequence else { continue }
+            if event != nil { try effects.takesEffect(session, sequence, at: entry.index) }
+            try effects.answers(session, sequence, outcome.outcome)
+        }
+    }
+
+    mutating func installs(at index: LogIndex, digest: UInt64, on node: NodeID) throws(Violation) {
+        try raft.installs(at: index, digest: digest, on: node)
+    }
+
+    /// No state is damaged while a member runs, so none may be called so.
+    func says(_ event: ProtectionEvent, _ node: NodeID) throws(Violation) {
+        switch event {
+        case .quarantined, .digestDiffers, .digestsUndecided:
+            throw Violation(rule: "a sound state is not called damaged", detail: "node \(node): \(event)")
+        case .diskLow, .diskHasRoom:
+            return
+        }
+    }
+
+    func repairs(_ node: NodeID, because reason: String) throws(Violation) {
+        throw Violation(rule: "a sound state is not called damaged", detail: "node \(node) begins anew: \(reason)")
+    }
+
+    // MARK: Clients
+
+    mutating func calls(_ operation: RegisterModel.Operation, on key: String, by lane: Lane, at now: UInt64)
+        -> OperationID
+    {
+        registers.invokes(operation, of: key, by: UInt64(lane.client * 100 + lane.number), at: now)
+    }
+
+    mutating func returns(_ id: OperationID, _ answer: RegisterModel.Answer, at now: UInt64) {
+        registers.returns(id, answer, at: now)
+    }
+
+    mutating func withdraws(_ id: OperationID) { registers.withdraws(id) }
+
+    mutating func answers(_ session: SessionID, _ sequence: UInt64, _ outcome: CommandOutcome) throws(Violation) {
+        try effects.answers(session, sequence, outcome)
+    }
+
+    mutating func creates(_ name: String) { names.sendsCreation(name) }
+    mutating func created(_ name: String) { names.acknowledgesCreation(name) }
+    mutating func removes(_ name: String) { names.sendsRemoval(name) }
+    mutating func removed(_ name: String) { names.acknowledgesRemoval(name) }
+
+    /// A replica lets a read be answered now.
+    func serves(
+        _ consistency: ReadConsistency, on node: NodeID, clock: SimulatedClock, now: UInt64
+    ) throws(Violation) {
+        guard case .stale(let lag) = consistency else { return }
+        // The member's clock moves on with its ticks.
+        let slack = clock.microseconds(of: SimulatedCluster.tickMilliseconds + 2)
+        try freshness.serves(
+            .zero, lagMaxMicroseconds: clock.microseconds(of: lag), slackMicroseconds: slack, on: node, at: now)
+    }
+
+    /// A member answers with a state of this version.
+    func shows(_ version: Version, _ consistency: ReadConsistency, on node: NodeID) throws(Violation) {
+        switch consistency {
+        case .linearizable, .stale: try freshness.serves(version, atLeast: .zero, on: node)
+        case .atLeast(let asked): try freshness.serves(version, atLeast: asked, on: node)
+        }
+    }
+
+    mutating func watches(_ client: Int, after version: Version) { watches.starts(client, after: version) }
+
+    mutating func isTold(_ client: Int, _ events: [ChangeEvent], through: Version) throws(Violation) {
+        try watches.delivers(events, through: through, to: client)
+    }
+
+    // MARK: The end
+
+    mutating func healed(at now: UInt64, boundMicroseconds: UInt64) {
+        leaderless = LeaderlessChecker(boundMicroseconds: boundMicroseconds, start: now)
+    }
+
+    mutating func observes(hasLeader: Bool, at now: UInt64) throws(Violation) {
+        try leaderless?.observes(hasLeader: hasLeader, at: now)
+    }
+
+    /// What a member that has caught up holds.
+    func judge(
+        _ rows: MetadataRows, kept: UInt64, recomputed: UInt64, at index: LogIndex, on node: NodeID
+    ) throws(Violation) {
+        try raft.scrubs(kept: kept, rows: recomputed, at: index, on: node)
+        try names.judge(Set(rows.topics.map(\.name)), on: node)
+        try rules.judge(brokers: rows.brokers, topics: rows.topics, partitions: rows.partitions)
+    }
+
+    func judge(watch client: Int, hasReached version: Version) throws(Violation) {
+        try watches.judge(watch: client, hasReached: version)
+    }
+
+    func judgeHistory() throws(Violation) { try registers.judge() }
+
+    // MARK: Helpers
+
+    private func envelope(_ entry: Entry) -> LogEnvelope? {
+        do { return try LogEnvelope(decoding: entry.payload) } catch { return nil }
+    }
+}
+
+/// All that clients can list.
+struct MetadataRows {
+    var brokers: [Broker] = []
+    var topics: [Topic] = []
+    var partitions: [Partition] = []
+}

@@ -1,0 +1,101 @@
+internal import RaftCore
+internal import RaftLog
+internal import Replica
+
+/// The log thread and the disk under it.
+extension SimulatedCluster {
+    /// Everything that queued up while the disk was busy is the next batch, as in the shipped thread.
+    func startLogWork(_ node: SimulatedNode, _ process: SimulatedProcess) {
+        guard process.logWork.isEmpty, !process.logQueue.isEmpty else { return }
+        swap(&process.logWork, &process.logQueue)
+        var delay = draw(&diskGenerator, 40, 700)
+        if plan.strikes(.slowSync) {
+            report.happened(.slowSync)
+            delay = UInt64(plan.draw(.slowSync, 20_000, 300_000))
+        }
+        queue.plan(in: delay, .logDone(node.id, life: process.life))
+    }
+
+    func logDone(_ id: NodeID, _ life: UInt64) throws(Violation) {
+        guard let process = process(id, life) else { return }
+        let node = node(id)
+        guard queue.now >= node.diskHangsUntil else {
+            queue.plan(in: node.diskHangsUntil - queue.now, .logDone(id, life: life))
+            return
+        }
+        var synced: UInt64?
+        var failure: LogError?
+        var isFull = false
+        process.unreported += process.logWork
+        process.log.perform(process.logWork) { outcome in
+            switch outcome {
+            case .persisted(let sequence):
+                process.unreported.removeAll { job in
+                    guard case .write(let persist) = job, persist.sequence <= sequence else { return false }
+                    node.synced.synced(persist)
+                    return true
+                }
+                synced = sequence
+            case .compacted(let position):
+                node.synced.compacted(to: position)
+            case .full:
+                isFull = true
+            case .failed(let error):
+                failure = failure ?? error
+            }
+        }
+        process.unreported.removeAll { if case .write = $0 { false } else { true } }
+        if let failure { return try fails(node, "\(failure)") }
+        process.logWork.removeAll(keepingCapacity: true)
+        if isFull {
+            // As shipped: what waits is tried again after a while.
+            report.reached(.logWaitedForRoom)
+            trace.line(queue.now, "node \(id): the log waits for room")
+            queue.plan(in: SimulatedCluster.roomMicroseconds, .lift(.room(id, life: life)))
+        }
+        startLogWork(node, process)
+        if let synced { try turn(id, life) { $0.persisted(synced) } }
+    }
+
+    /// There may be room for what the log could not write.
+    func room(_ id: NodeID, _ life: UInt64) {
+        guard let process = process(id, life) else { return }
+        process.logQueue.append(.resume)
+        startLogWork(node(id), process)
+    }
+
+    private static let roomMicroseconds: UInt64 = 200_000
+
+    /// The last batch was under way when the machine stopped: as much of it as happened.
+    func interruptLogWork(_ process: SimulatedProcess, on node: SimulatedNode) {
+        node.unfinished = process.unreported + process.logWork
+        guard !process.logWork.isEmpty else { return }
+        node.fileSystem.callsUntilPowerFails = diskGenerator.below(14)
+        // How it ends is for the next start to find out.
+        process.log.perform(process.logWork) { _ in }
+        node.fileSystem.callsUntilPowerFails = nil
+    }
+
+    /// Damages what was synced on a member's disk. Returns false when there is nothing to damage yet.
+    func damage(_ node: SimulatedNode, _ kind: FaultKind) -> Bool {
+        let files = node.fileSystem
+        let paths = files.paths(in: SimulatedNode.directory).filter {
+            files.vouchedBytes($0) > 2 * SimulatedFileSystem.sectorBytes
+        }
+        guard !paths.isEmpty else { return false }
+        let path = paths[plan.draw(kind, below: paths.count)]
+        let vouched = files.vouchedBytes(path)
+        switch kind {
+        case .bitFlip:
+            files.flipBit(path, at: plan.draw(kind, below: vouched), bit: plan.draw(kind, below: 8))
+        case .misdirectedWrite:
+            let sectors = vouched / SimulatedFileSystem.sectorBytes
+            let from = plan.draw(kind, below: sectors)
+            files.misdirect(path, sector: from, to: (from + 1 + plan.draw(kind, below: sectors - 1)) % sectors)
+        default:
+            preconditionFailure("\(kind) damages no bytes")
+        }
+        trace.line(queue.now, "node \(node.id) \(kind) in \(path)")
+        return true
+    }
+}

@@ -1,0 +1,201 @@
+internal import RaftCore
+internal import Replica
+
+/// What goes wrong, and how it ends.
+extension SimulatedCluster {
+    /// Every kind that strikes now and then has its first strike.
+    func planFaults() {
+        for kind in plan.kinds.list {
+            if let pause = plan.pause(kind) { queue.plan(in: pause, .strike(kind)) }
+        }
+    }
+
+    func strike(_ kind: FaultKind) throws(Violation) {
+        guard case .faulty = phase, let pause = plan.pause(kind) else { return }
+        queue.plan(in: pause, .strike(kind))
+        if try happens(kind) { report.happened(kind) }
+    }
+
+    /// Returns false when there was nothing to strike.
+    private func happens(_ kind: FaultKind) throws(Violation) -> Bool {
+        switch kind {
+        case .isolation, .halves, .oneWay, .bridge, .ring:
+            return cut(kind)
+        case .flappingLink:
+            guard let (one, other) = pair(kind) else { return false }
+            queue.plan(in: 0, .lift(.flap(one, other, left: 4 + plan.draw(kind, below: 16))))
+            return true
+        case .slowLink:
+            guard let (one, other) = pair(kind) else { return false }
+            network[one, other].extraMicroseconds = UInt64(plan.draw(kind, 10_000, 250_000))
+            queue.plan(in: UInt64(plan.draw(kind, 300_000, 3_000_000)), .lift(.slowLink(one, other)))
+            return true
+        case .brokenConnection:
+            guard let (one, other) = pair(kind), network[one, other].connection != nil else { return false }
+            breakConnection(one, other)
+            return true
+        case .clientCut:
+            let victim = victim(kind)
+            clientCuts[Int(victim.id.rawValue) - 1] = true
+            dropWatchers(of: victim.id)
+            queue.plan(in: UInt64(plan.draw(kind, 200_000, 3_000_000)), .lift(.clientCut(victim.id)))
+            return true
+        case .kill, .powerLoss:
+            let victim = victim(kind)
+            guard !victim.isStopped else { return false }
+            if kind == .kill { try kill(victim) } else { try cutPower(victim) }
+            queue.plan(in: downtime(kind), .lift(.start(victim.id)))
+            return true
+        case .powerLossOfAll:
+            for node in nodes where node.canStart || !node.isStopped { try cutPower(node) }
+            for node in nodes { queue.plan(in: downtime(kind), .lift(.start(node.id))) }
+            return true
+        case .pause:
+            let victim = victim(kind)
+            guard victim.running != nil else { return false }
+            pause(victim, for: UInt64(plan.draw(kind, 50_000, plan.draw(kind, below: 4) == 0 ? 4_000_000 : 900_000)))
+            return true
+        case .transfer:
+            return try handOver()
+        case .hungSync:
+            let victim = victim(kind)
+            victim.diskHangsUntil = queue.now + UInt64(plan.draw(kind, 300_000, 4_000_000))
+            trace.line(queue.now, "node \(victim.id) has a disk that hangs")
+            return true
+        case .failedSync:
+            let victim = victim(kind)
+            guard !victim.isStopped, victim.fileSystem.syncsUntilError == nil else { return false }
+            victim.fileSystem.syncsUntilError = plan.draw(kind, below: 6)
+            return true
+        case .fullDisk:
+            let victim = victim(kind)
+            guard victim.fileSystem.capacityBytes == .max else { return false }
+            victim.fileSystem.capacityBytes = victim.fileSystem.usedBytes + plan.draw(kind, below: 8_192)
+            queue.plan(in: UInt64(plan.draw(kind, 500_000, 4_000_000)), .lift(.fullDisk(victim.id)))
+            return true
+        case .flippedRead:
+            // Reads happen at a start.
+            let victim = victim(kind)
+            guard !victim.isStopped else { return false }
+            victim.fileSystem.flippedReadsPerMille = plan.draw(kind, 50, 500)
+            try kill(victim)
+            queue.plan(in: downtime(kind), .lift(.start(victim.id)))
+            queue.plan(in: 2_000_000, .lift(.flippedReads(victim.id)))
+            return true
+        case .bitFlip, .misdirectedWrite:
+            guard let victim = damageable(kind), damage(victim, kind) else { return false }
+            victim.isDamaged = true
+            // What is damaged is found when it is read: at the next start.
+            if plan.draw(kind, below: 4) > 0, !victim.isStopped {
+                try kill(victim)
+                queue.plan(in: downtime(kind), .lift(.start(victim.id)))
+            }
+            return true
+        case .wipe:
+            return try wipe(kind)
+        case .silentBroker:
+            return silenceBroker(
+                plan.draw(kind, below: brokers.count), for: UInt64(plan.draw(kind, 500_000, 4_000_000)))
+        case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .clockRates, .slowSync,
+            .slowApply, .shortLog, .brokenSnapshot:
+            preconditionFailure("\(kind) is a property of the run and never strikes by itself")
+        }
+    }
+
+    func lift(_ lift: Lift) throws(Violation) {
+        switch lift {
+        case .topology(let number):
+            if number == topologies { healTopology() }
+        case .flap(let one, let other, let left):
+            guard case .faulty = phase else { return }
+            let isCut = left > 0 && left % 2 == 1
+            setCut(one, other, isCut)
+            setCut(other, one, isCut)
+            guard left > 0 else { return }
+            queue.plan(in: UInt64(plan.draw(.flappingLink, 20_000, 300_000)), .lift(.flap(one, other, left: left - 1)))
+        case .slowLink(let one, let other):
+            network[one, other].extraMicroseconds = 0
+        case .clientCut(let id):
+            clientCuts[Int(id.rawValue) - 1] = false
+        case .resume(let id, let life):
+            resume(id, life)
+        case .start(let id):
+            guard mayRun(id) else { return }
+            try start(id)
+        case .room(let id, let life):
+            room(id, life)
+        case .fullDisk(let id):
+            node(id).fileSystem.capacityBytes = .max
+        case .flippedReads(let id):
+            node(id).fileSystem.flippedReadsPerMille = 0
+        case .broker(let number):
+            wakeBroker(number)
+        }
+    }
+
+    // MARK: Victims
+
+    private func victim(_ kind: FaultKind) -> SimulatedNode { nodes[plan.draw(kind, below: nodes.count)] }
+
+    private func pair(_ kind: FaultKind) -> (NodeID, NodeID)? {
+        guard nodes.count > 1 else { return nil }
+        let one = plan.draw(kind, below: nodes.count)
+        let other = (one + 1 + plan.draw(kind, below: nodes.count - 1)) % nodes.count
+        return (nodes[one].id, nodes[other].id)
+    }
+
+    func downtime(_ kind: FaultKind) -> UInt64 {
+        UInt64(plan.draw(kind, 20_000, plan.draw(kind, below: 3) == 0 ? 4_000_000 : 600_000))
+    }
+
+    /// At most a minority is ever without its log, so that a correct system can always recover.
+    private func damageable(_ kind: FaultKind) -> SimulatedNode? {
+        let victim = victim(kind)
+        guard !victim.isDamaged else { return victim }
+        return nodes.count(where: \.isDamaged) < (nodes.count - 1) / 2 ? victim : nil
+    }
+
+    // MARK: Faults of some length
+
+    private func cut(_ kind: FaultKind) -> Bool {
+        healTopology()
+        let topology = Topology(kind, members: nodes.map(\.id)) { plan.draw(kind, below: $0) }
+        guard !topology.cut.isEmpty else { return false }
+        topologies += 1
+        for link in topology.cut { setCut(link.from, link.to, true) }
+        for id in topology.withoutClients {
+            clientCuts[Int(id.rawValue) - 1] = true
+            dropWatchers(of: id)
+            queue.plan(in: UInt64(plan.draw(kind, 200_000, 2_000_000)), .lift(.clientCut(id)))
+        }
+        trace.line(
+            queue.now,
+            "\(kind): cut \(topology.cut.map { "\($0.from)>\($0.to)" }.joined(separator: " "))")
+        queue.plan(in: UInt64(plan.draw(kind, 200_000, 5_000_000)), .lift(.topology(topologies)))
+        return true
+    }
+
+    private func healTopology() {
+        for one in nodes { for other in nodes where one.id != other.id { setCut(one.id, other.id, false) } }
+    }
+
+    private func handOver() throws(Violation) -> Bool {
+        guard let leader = nodes.first(where: { $0.running?.replica.isLeader == true }), let process = leader.running
+        else { return false }
+        var isBegun = false
+        try turn(leader.id, process.life) { isBegun = $0.resign() }
+        if isBegun { trace.line(queue.now, "node \(leader.id) hands over") }
+        return isBegun
+    }
+
+    /// A disk is lost with everything on it. Nothing takes its place here: the others go on without this member.
+    private func wipe(_ kind: FaultKind) throws(Violation) -> Bool {
+        guard let victim = damageable(kind) else { return false }
+        if !victim.isStopped { try cutPower(victim) }
+        victim.isDamaged = true
+        victim.fileSystem.wipe()
+        victim.condition = .stopped(.refuses("its disk was lost"))
+        trace.line(queue.now, "node \(victim.id) loses its disk")
+        return true
+    }
+}

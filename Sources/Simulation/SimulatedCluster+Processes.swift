@@ -1,0 +1,141 @@
+internal import RaftCore
+internal import RaftLog
+internal import Replica
+
+/// Processes come and go.
+extension SimulatedCluster {
+    func start(_ id: NodeID) throws(Violation) {
+        let node = node(id)
+        guard node.canStart else { return }
+        let findings: StartFindings
+        do throws(StartFailure) {
+            findings = try node.start(
+                now: queue.now, seed: processGenerator.next(), options: replicaOptions, logOptions: logOptions)
+        } catch {
+            return try startFailed(node, error)
+        }
+        report.starts += 1
+        if findings.cutATail { report.reached(.tailCut) }
+        if findings.beganAnew { report.reached(.logBeganAnew) }
+        let replica = findings.process.replica
+        trace.line(
+            queue.now,
+            "node \(id) starts: term \(replica.status.term), log \(replica.core.base) to \(replica.core.lastIndex), applied "
+                + "\(replica.appliedIndex)\(findings.cutATail ? ", a torn tail was cut" : "")")
+        try judge.restarts(id, hardState: node.synced.hardState, applied: replica.appliedIndex)
+        try judge.installs(at: node.machine.applied.index, digest: node.machine.digest, on: id)
+        let life = findings.process.life
+        queue.plan(
+            in: draw(&processGenerator, 0, Int(SimulatedCluster.tickMilliseconds) * 1_000), .tick(id, life: life))
+        queue.plan(in: draw(&processGenerator, 100_000, 300_000), .tellProgress(id, life: life))
+        for other in nodes where other.id != id {
+            // What others had open to an earlier process ends now at the latest.
+            breakConnection(other.id, id)
+            network[id, other.id].pauseMicroseconds = SimulatedNetwork.pauseMin
+            planDial(id, other.id, in: network.draw(100, 3_000))
+        }
+    }
+
+    /// A start may fail for what was done to the disk, and for nothing else.
+    private func startFailed(_ node: SimulatedNode, _ failure: StartFailure) throws(Violation) {
+        trace.line(queue.now, "node \(node.id) does not start: \(failure)")
+        let mayBeMisread = node.fileSystem.flippedReadsPerMille > 0
+        switch failure {
+        case .log(.io), .log(.full):
+            node.condition = .stopped(.failed("\(failure)"))
+            queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
+        case .log(.corrupt) where mayBeMisread && !node.isDamaged:
+            report.reached(.misreadLogRefused)
+            node.condition = .stopped(.failed("\(failure)"))
+            queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
+        case .log, .refused, .stateMachine:
+            guard node.isDamaged else {
+                throw Violation(rule: "a sound disk starts", detail: "node \(node.id): \(failure)")
+            }
+            report.reached(.damagedLogRefused)
+            node.condition = .stopped(.refuses("\(failure)"))
+        case .lost(let what):
+            throw Violation(rule: "synced is never lost", detail: "node \(node.id): the log \(what)")
+        }
+    }
+
+    /// The process ended by itself, as shipped when it cannot go on. Whoever looks after it starts it again.
+    func fails(_ node: SimulatedNode, _ reason: String) throws(Violation) {
+        trace.line(queue.now, "node \(node.id) cannot go on: \(reason)")
+        report.reached(.nodeFailed)
+        try ends(node, .failed(reason))
+        queue.plan(in: draw(&processGenerator, 300_000, 2_000_000), .lift(.start(node.id)))
+    }
+
+    func kill(_ node: SimulatedNode) throws(Violation) {
+        trace.line(queue.now, "node \(node.id) is killed")
+        try ends(node, .killed)
+    }
+
+    func cutPower(_ node: SimulatedNode) throws(Violation) {
+        trace.line(queue.now, "node \(node.id) loses power")
+        try ends(node, .withoutPower)
+        let survival: SimulatedFileSystem.Survival =
+            switch diskGenerator.below(4) {
+            case 0: .nothing
+            case 1: .everything
+            case 2: .perMille(500)
+            default: .perMille(100 + diskGenerator.below(800))
+            }
+        node.fileSystem.losePower(survival)
+        node.machine.losePower(&diskGenerator)
+    }
+
+    private func ends(_ node: SimulatedNode, _ stop: SimulatedNode.Stop) throws(Violation) {
+        guard let process = node.process else {
+            // It was down already; without power nothing answers for it any more.
+            if case .withoutPower = stop, node.canStart { node.condition = .stopped(stop) }
+            return
+        }
+        interruptLogWork(process, on: node)
+        if !process.applying.isEmpty, diskGenerator.below(2) == 0 {
+            // Committed in the database, and nobody was told.
+            var applied: AppliedEntries?
+            do throws(StateMachineFailure) {
+                applied = try node.machine.apply(process.applying)
+            } catch {
+                trace.line(queue.now, "node \(node.id) was applying: \(error)")
+            }
+            if let applied {
+                try judge.applies(process.applying, applied, digest: node.machine.digest, on: node.id)
+            }
+        }
+        node.machine.stop()
+        node.life += 1
+        node.condition = .stopped(stop)
+        for other in nodes where other.id != node.id {
+            network[node.id, other.id].connection = nil
+            guard network[other.id, node.id].connection != nil else { continue }
+            if node.hasPower {
+                // The kernel closes what the process had open.
+                breakConnection(other.id, node.id)
+            } else {
+                let cut = network[other.id, node.id].cuts
+                queue.plan(
+                    in: SimulatedNetwork.silenceMax, .silent(from: other.id, to: node.id, cut: cut))
+            }
+        }
+        dropWatchers(of: node.id)
+    }
+
+    func pause(_ node: SimulatedNode, for span: UInt64) {
+        guard case .running(let process) = node.condition else { return }
+        trace.line(queue.now, "node \(node.id) is paused for \(span / 1_000) ms")
+        node.condition = .paused(process, backlog: [])
+        queue.plan(in: span, .lift(.resume(node.id, life: process.life)))
+    }
+
+    /// What waited arrives at once, in order; its timers run late.
+    func resume(_ id: NodeID, _ life: UInt64) {
+        guard case .paused(let process, let backlog) = node(id).condition, process.life == life else { return }
+        trace.line(queue.now, "node \(id) goes on")
+        judge.resumes(id)
+        node(id).condition = .running(process)
+        for (place, event) in backlog.enumerated() { queue.plan(in: UInt64(place), event) }
+    }
+}
