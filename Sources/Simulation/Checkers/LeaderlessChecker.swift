@@ -4,7 +4,7 @@ package struct LeaderlessChecker {
     /// Since when there was none; nil while there is one.
     private var since: UInt64?
 
-    /// Watches from `start` on; until then nobody is known to lead.
+    /// Watches from `start` on, which may be yet to come; until then nobody has to lead.
     package init(boundMicroseconds: UInt64, start: UInt64) {
         self.boundMicroseconds = boundMicroseconds
         since = start
@@ -12,7 +12,7 @@ package struct LeaderlessChecker {
 
     /// Whether somebody leads at this moment. The more often it is told, the closer the bound is kept.
     package mutating func observes(hasLeader: Bool, at now: UInt64) throws(Violation) {
-        if let since, now - since > boundMicroseconds {
+        if let since, now > since, now - since > boundMicroseconds {
             throw Violation(
                 rule: "no leaderless stretch",
                 detail: "nobody led from \(since) us to \(now) us, the bound is \(boundMicroseconds) us")
