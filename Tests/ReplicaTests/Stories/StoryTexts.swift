@@ -78,6 +78,7 @@ extension WriteReply {
         case .outcome(.refused(let refusal)): "refused, \(refusal.reason.rawValue): \(refusal.detail)"
         case .notLeader(let leader): "not appended, \(name(leader)) leads"
         case .overloaded: "not appended, overloaded"
+        case .diskFull: "not appended, the disk is nearly full"
         case .leadershipLost(let leader): "outcome unknown, leadership lost, \(name(leader)) leads"
         }
     }
@@ -90,6 +91,7 @@ extension ReadRefusal {
         switch self {
         case .noLeader: "no leader is known"
         case .unconfirmed: "not confirmed"
+        case .repairing: "the state is being repaired"
         case .overloaded: "overloaded"
         case .tooStale(.max): "no leader was ever heard"
         case .tooStale(let milliseconds): "no leader was heard for \(milliseconds) ms"
