@@ -112,7 +112,8 @@ struct ReplicaStory: StoryTeller {
     private mutating func begin(_ arguments: StoryArguments) throws(StoryError) {
         var options = ReplicaOptions(
             raft: Options(electionTimeoutTicks: 10, heartbeatTicks: 2), brokerTimeoutMilliseconds: 1_000,
-            brokerGraceMilliseconds: 1_000, sessionSweepMilliseconds: 1_000_000)
+            brokerGraceMilliseconds: 1_000, sessionSweepMilliseconds: 1_000_000,
+            digestIntervalMilliseconds: 1_000_000_000)
         func set(_ name: String, _ path: WritableKeyPath<ReplicaOptions, Int>) {
             options[keyPath: path] = arguments.option(name) ?? options[keyPath: path]
         }
@@ -127,6 +128,7 @@ struct ReplicaStory: StoryTeller {
         set("pending-reads", \.raft.pendingReadsMax)
         setTime("sweep", \.sessionSweepMilliseconds)
         setTime("read-wait", \.readWaitMilliseconds)
+        setTime("digests", \.digestIntervalMilliseconds)
         cluster = StoryCluster(
             voters: Array(1...max(1, try arguments.number(1))), learners: arguments.list("learners") ?? [],
             areDisksKnown: arguments.text("disks") != "unknown", options: options,
