@@ -28,10 +28,10 @@ struct RecoverTests {
         for id in 1...3 { try await cluster.kill(id) }
 
         let data = cluster.directory(of: 1).path
-        #expect(try cluster.metactl(["recover", data, "--new-cluster-id", "chaos-2", "--dry-run"]) == 0)
-        #expect(try cluster.metactl(["recover", data, "--new-cluster-id", "chaos-2"]) == 2, "it did not ask")
-        #expect(try cluster.metactl(["recover", data, "--new-cluster-id", "chaos-2", "--yes"]) == 0)
-        #expect(try cluster.metactl(["recover", data, "--new-cluster-id", "chaos-2", "--yes"]) == 2)
+        #expect(try cluster.metactlOffline(["recover", data, "--new-cluster-id", "chaos-2", "--dry-run"]) == 0)
+        #expect(try cluster.metactlOffline(["recover", data, "--new-cluster-id", "chaos-2"]) == 2, "it did not ask")
+        #expect(try cluster.metactlOffline(["recover", data, "--new-cluster-id", "chaos-2", "--yes"]) == 0)
+        #expect(try cluster.metactlOffline(["recover", data, "--new-cluster-id", "chaos-2", "--yes"]) == 2)
         try await cluster.start(1, ownSettings: ["cluster.id=chaos-2"])
 
         // A client that knows the old cluster is told so, clearly; it still looks for the other two.

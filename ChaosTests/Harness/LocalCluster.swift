@@ -193,8 +193,8 @@ actor LocalCluster {
 
     func resume(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGCONT) } }
 
-    /// Runs `metactl`; what it prints goes to this process's output.
-    nonisolated func metactl(_ arguments: [String]) throws -> Int32 {
+    /// Runs `metactl` on a disk, without a cluster; what it prints goes to this process's output.
+    nonisolated func metactlOffline(_ arguments: [String]) throws -> Int32 {
         let process = Process()
         process.executableURL = LocalCluster.binaries.appendingPathComponent("metactl")
         process.arguments = arguments
