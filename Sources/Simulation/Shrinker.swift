@@ -55,7 +55,8 @@ package struct Shrinker {
             }
             while best.faultyMilliseconds > 250, tries < Shrinker.triesMax {
                 candidate = best
-                candidate.faultyMilliseconds = min(found.milliseconds + 1, best.faultyMilliseconds * 3 / 4)
+                // A program that ended by itself tells no time.
+                candidate.faultyMilliseconds = max(1, min(found.milliseconds, best.faultyMilliseconds * 3 / 4))
                 guard let smaller = fails(candidate) else { break }
                 (best, found) = (candidate, smaller)
                 isSmaller = true

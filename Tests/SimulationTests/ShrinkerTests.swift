@@ -24,6 +24,21 @@ struct ShrinkerTests {
         #expect(shrinker.tries <= Shrinker.triesMax)
     }
 
+    @Test("a program that ended by itself tells no time, and is shrunk all the same")
+    func crash() {
+        var shrinker = Shrinker(rule: "the rule") { options in
+            var found = attempt(options)
+            found.milliseconds = .max
+            return found
+        }
+        let options = SimulationOptions()
+        var first = attempt(options)
+        first.milliseconds = .max
+        let smallest = shrinker.shrink(options, first: first)
+        #expect(smallest.faults == FaultKinds([.kill, .halves]))
+        #expect((701..<1_000).contains(smallest.faultyMilliseconds))
+    }
+
     @Test("another rule that is broken on the way does not count")
     func otherRule() {
         var shrinker = Shrinker(rule: "the rule") { options in
