@@ -80,8 +80,6 @@ extension WriteReply {
         case .overloaded: "not appended, overloaded"
         case .diskFull: "not appended, the disk is nearly full"
         case .leadershipLost(let leader): "outcome unknown, leadership lost, \(name(leader)) leads"
-        // No story is about the others: they have tests of their own.
-        default: "\(self)"
         }
     }
 
@@ -97,7 +95,6 @@ extension ReadRefusal {
         case .overloaded: "overloaded"
         case .tooStale(.max): "no leader was ever heard"
         case .tooStale(let milliseconds): "no leader was heard for \(milliseconds) ms"
-        default: "\(self)"
         }
     }
 }
