@@ -118,7 +118,8 @@ struct RecoveryTests {
         _ = try store.apply(smallCluster())
         let applied = store.applied
         try MetadataStore.onWriter(of: store.pool, "damage") { (connection) throws(StoreError) in
-            try connection.execute("UPDATE broker SET state = 99 WHERE id = 1", "damage")
+            // Three bytes are no list of brokers.
+            try connection.execute("UPDATE partition SET isr = X'010203'", "damage")
         }
         // Between entries that would pass: nothing of the batch may stay.
         let batch = [
