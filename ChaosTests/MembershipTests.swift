@@ -64,6 +64,10 @@ struct MembershipTests {
             let target = await address(of: victim, cluster)
             let addition = try await cluster.metactl(["members", "add", target])
             #expect(addition.status == 1 && addition.errors.contains("another_disk"), "\(addition.errors)")
+            // Heard within an election timeout it would count as alive, and its replacement be refused.
+            try await waitUntil("the old disk of node \(victim) is no longer heard") {
+                try await members(cluster, ["list"]).contains { $0.id == victim && !$0.heard }
+            }
             for _ in 0..<2 {
                 let list = try await members(
                     cluster, ["replace", "\(victim)", target, "--wait", "--timeout", "20s"])
@@ -104,6 +108,7 @@ struct MembershipTests {
     private struct Item: Decodable {
         var id: Int
         var role: String
+        var heard: Bool
         var clientAddress: String
     }
 
