@@ -103,9 +103,11 @@ actor LocalCluster {
 
     private func arguments(_ id: Int) -> [String] {
         guard let own = ports.indices.contains(id - 1) ? ports[id - 1] : nil else { return [] }
+        // A node tells the others where it listens, unless it listens everywhere; behind a proxy that is not where it is found.
+        let peerHost = proxies[id] == nil ? "127.0.0.1" : "0.0.0.0"
         let ownSettings = [
             "node.id=\(id)", "node.data_dir=\(folder.path)/node\(id)",
-            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=127.0.0.1:\(own[1] ?? 0)",
+            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=\(peerHost):\(own[1] ?? 0)",
             "health.http.port=\(own[2] ?? 0)", "metrics.port=\(own[3] ?? 0)",
         ]
         let file = joiners.contains(id) ? joining : configuration

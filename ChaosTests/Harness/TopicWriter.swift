@@ -17,12 +17,15 @@ final class TopicWriter: Sendable {
 
     private let client: MetadataClient
     private let prefix: String
+    private let pace: Duration
     private let book = Mutex(Book())
     private let isStopping = Mutex(false)
 
-    init(client: MetadataClient, prefix: String) {
+    /// - Parameter pace: a pause after each write.
+    init(client: MetadataClient, prefix: String, pace: Duration = .zero) {
         self.client = client
         self.prefix = prefix
+        self.pace = pace
     }
 
     /// Writes until `stop`; several may run on one client.
@@ -32,7 +35,7 @@ final class TopicWriter: Sendable {
         while !isStopping.withLock({ $0 }) {
             number += 1
             let name = "\(prefix)-\(number)"
-            do {
+            do throws(MetadataError) {
                 _ = try await client.createTopic(name: name, partitions: 1, replicationFactor: 1)
                 let now = ContinuousClock.now
                 book.withLock {
@@ -49,6 +52,9 @@ final class TopicWriter: Sendable {
                     }
                 }
             }
+            guard pace > .zero else { continue }
+            // Woken early by a cancellation it only writes sooner.
+            try? await Task.sleep(for: pace)
         }
     }
 
