@@ -41,7 +41,8 @@ extension SimulatedCluster {
         let received = plan.usesWire ? try WireRoundTrip.messages(messages) : messages
         judge.receives(received, process.replica.core, at: queue.now)
         try turn(connection.to, process.life) { $0.receive(received, now: now) }
-        if process.status.leader == connection.from { judge.hears(connection.to, at: queue.now) }
+        // Of the replica itself: `process.status` lags while the end of a turn is put off.
+        if process.replica.status.leader == connection.from { judge.hears(connection.to, at: queue.now) }
     }
 
     /// A notice is sent once; whether it arrives is of no great matter.
