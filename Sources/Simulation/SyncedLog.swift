@@ -52,10 +52,19 @@ struct SyncedLog {
     /// everything that was synced is there.
     func loss(in recovered: RecoveredLog, underWay: [LogJob]) -> String? {
         var kept = last.index
-        for case .write(let persist) in underWay {
-            // Half done, such a write leaves the old log or the new one.
-            if let from = persist.truncateFrom { kept = min(kept, from.previous) }
-            if let reset = persist.reset, recovered.base == reset { return nil }
+        var given = base.index
+        for job in underWay {
+            switch job {
+            case .write(let persist):
+                // Half done, such a write leaves the old log or the new one.
+                if let from = persist.truncateFrom { kept = min(kept, from.previous) }
+                if let reset = persist.reset, recovered.base == reset { return nil }
+            case .compact(let position):
+                // Some of the segments that it lets go of may be gone.
+                given = max(given, position.index)
+            case .resume:
+                break
+            }
         }
         let read = SyncedLog(recovered)
         if read.hardState.term < hardState.term {
@@ -64,10 +73,10 @@ struct SyncedLog {
         if read.hardState.term == hardState.term, let vote = hardState.vote, read.hardState.vote != vote {
             return "forgot that it voted for \(vote) in term \(hardState.term)"
         }
-        if read.base.index > base.index {
+        if read.base.index > given {
             return "begins after \(read.base), and what follows \(base) was kept"
         }
-        var index = base.index
+        var index = max(base.index, read.base.index)
         while index < kept {
             index = index.next
             if read.term(at: index) != term(at: index) {
