@@ -96,8 +96,15 @@ struct DiskTests {
             #expect(refused?.code == .diskFull)
             #expect(refused?.outcome == .definite)
             let leader = try await cluster.leader()
-            #expect(try await cluster.get(leader, "/health").body.contains("nearly full"))
-            #expect(try await cluster.get(leader, "/metrics", port: .metrics).body.contains("\nmetad_disk_low 1"))
+            // Pages show what was published last, which is a few times a second.
+            var (health, metrics) = ("", "")
+            for _ in 1...60 where !health.contains("nearly full") || !metrics.contains("\nmetad_disk_low 1") {
+                try await Task.sleep(for: .milliseconds(50))
+                health = try await cluster.get(leader, "/health").body
+                metrics = try await cluster.get(leader, "/metrics", port: .metrics).body
+            }
+            #expect(health.contains("nearly full"))
+            #expect(metrics.contains("\nmetad_disk_low 1"))
             try await client.deleteTopic(.name("before"))
             for id in 1...3 { try disks.empty(id) }
             var isBack = false
