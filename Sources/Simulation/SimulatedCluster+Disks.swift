@@ -20,7 +20,9 @@ extension SimulatedCluster {
         guard let process = process(id, life) else { return }
         let node = node(id)
         guard queue.now >= node.diskHangsUntil else {
-            queue.plan(in: node.diskHangsUntil - queue.now, .logDone(id, life: life))
+            // Looked at again before the planned end: the healing ends it sooner.
+            let left = node.diskHangsUntil - queue.now
+            queue.plan(in: min(left, SimulatedCluster.hangMicroseconds), .logDone(id, life: life))
             return
         }
         var synced: UInt64?
@@ -65,6 +67,7 @@ extension SimulatedCluster {
     }
 
     private static let roomMicroseconds: UInt64 = 200_000
+    private static let hangMicroseconds: UInt64 = 10_000
 
     /// The last batch was under way when the machine stopped: as much of it as happened.
     func interruptLogWork(_ process: SimulatedProcess, on node: SimulatedNode) {

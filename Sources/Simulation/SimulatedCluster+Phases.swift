@@ -95,7 +95,13 @@ extension SimulatedCluster {
         case 1: for other in core { setCut(node.id, other, true); setCut(other, node.id, true) }
         case 2: for other in core { setCut(other, node.id, true) }
         case 3: for other in core { setCut(node.id, other, true) }
-        default: break
+        default:
+            // As well as the others. A leader that a majority hears stays in office, also while one of the core does not: a link
+            // that stayed cut would be no stall of the core's making.
+            for other in core {
+                setCut(node.id, other, false)
+                setCut(other, node.id, false)
+            }
         }
     }
 
