@@ -138,8 +138,8 @@ let package = Package(
         tests(
             "MetadataClientTests",
             [
-                "MetadataClient", "Resilience", "RaftCore", "Wire", "MetadataModel", "MetadataSchema", nioCore,
-                nioPosix,
+                "MetadataClient", "Resilience", "RaftCore", "Wire", "MetadataModel", "MetadataSchema", "Coordination",
+                nioCore, nioPosix,
             ]),
         tests(
             "MetadataServerTests",

@@ -13,6 +13,9 @@ public final class BrokerSession: Sendable {
     /// have come; ask `mayLead` for the state itself. Ends after `close()` or `failed`.
     public let events: AsyncStream<BrokerSessionEvent>
 
+    /// What the broker has to do with its replicas. Needs a cache; without one it ends at once.
+    public let assignments: Assignments
+
     private struct State {
         var machine: BrokerSessionMachine
         var caughtUp = Version.zero
@@ -32,6 +35,8 @@ public final class BrokerSession: Sendable {
     private let inheritedEpoch: BrokerEpoch?
     private let state: Mutex<State>
     private let reporter: AsyncStream<BrokerSessionEvent>.Continuation
+    private let cache: MetadataCache?
+    private let isrReporter: ISRReporter
     private let clock = ContinuousClock()
 
     /// Begins at once to register the broker.
@@ -46,10 +51,24 @@ public final class BrokerSession: Sendable {
     ///     that it is no eligible leader of anything any more (KIP-966).
     ///   - heartbeatInterval: How often to send heartbeats; a lease shorter than three intervals makes it more often.
     ///   - staysFenced: Register and heartbeat, but do not ask to lead yet; see `stayFenced(_:)`.
-    public init(
+    ///   - cache: Where `assignments` come from; may be shared by sessions. The broker then leads nothing before the cache
+    ///     is as new as the cluster's leave to lead, and `caughtUp(to:)` need not be called.
+    public convenience init(
         client: MetadataClient, id: BrokerID, endpoints: [MetadataModel.Endpoint], rack: String = "",
         capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], previousEpoch: BrokerEpoch? = nil,
-        heartbeatInterval: Duration = .seconds(10), staysFenced: Bool = false
+        heartbeatInterval: Duration = .seconds(10), staysFenced: Bool = false, cache: MetadataCache? = nil
+    ) {
+        self.init(
+            client: client, id: id, endpoints: endpoints, rack: rack, capacity: capacity, tags: tags,
+            previousEpoch: previousEpoch, heartbeatInterval: heartbeatInterval, staysFenced: staysFenced, cache: cache,
+            incarnation: .ofProcess)
+    }
+
+    /// As above, for a process that plays many brokers: each life of each has an incarnation of its own.
+    package init(
+        client: MetadataClient, id: BrokerID, endpoints: [MetadataModel.Endpoint], rack: String,
+        capacity: UInt32 = Broker.capacityDefault, tags: [BrokerTag] = [], previousEpoch: BrokerEpoch? = nil,
+        heartbeatInterval: Duration, staysFenced: Bool = false, cache: MetadataCache?, incarnation: IncarnationID
     ) {
         self.client = client
         self.id = id
@@ -58,11 +77,18 @@ public final class BrokerSession: Sendable {
         self.capacity = capacity
         self.tags = tags
         inheritedEpoch = previousEpoch
-        incarnation = .ofProcess
+        self.incarnation = incarnation
+        self.cache = cache
+        let isrReporter = ISRReporter(client: client, broker: id)
+        self.isrReporter = isrReporter
+        assignments = Assignments(
+            buffer: cache.map { AssignmentBuffer(broker: id, core: $0.core, witness: isrReporter.assigned) })
         (events, reporter) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(BrokerSession.eventsMax))
         var generator = SystemRandomNumberGenerator()
-        let machine = BrokerSessionMachine(interval: heartbeatInterval, seed: generator.next())
+        let machine = BrokerSessionMachine(
+            interval: heartbeatInterval, follows: cache != nil, seed: generator.next())
         state = Mutex(State(machine: machine, wantsFence: staysFenced))
+        if let buffer = assignments.buffer { cache?.core.subscribe(buffer) }
         let runner = Task { [weak self] in
             // The session is held for one step at a time, so that one which nobody holds any more ends.
             while !Task.isCancelled, let wake = await self?.takeStep() {
@@ -79,7 +105,17 @@ public final class BrokerSession: Sendable {
 
     deinit {
         state.withLock { $0.runner }?.cancel()
+        finish()
+    }
+
+    /// Nobody hears of anything any more.
+    private func finish() {
         reporter.finish()
+        isrReporter.end()
+        if let buffer = assignments.buffer {
+            cache?.core.unsubscribe(buffer)
+            buffer.end()
+        }
     }
 
     // MARK: The broker's side
@@ -94,9 +130,19 @@ public final class BrokerSession: Sendable {
         return state.withLock { $0.machine.mayLead(at: now) }
     }
 
-    /// The broker has followed the metadata up to this version; the next heartbeat says so.
+    /// The broker has followed the metadata up to this version; the next heartbeat says so. A session with a cache knows by
+    /// itself.
     public func caughtUp(to version: Version) {
         state.withLock { $0.caughtUp = max($0.caughtUp, version) }
+    }
+
+    /// Reports the in-sync replicas of a partition that the broker leads, under the epochs of the last assignment or result.
+    ///
+    /// Reports of many partitions travel together, one batch at a time, and are sent again when the cluster is in trouble,
+    /// for as long as the session lasts. Of one partition only the latest counts. What was reported under a leader epoch or
+    /// a registration that is over is dropped.
+    public func reportISR(_ report: Command.ISRReport) async -> ISRReportResult {
+        await isrReporter.report(report)
     }
 
     /// Asks the cluster, with the next heartbeat, to keep the broker fenced, or not to any more.
@@ -132,15 +178,7 @@ public final class BrokerSession: Sendable {
     /// Stops: reports `fenced(.closed)` if the broker was leading, ends `events`, and tells the cluster to fence the broker
     /// (for up to a second; if that fails, the lease runs out). Harmless when called again.
     public func close() async {
-        let (runner, epoch, reports) = state.withLock { state in
-            let epoch = state.machine.epoch
-            return (state.runner.take(), epoch, state.machine.close())
-        }
-        report(reports)
-        reporter.finish()
-        runner?.cancel()
-        await runner?.value
-        guard let epoch else { return }
+        guard let epoch = await abandon() else { return }
         let farewell = BrokerHeartbeat(
             broker: id, epoch: epoch, caughtUpVersion: state.withLock { $0.caughtUp }, wantsFence: true)
         do {
@@ -150,18 +188,29 @@ public final class BrokerSession: Sendable {
         }
     }
 
+    /// Stops without a word to the cluster, as a process that dies does. Answers the epoch that was in force.
+    @discardableResult
+    package func abandon() async -> BrokerEpoch? {
+        let (runner, epoch, reports) = state.withLock { state in
+            let epoch = state.machine.epoch
+            return (state.runner.take(), epoch, state.machine.close())
+        }
+        for event in reports { reporter.yield(event) }
+        finish()
+        runner?.cancel()
+        await runner?.value
+        return epoch
+    }
+
     // MARK: Running
 
     /// Does what is due. Answers when to go on: at an instant, at once (inner nil), or never (outer nil).
     private func takeStep() async -> ContinuousClock.Instant?? {
         let now = clock.now
-        let (reports, step) = state.withLock { state in
-            (state.machine.elapsed(now: now), state.machine.step(now: now))
-        }
-        report(reports)
-        switch step {
+        tell { $0.elapsed(now: now) }
+        switch state.withLock({ $0.machine.step(now: now) }) {
         case .end:
-            reporter.finish()
+            finish()
             return nil
         case .sleep(let until): return .some(until)
         case .register: await register()
@@ -177,39 +226,67 @@ public final class BrokerSession: Sendable {
             let registration = try await client.registerBroker(
                 id, incarnation: incarnation, endpoints: endpoints, rack: rack, capacity: capacity, tags: tags,
                 previousEpoch: previous)
-            report(state.withLock { $0.machine.registered(registration.epoch) })
+            tell { $0.registered(registration.epoch) }
         } catch {
             let now = clock.now
-            report(state.withLock { $0.machine.registrationFailed(error, now: now) })
+            tell { $0.registrationFailed(error, now: now) }
         }
     }
 
     /// - Returns: Whether the broker may stop.
     @discardableResult
     private func heartbeat(_ epoch: BrokerEpoch, timeout: Duration) async -> Bool {
+        let known = cache?.version
         let heartbeat = state.withLock { state in
-            BrokerHeartbeat(
-                broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence,
+            if let known { state.caughtUp = max(state.caughtUp, known) }
+            // What the cache shows may be from before the registration: not fit to lead by.
+            let isBehind = known.map { $0.rawValue < epoch.rawValue } ?? false
+            return BrokerHeartbeat(
+                broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence || isBehind,
                 wantsShutdown: state.wantsShutdown)
         }
         let sentAt = clock.now
         do {
             let answer = try await client.heartbeat(heartbeat, timeout: timeout)
             let now = clock.now
-            report(
-                state.withLock {
-                    $0.machine.heartbeatAnswered(answer, epoch: epoch, sentAt: sentAt, now: now)
-                })
+            let staysFenced = state.withLock { $0.wantsFence }
+            tell {
+                $0.heartbeatAnswered(answer, epoch: epoch, stayedFenced: staysFenced, sentAt: sentAt, now: now)
+            }
             return answer.shouldShutDown
         } catch {
             let now = clock.now
-            report(state.withLock { $0.machine.heartbeatFailed(error, epoch: epoch, now: now) })
+            tell { $0.heartbeatFailed(error, epoch: epoch, now: now) }
             return false
         }
     }
 
-    private func report(_ events: [BrokerSessionEvent]) {
+    /// Changes the machine, and tells everybody whom it concerns.
+    private func tell(_ change: (inout BrokerSessionMachine) -> [BrokerSessionEvent]) {
+        let (events, before, after, awaited) = state.withLock { state in
+            let before = state.machine.epoch
+            let waitedFor = state.machine.waitsFor
+            let events = change(&state.machine)
+            let awaited = state.machine.waitsFor
+            return (events, before, state.machine.epoch, awaited == waitedFor ? nil : awaited)
+        }
+        if before != after {
+            if before != nil {
+                assignments.buffer?.unregistered()
+                isrReporter.unregistered()
+            }
+            if let after {
+                isrReporter.registered(after)
+                assignments.buffer?.registered(after)
+            }
+        }
         for event in events { reporter.yield(event) }
+        guard let awaited, let cache else { return }
+        cache.core.whenReached(awaited) { [weak self] failure in
+            guard failure == nil, let self else { return }
+            let now = clock.now
+            tell { $0.followed(to: awaited, now: now) }
+        }
     }
 
     private static let eventsMax = 256

@@ -12,9 +12,13 @@ struct BrokerSessionMachine: Sendable {
     enum State: Sendable, Hashable {
         /// Exits: `fenced` when registered, `ended` when the cluster refuses. `previous`: the epoch that was lost.
         case unregistered(previous: BrokerEpoch?)
-        /// Registered, must not lead. Exits: `leading` when the cluster says so, `unregistered` when it does not know the
-        /// epoch, `ended`.
+        /// Registered, must not lead. Exits: `leading` when the cluster says so (`catchingUp` first if what the broker knows
+        /// of the metadata is older than that), `unregistered` when it does not know the epoch, `ended`.
         case fenced(BrokerEpoch)
+        /// The cluster lets the broker lead, as of version `from`; what it knows of its partitions may be from before it was
+        /// fenced. Exits: itself with each heartbeat, `leading` when it has followed that far, `fenced` when the lease has run
+        /// out or the cluster says so, `shuttingDown`, `unregistered`, `ended`.
+        case catchingUp(BrokerEpoch, until: Instant, from: Version)
         /// May lead until the instant. Exits: itself with each heartbeat, `fenced` when the lease has run out or the
         /// cluster says so, `shuttingDown`, `unregistered`, `ended`.
         case leading(BrokerEpoch, until: Instant)
@@ -33,20 +37,27 @@ struct BrokerSessionMachine: Sendable {
     }
 
     let interval: Duration
+    /// Up to where the broker has followed the metadata; nil when it does not say, and then it is not waited for.
+    private var followed: Version?
     private(set) var state: State = .unregistered(previous: nil)
     /// When the next request is due; nil: at once.
     private var due: Instant?
     /// Heartbeats are sent at least this often; shorter than `interval` when the lease is short.
     private var pace: Duration
     private var backoff: Backoff
+    /// Between the heartbeats of a broker that waits to be unfenced.
+    private var unfencing: Backoff
     private var random: SplitMix64
 
-    init(interval: Duration, seed: UInt64) {
+    /// - Parameter follows: whether `followed(to:)` will be called: the broker leads nothing before it knows what.
+    init(interval: Duration, follows: Bool = false, seed: UInt64) {
         precondition(interval > .zero, "a heartbeat interval of \(interval) is no interval")
         self.interval = interval
+        followed = follows ? .zero : nil
         pace = interval
         backoff = Backoff(
             base: min(BrokerSessionMachine.retryBase, interval), cap: min(BrokerSessionMachine.retryCap, interval))
+        unfencing = backoff
         random = SplitMix64(seed: seed)
     }
 
@@ -54,7 +65,7 @@ struct BrokerSessionMachine: Sendable {
 
     var epoch: BrokerEpoch? {
         switch state {
-        case .fenced(let epoch), .leading(let epoch, _), .shuttingDown(let epoch): epoch
+        case .fenced(let epoch), .catchingUp(let epoch, _, _), .leading(let epoch, _), .shuttingDown(let epoch): epoch
         case .unregistered, .ended: nil
         }
     }
@@ -80,7 +91,7 @@ struct BrokerSessionMachine: Sendable {
         case .fenced(let epoch), .shuttingDown(let epoch):
             if let due, now < due { return .sleep(until: due) }
             return .heartbeat(epoch, timeout: patience)
-        case .leading(let epoch, let until):
+        case .catchingUp(let epoch, let until, _), .leading(let epoch, let until):
             if let due, now < due { return .sleep(until: min(due, until)) }
             return .heartbeat(epoch, timeout: min(patience, max(now.duration(to: until), .milliseconds(1))))
         }
@@ -93,9 +104,37 @@ struct BrokerSessionMachine: Sendable {
 
     /// Time has passed.
     mutating func elapsed(now: Instant) -> [BrokerSessionEvent] {
-        guard case .leading(let epoch, let until) = state, until <= now else { return [] }
-        state = .fenced(epoch)
-        return [.fenced(.leaseExpired)]
+        switch state {
+        case .catchingUp(let epoch, let until, _):
+            if until <= now { state = .fenced(epoch) }
+            return []
+        case .leading(let epoch, let until):
+            guard until <= now else { return [] }
+            state = .fenced(epoch)
+            return [.fenced(.leaseExpired)]
+        case .unregistered, .fenced, .shuttingDown, .ended:
+            return []
+        }
+    }
+
+    /// The broker has followed the metadata up to this version.
+    mutating func followed(to version: Version, now: Instant) -> [BrokerSessionEvent] {
+        guard let before = followed, version > before else { return [] }
+        followed = version
+        var events = elapsed(now: now)
+        guard case .catchingUp(let epoch, let until, let from) = state, version >= from else { return events }
+        state = .leading(epoch, until: until)
+        events.append(.unfenced)
+        return events
+    }
+
+    /// The version that the broker has to know before it may lead; nil when it waits for none.
+    var waitsFor: Version? {
+        switch state {
+        case .catchingUp(_, _, let from): from
+        case .fenced(let epoch): followed.flatMap { $0.rawValue < epoch.rawValue ? Version(epoch.rawValue) : nil }
+        case .unregistered, .leading, .shuttingDown, .ended: nil
+        }
     }
 
     mutating func registered(_ epoch: BrokerEpoch) -> [BrokerSessionEvent] {
@@ -103,6 +142,7 @@ struct BrokerSessionMachine: Sendable {
         state = .fenced(epoch)
         due = nil
         backoff.reset()
+        unfencing.reset()
         return [previous == nil ? .registered(epoch) : .reregistered(epoch)]
     }
 
@@ -123,8 +163,9 @@ struct BrokerSessionMachine: Sendable {
         return []
     }
 
+    /// - Parameter stayedFenced: whether the heartbeat asked for that.
     mutating func heartbeatAnswered(
-        _ answer: HeartbeatAnswer, epoch: BrokerEpoch, sentAt: Instant, now: Instant
+        _ answer: HeartbeatAnswer, epoch: BrokerEpoch, stayedFenced: Bool = false, sentAt: Instant, now: Instant
     ) -> [BrokerSessionEvent] {
         var events = elapsed(now: now)
         guard self.epoch == epoch else { return events }
@@ -139,7 +180,16 @@ struct BrokerSessionMachine: Sendable {
             // An answer that took longer than the lease it grants grants nothing.
             guard now < until else { return events }
             switch state {
-            case .fenced: events.append(.unfenced)
+            case .fenced:
+                unfencing.reset()
+                if let followed, followed < answer.version {
+                    state = .catchingUp(epoch, until: until, from: answer.version)
+                    return events
+                }
+                events.append(.unfenced)
+            case .catchingUp(_, _, let from):
+                state = .catchingUp(epoch, until: until, from: from)
+                return events
             // Sent before the shutdown began: it comes late and grants nothing.
             case .shuttingDown: return events
             case .leading, .unregistered, .ended: break
@@ -152,6 +202,10 @@ struct BrokerSessionMachine: Sendable {
         case .fenced, .fencing:
             if case .leading = state { events.append(.fenced(.fencedByCluster)) }
             state = .fenced(epoch)
+            if !stayedFenced {
+                // This heartbeat has asked to be unfenced; the next one hears of it.
+                due = min(due ?? now, now.advanced(by: unfencing.next(using: &random)))
+            }
         }
         return events
     }

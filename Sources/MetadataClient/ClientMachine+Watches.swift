@@ -98,12 +98,13 @@ extension ClientMachine {
                 delivered.append(.progress(through))
             }
             watches[id] = watch
-            if !delivered.isEmpty { actions.append(.deliver(id, watch.buffer, delivered)) }
+            actions.append(.deliver(id, watch.buffer, delivered))
         case .watchProgress(let through):
-            guard through > watch.cursor else { return true }
-            watch.cursor = through
+            // Also when it is nothing new: that the node was heard tells how old an image may be.
+            let isNew = through > watch.cursor
+            watch.cursor = max(watch.cursor, through)
             watches[id] = watch
-            actions.append(.deliver(id, watch.buffer, [.progress(through)]))
+            actions.append(.deliver(id, watch.buffer, isNew ? [.progress(through)] : []))
         case .watchTooOld(let oldest):
             endWatch(id, delivering: [.restart(oldest: oldest)], failure: nil)
         case .failure(let failure):

@@ -27,6 +27,8 @@ public struct MetadataWatch: AsyncSequence, Sendable {
 
     init(buffer: WatchBuffer) { lifetime = Lifetime(buffer: buffer) }
 
+    var buffer: WatchBuffer { lifetime.buffer }
+
     /// The iterator; make one.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(lifetime: lifetime) }
 

@@ -16,6 +16,8 @@ final class WatchBuffer: Sendable {
         var end: Result<WatchEvent?, CallFailure>?
         /// The stream was stopped because the buffer is full, and nobody has asked to resume it yet.
         var isPaused = false
+        /// When a node last said anything of this watch, if only that nothing has changed.
+        var heardAt: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
@@ -32,10 +34,16 @@ final class WatchBuffer: Sendable {
 
     // MARK: The event loop's side
 
-    /// Takes events; false when the stream has to stop until `resume` is called.
+    /// Takes what a node said of the watch, which may be nothing new; false when the stream has to stop until `resume` is
+    /// called.
     func offer(_ events: [WatchEvent]) -> Bool {
-        guard let first = events.first else { return true }
+        let now = ContinuousClock().now
+        guard let first = events.first else {
+            state.withLock { $0.heardAt = now }
+            return true
+        }
         let (waiting, goOn) = state.withLock { state in
+            state.heardAt = now
             guard state.end == nil else { return (state.consumer.take(), true) }
             var fresh = events[...]
             let waiting = state.consumer.take()
@@ -57,6 +65,9 @@ final class WatchBuffer: Sendable {
         }
         waiting?.resume(returning: end)
     }
+
+    /// When a node last said anything of this watch; nil before the first time.
+    var heardAt: ContinuousClock.Instant? { state.withLock { $0.heardAt } }
 
     // MARK: The consumer's side
 

@@ -8,13 +8,21 @@ import Wire
 private final class SessionDriver {
     typealias Instant = ContinuousClock.Instant
 
-    private var machine = BrokerSessionMachine(interval: .seconds(3), seed: 1)
+    private var machine: BrokerSessionMachine
+
+    init(follows: Bool = false) {
+        machine = BrokerSessionMachine(interval: .seconds(3), follows: follows, seed: 1)
+    }
 
     var epoch: BrokerEpoch? { machine.epoch }
     func mayLead(at now: Instant) -> Bool { machine.mayLead(at: now) }
     func step(now: Instant) -> BrokerSessionMachine.Step { machine.step(now: now) }
     func elapsed(now: Instant) -> [BrokerSessionEvent] { machine.elapsed(now: now) }
     func registered(_ epoch: BrokerEpoch) -> [BrokerSessionEvent] { machine.registered(epoch) }
+    func followed(to version: Version, now: Instant) -> [BrokerSessionEvent] {
+        machine.followed(to: version, now: now)
+    }
+    var waitsFor: Version? { machine.waitsFor }
     func close() -> [BrokerSessionEvent] { machine.close() }
 
     func registrationFailed(_ error: MetadataError, now: Instant) -> [BrokerSessionEvent] {
@@ -39,8 +47,8 @@ struct BrokerSessionMachineTests {
 
     private func at(_ seconds: Double) -> ContinuousClock.Instant { start.advanced(by: .seconds(seconds)) }
 
-    private func answer(_ state: Broker.State, lease: UInt32 = 9_000) -> HeartbeatAnswer {
-        HeartbeatAnswer(state: state, leaseMilliseconds: lease, version: Version(1))
+    private func answer(_ state: Broker.State, lease: UInt32 = 9_000, version: UInt64 = 1) -> HeartbeatAnswer {
+        HeartbeatAnswer(state: state, leaseMilliseconds: lease, version: Version(version))
     }
 
     private func error(_ code: MetadataError.Code, _ reason: Refusal.Reason? = nil) -> MetadataError {
@@ -168,6 +176,55 @@ struct BrokerSessionMachineTests {
         #expect(!machine.mayLead(at: at(6)))
         #expect(answered(.fenced, 6) == [])
         #expect(answered(.active, 6) == [.unfenced], "it was fenced, and unfenced again")
+    }
+
+    @Test("a broker that follows the metadata leads only when it is as new as the leave to lead")
+    func catchesUpFirst() {
+        let machine = SessionDriver(follows: true)
+        _ = machine.registered(epoch)
+        #expect(machine.waitsFor == Version(7), "the registration itself has to be seen first")
+        #expect(machine.followed(to: Version(7), now: at(0)) == [])
+        #expect(machine.waitsFor == nil)
+        let active = answer(.active, version: 20)
+        #expect(machine.heartbeatAnswered(active, epoch: epoch, sentAt: at(0), now: at(0.1)) == [])
+        #expect(!machine.mayLead(at: at(0.1)))
+        #expect(machine.waitsFor == Version(20))
+        #expect(machine.followed(to: Version(19), now: at(0.2)) == [])
+        // A later answer extends the lease and asks for no more than the first.
+        let later = answer(.active, version: 30)
+        #expect(machine.heartbeatAnswered(later, epoch: epoch, sentAt: at(3), now: at(3.1)) == [])
+        #expect(machine.followed(to: Version(20), now: at(4)) == [.unfenced])
+        #expect(machine.mayLead(at: at(11.9)))
+        #expect(!machine.mayLead(at: at(12)))
+    }
+
+    @Test("after a fence the broker waits for the metadata again, and not beyond its lease")
+    func catchesUpAgain() {
+        let machine = SessionDriver(follows: true)
+        _ = machine.registered(epoch)
+        _ = machine.followed(to: Version(50), now: at(0))
+        let active = answer(.active, version: 20)
+        #expect(machine.heartbeatAnswered(active, epoch: epoch, sentAt: at(0), now: at(0.1)) == [.unfenced])
+        let fenced = answer(.fenced, version: 60)
+        #expect(
+            machine.heartbeatAnswered(fenced, epoch: epoch, sentAt: at(3), now: at(3)) == [.fenced(.fencedByCluster)])
+        let again = answer(.active, version: 61)
+        #expect(machine.heartbeatAnswered(again, epoch: epoch, sentAt: at(4), now: at(4)) == [])
+        #expect(machine.elapsed(now: at(13)) == [], "it did not lead, so nothing is lost")
+        #expect(machine.followed(to: Version(61), now: at(13)) == [])
+        #expect(!machine.mayLead(at: at(13)))
+    }
+
+    @Test("a fenced broker that wants to lead asks again soon, one that does not keeps the interval")
+    func unfencingIsAskedForSoon() {
+        for stays in [false, true] {
+            var machine = BrokerSessionMachine(interval: .seconds(3), seed: 1)
+            _ = machine.registered(epoch)
+            _ = machine.heartbeatAnswered(
+                answer(.fenced), epoch: epoch, stayedFenced: stays, sentAt: at(0), now: at(0))
+            let early = machine.step(now: at(0.25)) == .heartbeat(epoch, timeout: .seconds(3))
+            #expect(early == !stays)
+        }
     }
 
     @Test("closing ends the leadership at once")

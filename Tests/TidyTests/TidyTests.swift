@@ -10,10 +10,12 @@ struct TidyTests {
         #expect(found == [], "\(found.map(\.description).joined(separator: "\n"))")
     }
 
-    @Test("the example of the first page is the one that a test compiles")
-    func example() throws {
-        let readme = try RepositoryFiles.text("README.md")
-        let compiled = try RepositoryFiles.text("Tests/MetadataClientTests/ReadmeExample.swift")
+    @Test(
+        "the example of a page is the one that a test compiles",
+        arguments: [("README.md", "ReadmeExample.swift"), ("docs/client.md", "BrokerExample.swift")])
+    func example(page: String, file: String) throws {
+        let readme = try RepositoryFiles.text(page)
+        let compiled = try RepositoryFiles.text("Tests/MetadataClientTests/\(file)")
         let block = try #require(readme.firstMatch(of: /```swift\n((?:.*\n)*?)```/)).1
         func lines(_ text: some StringProtocol) -> [String] {
             text.split(separator: "\n").map { String($0.drop { $0 == " " }) }
@@ -22,7 +24,7 @@ struct TidyTests {
         let found = lines(compiled)
         #expect(wanted.count >= 8)
         #expect(
-            found.indices.contains { found[$0...].starts(with: wanted) }, "README.md and ReadmeExample.swift differ")
+            found.indices.contains { found[$0...].starts(with: wanted) }, "\(page) and \(file) differ")
     }
 
     @Test("what the pages about Raft and about mistakes name is there: functions, tests, stories")

@@ -1,0 +1,102 @@
+import Coordination
+import MetadataModel
+import Resilience
+import Testing
+import Wire
+
+@testable import MetadataClient
+
+/// The broker's machine and the leader's, with a network between that delays and loses.
+@Suite("Leases")
+struct LeaseTests {
+    private enum Delivery {
+        case heartbeat(sentAt: Int)
+        case answer(HeartbeatAnswer, sentAt: Int)
+    }
+
+    /// Both clocks run alike; nothing else is assumed, neither of delays nor of what either side notices when.
+    @Test(
+        "whatever is delayed, lost or paused, and whoever leads, a broker has given up before it is fenced for silence",
+        arguments: UInt64(1)...20)
+    func givesUpFirst(seed: UInt64) {
+        let timeout = 900
+        let id = BrokerID(1)
+        let epoch = BrokerEpoch(5)
+        var random = SplitMix64(seed: seed)
+        func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+        let start = ContinuousClock().now
+        func at(_ time: Int) -> ContinuousClock.Instant { start.advanced(by: .milliseconds(time)) }
+
+        var broker = Broker(
+            id: id, epoch: epoch, incarnation: IncarnationID(high: 1, low: 1), endpoints: [], rack: "", state: .fenced,
+            version: Version(5))
+        var session = BrokerSessionMachine(interval: .milliseconds(300), seed: seed)
+        _ = session.registered(epoch)
+        func newLeader(_ now: Int) -> BrokerLiveness {
+            var liveness = BrokerLiveness(
+                heartbeatTimeoutMilliseconds: UInt64(timeout), graceMilliseconds: UInt64(timeout))
+            liveness.becameLeader(now: UInt64(now), brokers: [(id, epoch, broker.state)])
+            return liveness
+        }
+        var leader = newLeader(0)
+        var network: [Int: [Delivery]] = [:]
+        var isWaiting = false
+        var (fenced, led, pausedUntil, cutUntil) = (0, 0, 0, 0)
+        for now in 1..<60_000 {
+            if now % 1_500 == 0, chance(30) { cutUntil = now + Int.random(in: 0..<3_000, using: &random) }
+            if now % 1_500 == 0, chance(10) { pausedUntil = now + Int.random(in: 0..<2_000, using: &random) }
+            if now % 4_000 == 0, chance(20) { leader = newLeader(now) }
+            func send(_ delivery: Delivery) {
+                guard now >= cutUntil else { return }
+                let slow = chance(5) ? 1_500 : 40
+                network[now + Int.random(in: 1...slow, using: &random), default: []].append(delivery)
+            }
+            // The broker.
+            _ = session.elapsed(now: at(now))
+            if !isWaiting, case .heartbeat(_, let patience) = session.step(now: at(now)) {
+                send(.heartbeat(sentAt: now))
+                isWaiting = true
+                let end = now + Int(patience / .milliseconds(1))
+                network[max(end, now + 1), default: []].append(.heartbeat(sentAt: -now))
+            }
+            for delivery in network.removeValue(forKey: now) ?? [] {
+                switch delivery {
+                case .heartbeat(let sentAt) where sentAt < 0:
+                    // The patience of the heartbeat that was sent then.
+                    guard isWaiting else { continue }
+                    isWaiting = false
+                    let failure = MetadataError(CallFailure(.timedOut, .definite, ""), operation: "heartbeat")
+                    _ = session.heartbeatFailed(failure, epoch: epoch, now: at(now))
+                case .heartbeat(let sentAt):
+                    guard now >= pausedUntil else {
+                        network[pausedUntil + 1, default: []].append(delivery)
+                        continue
+                    }
+                    let heard = leader.heard(broker: id, epoch: epoch, now: UInt64(now), wantsFence: false)
+                    guard case .lease(let milliseconds, let shouldUnfence) = heard else { continue }
+                    let answer = HeartbeatAnswer(
+                        state: broker.state, leaseMilliseconds: UInt32(milliseconds), version: Version(UInt64(now)))
+                    send(.answer(answer, sentAt: sentAt))
+                    if shouldUnfence {
+                        broker.state = .active
+                        leader.brokerChanged(broker)
+                    }
+                case .answer(let answer, let sentAt):
+                    isWaiting = false
+                    _ = session.heartbeatAnswered(answer, epoch: epoch, sentAt: at(sentAt), now: at(now))
+                }
+            }
+            if session.mayLead(at: at(now)) { led += 1 }
+            // The leader of the quorum.
+            guard now >= pausedUntil, now % 50 == 0 else { continue }
+            for _ in leader.expired(now: UInt64(now)) {
+                #expect(!session.mayLead(at: at(now)), "seed \(seed), \(now) ms: fenced while it may lead")
+                broker.state = .fenced
+                leader.brokerChanged(broker)
+                fenced += 1
+            }
+        }
+        #expect(
+            fenced > 0 && led > 20_000, "seed \(seed): fenced \(fenced) times, led \(led) ms: the test sees too little")
+    }
+}
