@@ -1,17 +1,5 @@
 package import MetadataModel
 
-/// How the replicas of a cluster are to be spread.
-package enum BalanceStrategy: String, Hashable, Sendable, CaseIterable {
-    /// As few moves as are needed until replicas and preferred leaders are even by capacity.
-    case balanced
-    /// Only what must move: off brokers that drain, and out of racks that hold two replicas while another has none.
-    case sticky
-    /// Anew: partition by partition to one broker after the other, whatever is where now.
-    case roundRobin = "round-robin"
-    /// Anew: the partitions of each topic in as many ranges as there are brokers.
-    case range
-}
-
 /// Which replicas are to move where. Planning changes nothing.
 package struct RebalancePlan: Sendable {
     /// The replicas of one partition as they are to be, the preferred leader first.
@@ -78,6 +66,9 @@ package enum RebalancePlanner {
             return plan(layout, slots: dealer.slots, blocked: [])
         }
     }
+
+    /// How loads are spread as they are.
+    package static func spread(of layout: ClusterLayout) -> RebalancePlan.Spread { spread(layout, layout.slots) }
 
     private static func plan(_ layout: ClusterLayout, slots: [UInt16], blocked: [Int]) -> RebalancePlan {
         var changes: [RebalancePlan.Change] = []

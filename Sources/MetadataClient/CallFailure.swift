@@ -41,7 +41,8 @@ struct CallFailure: Error, Hashable, Sendable {
         case .invalidRequest, .invalidTopicName, .invalidPartitionCount, .invalidReplicationFactor, .invalidAssignment,
             .invalidConfig, .topicExists, .topicNotFound, .partitionNotFound, .brokerNotFound, .brokerIDInUse,
             .staleBrokerEpoch, .staleLeaderEpoch, .stalePartitionEpoch, .versionMismatch, .notLeaderOfPartition,
-            .notInReplicas, .notInISR, .brokerNotEmpty, .limitExceeded, .noReassignmentInProgress:
+            .notInReplicas, .notInISR, .brokerNotEmpty, .limitExceeded, .noReassignmentInProgress,
+            .rebalanceInProgress, .noRebalanceInProgress:
             .invalidInput
         }
     }

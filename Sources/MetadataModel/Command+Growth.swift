@@ -8,9 +8,12 @@ extension Command {
         case .alterConfigs(let command): command.changes.contains { $0.value != nil }
         // Replicas that are added; a cancelled move is given up.
         case .reassignPartitions(let command): command.reassignments.contains { $0.replicas != nil }
+        case .moveReplicas(let command): command.moves.contains { $0.replicas != nil }
+        case .startRebalance: true
         case .beginShutdown, .drainBroker, .cancelDrain, .alterPartitions, .electLeaders, .unregisterBroker,
             .fenceBroker, .unfenceBroker, .deleteTopic, .changePartitionLeader, .alterPartition,
-            .openSession, .closeSession, .expireSessions, .setFeatureLevel, .compareDigests:
+            .openSession, .closeSession, .expireSessions, .setFeatureLevel, .compareDigests,
+            .endRebalance:
             false
         }
     }

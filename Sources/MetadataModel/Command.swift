@@ -27,6 +27,12 @@ public enum Command: Hashable, Sendable {
     case electLeaders(ElectLeaders)
     /// Begins, replaces and cancels reassignments (KIP-455 AlterPartitionReassignments).
     case reassignPartitions(ReassignPartitions)
+    /// Begins a rebalance; refused while another is under way.
+    case startRebalance(StartRebalance)
+    /// What the coordinator proposes to carry out a rebalance or a drain, step by step.
+    case moveReplicas(MoveReplicas)
+    /// Ends a rebalance: it is finished, somebody cancels it, or it cannot go on.
+    case endRebalance(EndRebalance)
     /// Opens a session; its id is the index of this entry.
     case openSession(timeoutMilliseconds: UInt64)
     case closeSession(SessionID)

@@ -72,13 +72,7 @@ extension Decider {
     func reassignPartitions(_ command: Command.ReassignPartitions) throws(Failure) -> Decision {
         try each(command.reassignments, \.partition) { (reassignment, before, topic, rules) throws(Failure) in
             let name = topic.nameOfPartition(before.key.index)
-            guard let target = reassignment.replicas else {
-                guard before.isReassigning else {
-                    return .refused(
-                        Refusal(.noReassignmentInProgress, "\(name) has no reassignment that could be cancelled"))
-                }
-                return try reassigned(before, to: before.replicas.filter { !before.adding.contains($0) }, name, &rules)
-            }
+            guard let target = reassignment.replicas else { return try cancelled(before, name, &rules) }
             if let refusal = try refusal(ofTarget: target, before, name) { return .refused(refusal) }
             return try reassigned(before, to: target, name, &rules)
         }
@@ -86,7 +80,7 @@ extension Decider {
 
     // MARK: One partition
 
-    private var rules: PartitionRules<View> { PartitionRules(view: view, version: version) }
+    var rules: PartitionRules<View> { PartitionRules(view: view, version: version) }
 
     private func one(_ before: Partition, _ after: Partition?) -> Decision {
         guard let after else { return .done(changes: [], result: .partition(before)) }
@@ -95,7 +89,7 @@ extension Decider {
 
     /// Decides each item by itself: one that is refused leaves the others alone. No partition is changed twice in one
     /// command.
-    private func each<Item>(
+    func each<Item>(
         _ items: [Item], _ key: (Item) -> PartitionKey,
         _ body: (Item, Partition, Topic, inout PartitionRules<View>) throws(Failure) -> SettledPartition
     ) throws(Failure) -> Decision {
@@ -170,10 +164,20 @@ extension Decider {
         return .settled(after)
     }
 
+    func cancelled(
+        _ before: Partition, _ name: String, _ rules: inout PartitionRules<View>
+    ) throws(Failure) -> SettledPartition {
+        guard before.isReassigning else {
+            return .refused(
+                Refusal(.noReassignmentInProgress, "\(name) has no reassignment that could be cancelled"))
+        }
+        return try reassigned(before, to: before.replicas.filter { !before.adding.contains($0) }, name, &rules)
+    }
+
     /// The target comes first, so that its first is the preferred leader; replicas that are to leave stay behind it until it
     /// is done. What an earlier reassignment was adding, and nobody wants any more, leaves at once: cancelling goes back to
     /// what there was before the first.
-    private func reassigned(
+    func reassigned(
         _ before: Partition, to target: [BrokerID], _ name: String, _ rules: inout PartitionRules<View>
     ) throws(Failure) -> SettledPartition {
         let original = before.replicas.filter { !before.adding.contains($0) }
@@ -248,7 +252,7 @@ extension Decider {
     }
 
     /// A broker that is down may be meant: it is in sync when it is back. One that is being emptied may not.
-    private func refusal(
+    func refusal(
         ofTarget target: [BrokerID], _ partition: Partition, _ name: String
     ) throws(Failure) -> Refusal? {
         guard (1...Int(Limits.replicationFactorMax)).contains(target.count) else {
@@ -284,7 +288,7 @@ extension Decider {
 }
 
 /// What a command makes of one partition.
-private enum SettledPartition {
+enum SettledPartition {
     /// Nil when nothing changes.
     case settled(Partition?)
     case refused(Refusal)

@@ -53,7 +53,13 @@ public enum Limits {
     /// The level of features of an empty state.
     public static let featureLevelInitial: UInt32 = 0
     /// The highest level of features that this build understands.
-    public static let featureLevelMax: UInt32 = 1
+    public static let featureLevelMax: UInt32 = 2
+    /// From this level on there are rebalances in the log, and the coordinator moves replicas.
+    public static let featureLevelOfRebalances: UInt32 = 2
+    /// Brokers that one rebalance leaves out.
+    public static let excludedBrokersMax = 1_000
+    /// Bytes of the sentence with which a rebalance ends.
+    public static let rebalanceDetailBytesMax = 1_024
     /// An encoded command, at most: it fits a frame with room to spare.
     public static let commandBytesMax = 4 << 20
     /// Commands that would take a leader or partition epoch beyond this are refused; the rest of the range is kept for

@@ -36,12 +36,17 @@ extension MetadataView {
     }
 }
 
-package struct BrokerLoad: Hashable, Sendable {
-    package var id: BrokerID
-    package var replicas: Int
-    package var leaders: Int
+/// What a broker holds.
+public struct BrokerLoad: Hashable, Sendable {
+    /// The broker.
+    public var id: BrokerID
+    /// Replicas on it.
+    public var replicas: Int
+    /// Partitions that it leads, or is the preferred leader of.
+    public var leaders: Int
 
-    package init(id: BrokerID, replicas: Int, leaders: Int) {
+    /// Takes the fields as they are.
+    public init(id: BrokerID, replicas: Int, leaders: Int) {
         self.id = id
         self.replicas = replicas
         self.leaders = leaders

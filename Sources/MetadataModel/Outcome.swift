@@ -66,6 +66,10 @@ public struct Refusal: Hashable, Sendable {
         case eligibleLeadersNotAvailable = "eligible_leaders_not_available"
         /// There is no reassignment to cancel (KIP-455).
         case noReassignmentInProgress = "no_reassignment_in_progress"
+        /// One is under way already; two never overlap.
+        case rebalanceInProgress = "rebalance_in_progress"
+        /// There is no rebalance to end, or not the one that is meant.
+        case noRebalanceInProgress = "no_rebalance_in_progress"
         case limitExceeded = "limit_exceeded"
         /// The session is not known (expired, closed, or never opened): whether an earlier attempt was carried out cannot
         /// be told, and this one was not.

@@ -105,6 +105,8 @@ extension Refusal.Reason {
         case .brokerNotEmpty: self = .brokerNotEmpty
         case .eligibleLeadersNotAvailable: self = .eligibleLeadersNotAvailable
         case .noReassignmentInProgress: self = .noReassignmentInProgress
+        case .rebalanceInProgress: self = .rebalanceInProgress
+        case .noRebalanceInProgress: self = .noRebalanceInProgress
         case .limitExceeded: self = .limitExceeded
         case .sessionExpired: self = .sessionExpired
         case .sequenceOutOfWindow: self = .sequenceOutOfWindow
@@ -139,6 +141,8 @@ extension Refusal.Reason {
         case .brokerNotEmpty: .brokerNotEmpty
         case .eligibleLeadersNotAvailable: .eligibleLeadersNotAvailable
         case .noReassignmentInProgress: .noReassignmentInProgress
+        case .rebalanceInProgress: .rebalanceInProgress
+        case .noRebalanceInProgress: .noRebalanceInProgress
         case .limitExceeded: .limitExceeded
         case .sessionExpired: .sessionExpired
         case .sequenceOutOfWindow: .sequenceOutOfWindow

@@ -50,7 +50,7 @@ struct RefusalTests {
 
     static let general: [RefusalCase] = [
         RefusalCase(.unknownCommand, "an entry that cannot be understood (pitfall: a poison entry)") { _ in nil },
-        RefusalCase(.unsupportedFeature, "beyond what this build knows") { _ in .setFeatureLevel(2) },
+        RefusalCase(.unsupportedFeature, "beyond what this build knows") { _ in .setFeatureLevel(3) },
         RefusalCase(.invalidRequest, "a session timeout of 0") { _ in .openSession(timeoutMilliseconds: 0) },
         RefusalCase(.sessionExpired, "closing what is not open") { _ in .closeSession(SessionID(77)) },
     ]
@@ -274,9 +274,10 @@ struct RefusalTests {
 
     @Test("every reason has a case here, or in the tests of limits and sessions")
     func completeness() {
-        // The last two are given for one partition of many.
+        // Two are given for one partition of many, two from a feature level on: `RebalanceCommandTests`.
         let elsewhere: Set<Refusal.Reason> = [
             .limitExceeded, .sequenceOutOfWindow, .eligibleLeadersNotAvailable, .noReassignmentInProgress,
+            .rebalanceInProgress, .noRebalanceInProgress,
         ]
         let covered = Set(RefusalTests.cases.map(\.reason)).union(elsewhere)
         #expect(Refusal.Reason.allCases.filter { !covered.contains($0) } == [])

@@ -121,6 +121,17 @@ struct RandomLog {
             let election: Command.ElectLeaders.Election = random.below(3) == 0 ? .unclean : .preferred
             return .electLeaders(
                 Command.ElectLeaders(election, partitions: [somePartition(topic).key, somePartition(topic).key]))
+        case 29 where random.below(3) == 0:
+            let partition = somePartition(topic)
+            let rebalance = reference.machine.storage.config(.cluster, name: Rebalance.configName)
+            return .moveReplicas(
+                .init(
+                    rebalance: rebalance.flatMap { Rebalance($0) }?.id,
+                    moves: [
+                        .init(
+                            partition: partition.key, replicas: random.below(4) == 0 ? nil : [someBroker().id],
+                            partitionEpoch: partition.partitionEpoch)
+                    ]))
         case 29, 30, 31:
             let replicas = (0..<(random.below(3) + 1)).map { _ in someBroker().id }
             return .reassignPartitions(
@@ -141,7 +152,12 @@ struct RandomLog {
             return random.below(5) == 0
                 ? .unregisterBroker(id: broker.id, epoch: nil, force: true) : .expireSessions
         case 22:
-            return random.below(6) == 0 ? .setFeatureLevel(1) : .openSession(timeoutMilliseconds: 5_000)
+            switch random.below(6) {
+            case 0: return .setFeatureLevel(2)
+            case 1: return .startRebalance(.init(strategy: .balanced, origin: .request, excluded: [broker.id]))
+            case 2: return .endRebalance(.init(rebalance: nil, ending: .finished, detail: "done, all of it"))
+            default: return .openSession(timeoutMilliseconds: 5_000)
+            }
         default:
             guard let session = sessions.last, random.below(4) == 0 else {
                 return .openSession(timeoutMilliseconds: 2_000)

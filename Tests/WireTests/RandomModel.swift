@@ -154,6 +154,21 @@ struct RandomValues {
                     partitionEpoch: number(), isr: brokerIDs())),
             .openSession(timeoutMilliseconds: number()), .closeSession(SessionID(number())), .expireSessions,
             .setFeatureLevel(number()), .compareDigests,
+            .startRebalance(
+                Command.StartRebalance(
+                    strategy: flag() ? .roundRobin : .balanced, origin: flag() ? .automatic : .request,
+                    excluded: brokerIDs())),
+            .moveReplicas(
+                Command.MoveReplicas(
+                    rebalance: maybe { $0.version() },
+                    moves: list {
+                        Command.ReplicaMove(
+                            partition: $0.partitionKey(), replicas: $0.maybe { $0.brokerIDs() },
+                            partitionEpoch: $0.number())
+                    })),
+            .endRebalance(
+                Command.EndRebalance(
+                    rebalance: maybe { $0.version() }, ending: flag() ? .finished : .abandoned, detail: text())),
         ]
     }
 

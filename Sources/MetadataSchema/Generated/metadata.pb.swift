@@ -103,6 +103,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
   case sequenceOutOfWindow // = 26
   case eligibleLeadersNotAvailable // = 27
   case noReassignmentInProgress // = 28
+  case rebalanceInProgress // = 29
+  case noRebalanceInProgress // = 30
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -140,6 +142,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     case 26: self = .sequenceOutOfWindow
     case 27: self = .eligibleLeadersNotAvailable
     case 28: self = .noReassignmentInProgress
+    case 29: self = .rebalanceInProgress
+    case 30: self = .noRebalanceInProgress
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -175,6 +179,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     case .sequenceOutOfWindow: return 26
     case .eligibleLeadersNotAvailable: return 27
     case .noReassignmentInProgress: return 28
+    case .rebalanceInProgress: return 29
+    case .noRebalanceInProgress: return 30
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -210,6 +216,8 @@ package nonisolated enum ProtoRefusalReason: SwiftProtobuf.Enum, Swift.CaseItera
     .sequenceOutOfWindow,
     .eligibleLeadersNotAvailable,
     .noReassignmentInProgress,
+    .rebalanceInProgress,
+    .noRebalanceInProgress,
   ]
 
 }
@@ -789,6 +797,31 @@ package nonisolated struct ProtoCommand: Sendable {
     set {kind = .reassignPartitions(newValue)}
   }
 
+  /// From feature level 2 on.
+  package var startRebalance: ProtoCommand.StartRebalance {
+    get {
+      if case .startRebalance(let v)? = kind {return v}
+      return ProtoCommand.StartRebalance()
+    }
+    set {kind = .startRebalance(newValue)}
+  }
+
+  package var moveReplicas: ProtoCommand.MoveReplicas {
+    get {
+      if case .moveReplicas(let v)? = kind {return v}
+      return ProtoCommand.MoveReplicas()
+    }
+    set {kind = .moveReplicas(newValue)}
+  }
+
+  package var endRebalance: ProtoCommand.EndRebalance {
+    get {
+      if case .endRebalance(let v)? = kind {return v}
+      return ProtoCommand.EndRebalance()
+    }
+    set {kind = .endRebalance(newValue)}
+  }
+
   /// Changes nothing: each node reports the digest of its state as of this entry.
   package var compareDigests: ProtoNothing {
     get {
@@ -824,6 +857,10 @@ package nonisolated struct ProtoCommand: Sendable {
     case alterPartitions(ProtoCommand.AlterPartitions)
     case electLeaders(ProtoCommand.ElectLeaders)
     case reassignPartitions(ProtoCommand.ReassignPartitions)
+    /// From feature level 2 on.
+    case startRebalance(ProtoCommand.StartRebalance)
+    case moveReplicas(ProtoCommand.MoveReplicas)
+    case endRebalance(ProtoCommand.EndRebalance)
     /// Changes nothing: each node reports the digest of its state as of this entry.
     case compareDigests(ProtoNothing)
 
@@ -1298,6 +1335,195 @@ package nonisolated struct ProtoCommand: Sendable {
     }
 
     package init() {}
+  }
+
+  package nonisolated struct StartRebalance: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var strategy: ProtoCommand.StartRebalance.Strategy = .unspecified
+
+    /// The coordinator asks, not an operator.
+    package var isAutomatic: Bool = false
+
+    package var excluded: [Int32] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated enum Strategy: SwiftProtobuf.Enum, Swift.CaseIterable {
+      package typealias RawValue = Int
+      case unspecified // = 0
+      case balanced // = 1
+      case sticky // = 2
+      case roundRobin // = 3
+      case range // = 4
+      case UNRECOGNIZED(Int)
+
+      package init() {
+        self = .unspecified
+      }
+
+      package init?(rawValue: Int) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .balanced
+        case 2: self = .sticky
+        case 3: self = .roundRobin
+        case 4: self = .range
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+      }
+
+      package var rawValue: Int {
+        switch self {
+        case .unspecified: return 0
+        case .balanced: return 1
+        case .sticky: return 2
+        case .roundRobin: return 3
+        case .range: return 4
+        case .UNRECOGNIZED(let i): return i
+        }
+      }
+
+      // The compiler won't synthesize support with the UNRECOGNIZED case.
+      package static let allCases: [ProtoCommand.StartRebalance.Strategy] = [
+        .unspecified,
+        .balanced,
+        .sticky,
+        .roundRobin,
+        .range,
+      ]
+
+    }
+
+    package init() {}
+  }
+
+  package nonisolated struct MoveReplicas: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// The version at which the rebalance began. Absent: replicas leave brokers that drain.
+    package var rebalance: UInt64 {
+      get {_rebalance ?? 0}
+      set {_rebalance = newValue}
+    }
+    /// Returns true if `rebalance` has been explicitly set.
+    package var hasRebalance: Bool {self._rebalance != nil}
+    /// Clears the value of `rebalance`. Subsequent reads from it will return its default value.
+    package mutating func clearRebalance() {self._rebalance = nil}
+
+    package var moves: [ProtoCommand.MoveReplicas.Move] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated struct Move: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var partition: ProtoPartitionKey {
+        get {_partition ?? ProtoPartitionKey()}
+        set {_partition = newValue}
+      }
+      /// Returns true if `partition` has been explicitly set.
+      package var hasPartition: Bool {self._partition != nil}
+      /// Clears the value of `partition`. Subsequent reads from it will return its default value.
+      package mutating func clearPartition() {self._partition = nil}
+
+      /// Absent: the reassignment that is under way is cancelled.
+      package var replicas: ProtoBrokerList {
+        get {_replicas ?? ProtoBrokerList()}
+        set {_replicas = newValue}
+      }
+      /// Returns true if `replicas` has been explicitly set.
+      package var hasReplicas: Bool {self._replicas != nil}
+      /// Clears the value of `replicas`. Subsequent reads from it will return its default value.
+      package mutating func clearReplicas() {self._replicas = nil}
+
+      package var partitionEpoch: Int32 = 0
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _partition: ProtoPartitionKey? = nil
+      fileprivate var _replicas: ProtoBrokerList? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _rebalance: UInt64? = nil
+  }
+
+  package nonisolated struct EndRebalance: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// Absent: the one that is under way.
+    package var rebalance: UInt64 {
+      get {_rebalance ?? 0}
+      set {_rebalance = newValue}
+    }
+    /// Returns true if `rebalance` has been explicitly set.
+    package var hasRebalance: Bool {self._rebalance != nil}
+    /// Clears the value of `rebalance`. Subsequent reads from it will return its default value.
+    package mutating func clearRebalance() {self._rebalance = nil}
+
+    package var ending: ProtoCommand.EndRebalance.Ending = .unspecified
+
+    package var detail: String = String()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated enum Ending: SwiftProtobuf.Enum, Swift.CaseIterable {
+      package typealias RawValue = Int
+      case unspecified // = 0
+      case finished // = 1
+      case cancelled // = 2
+      case abandoned // = 3
+      case UNRECOGNIZED(Int)
+
+      package init() {
+        self = .unspecified
+      }
+
+      package init?(rawValue: Int) {
+        switch rawValue {
+        case 0: self = .unspecified
+        case 1: self = .finished
+        case 2: self = .cancelled
+        case 3: self = .abandoned
+        default: self = .UNRECOGNIZED(rawValue)
+        }
+      }
+
+      package var rawValue: Int {
+        switch self {
+        case .unspecified: return 0
+        case .finished: return 1
+        case .cancelled: return 2
+        case .abandoned: return 3
+        case .UNRECOGNIZED(let i): return i
+        }
+      }
+
+      // The compiler won't synthesize support with the UNRECOGNIZED case.
+      package static let allCases: [ProtoCommand.EndRebalance.Ending] = [
+        .unspecified,
+        .finished,
+        .cancelled,
+        .abandoned,
+      ]
+
+    }
+
+    package init() {}
+
+    fileprivate var _rebalance: UInt64? = nil
   }
 
   package init() {}
@@ -2299,7 +2525,7 @@ nonisolated extension ProtoBrokerState: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension ProtoRefusalReason: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSAL_REASON_UNSPECIFIED\0\u{1}REFUSAL_REASON_UNKNOWN_COMMAND\0\u{1}REFUSAL_REASON_UNSUPPORTED_FEATURE\0\u{1}REFUSAL_REASON_INVALID_REQUEST\0\u{1}REFUSAL_REASON_INVALID_TOPIC_NAME\0\u{1}REFUSAL_REASON_INVALID_PARTITION_COUNT\0\u{1}REFUSAL_REASON_INVALID_REPLICATION_FACTOR\0\u{1}REFUSAL_REASON_INVALID_ASSIGNMENT\0\u{1}REFUSAL_REASON_INVALID_CONFIG\0\u{1}REFUSAL_REASON_TOPIC_EXISTS\0\u{1}REFUSAL_REASON_TOPIC_NOT_FOUND\0\u{1}REFUSAL_REASON_PARTITION_NOT_FOUND\0\u{1}REFUSAL_REASON_BROKER_NOT_FOUND\0\u{1}REFUSAL_REASON_NOT_ENOUGH_BROKERS\0\u{1}REFUSAL_REASON_BROKER_ID_IN_USE\0\u{1}REFUSAL_REASON_STALE_BROKER_EPOCH\0\u{1}REFUSAL_REASON_STALE_LEADER_EPOCH\0\u{1}REFUSAL_REASON_STALE_PARTITION_EPOCH\0\u{1}REFUSAL_REASON_VERSION_MISMATCH\0\u{1}REFUSAL_REASON_NOT_LEADER_OF_PARTITION\0\u{1}REFUSAL_REASON_NOT_IN_REPLICAS\0\u{1}REFUSAL_REASON_NOT_IN_ISR\0\u{1}REFUSAL_REASON_BROKER_FENCED\0\u{1}REFUSAL_REASON_BROKER_NOT_EMPTY\0\u{1}REFUSAL_REASON_LIMIT_EXCEEDED\0\u{1}REFUSAL_REASON_SESSION_EXPIRED\0\u{1}REFUSAL_REASON_SEQUENCE_OUT_OF_WINDOW\0\u{1}REFUSAL_REASON_ELIGIBLE_LEADERS_NOT_AVAILABLE\0\u{1}REFUSAL_REASON_NO_REASSIGNMENT_IN_PROGRESS\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSAL_REASON_UNSPECIFIED\0\u{1}REFUSAL_REASON_UNKNOWN_COMMAND\0\u{1}REFUSAL_REASON_UNSUPPORTED_FEATURE\0\u{1}REFUSAL_REASON_INVALID_REQUEST\0\u{1}REFUSAL_REASON_INVALID_TOPIC_NAME\0\u{1}REFUSAL_REASON_INVALID_PARTITION_COUNT\0\u{1}REFUSAL_REASON_INVALID_REPLICATION_FACTOR\0\u{1}REFUSAL_REASON_INVALID_ASSIGNMENT\0\u{1}REFUSAL_REASON_INVALID_CONFIG\0\u{1}REFUSAL_REASON_TOPIC_EXISTS\0\u{1}REFUSAL_REASON_TOPIC_NOT_FOUND\0\u{1}REFUSAL_REASON_PARTITION_NOT_FOUND\0\u{1}REFUSAL_REASON_BROKER_NOT_FOUND\0\u{1}REFUSAL_REASON_NOT_ENOUGH_BROKERS\0\u{1}REFUSAL_REASON_BROKER_ID_IN_USE\0\u{1}REFUSAL_REASON_STALE_BROKER_EPOCH\0\u{1}REFUSAL_REASON_STALE_LEADER_EPOCH\0\u{1}REFUSAL_REASON_STALE_PARTITION_EPOCH\0\u{1}REFUSAL_REASON_VERSION_MISMATCH\0\u{1}REFUSAL_REASON_NOT_LEADER_OF_PARTITION\0\u{1}REFUSAL_REASON_NOT_IN_REPLICAS\0\u{1}REFUSAL_REASON_NOT_IN_ISR\0\u{1}REFUSAL_REASON_BROKER_FENCED\0\u{1}REFUSAL_REASON_BROKER_NOT_EMPTY\0\u{1}REFUSAL_REASON_LIMIT_EXCEEDED\0\u{1}REFUSAL_REASON_SESSION_EXPIRED\0\u{1}REFUSAL_REASON_SEQUENCE_OUT_OF_WINDOW\0\u{1}REFUSAL_REASON_ELIGIBLE_LEADERS_NOT_AVAILABLE\0\u{1}REFUSAL_REASON_NO_REASSIGNMENT_IN_PROGRESS\0\u{1}REFUSAL_REASON_REBALANCE_IN_PROGRESS\0\u{1}REFUSAL_REASON_NO_REBALANCE_IN_PROGRESS\0")
 }
 
 nonisolated extension ProtoIdentifier: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3039,7 +3265,7 @@ nonisolated extension ProtoPartitionKey: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{4}\u{13}compare_digests\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{3}start_rebalance\0\u{3}move_replicas\0\u{3}end_rebalance\0\u{4}\u{10}compare_digests\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3293,6 +3519,45 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.kind = .reassignPartitions(v)
         }
       }()
+      case 22: try {
+        var v: ProtoCommand.StartRebalance?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .startRebalance(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .startRebalance(v)
+        }
+      }()
+      case 23: try {
+        var v: ProtoCommand.MoveReplicas?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .moveReplicas(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .moveReplicas(v)
+        }
+      }()
+      case 24: try {
+        var v: ProtoCommand.EndRebalance?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .endRebalance(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .endRebalance(v)
+        }
+      }()
       case 40: try {
         var v: ProtoNothing?
         var hadOneofValue = false
@@ -3399,6 +3664,18 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .reassignPartitions?: try {
       guard case .reassignPartitions(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .startRebalance?: try {
+      guard case .startRebalance(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .moveReplicas?: try {
+      guard case .moveReplicas(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+    }()
+    case .endRebalance?: try {
+      guard case .endRebalance(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
     }()
     case .compareDigests?: try {
       guard case .compareDigests(let v)? = self.kind else { preconditionFailure() }
@@ -4148,6 +4425,181 @@ nonisolated extension ProtoCommand.ReassignPartitions.Reassignment: SwiftProtobu
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
+}
+
+nonisolated extension ProtoCommand.StartRebalance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".StartRebalance"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}strategy\0\u{3}is_automatic\0\u{1}excluded\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.strategy) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.isAutomatic) }()
+      case 3: try { try decoder.decodeRepeatedInt32Field(value: &self.excluded) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.strategy != .unspecified {
+      try visitor.visitSingularEnumField(value: self.strategy, fieldNumber: 1)
+    }
+    if self.isAutomatic != false {
+      try visitor.visitSingularBoolField(value: self.isAutomatic, fieldNumber: 2)
+    }
+    if !self.excluded.isEmpty {
+      try visitor.visitPackedInt32Field(value: self.excluded, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.StartRebalance, rhs: ProtoCommand.StartRebalance) -> Bool {
+    if lhs.strategy != rhs.strategy {return false}
+    if lhs.isAutomatic != rhs.isAutomatic {return false}
+    if lhs.excluded != rhs.excluded {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.StartRebalance.Strategy: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0STRATEGY_UNSPECIFIED\0\u{1}STRATEGY_BALANCED\0\u{1}STRATEGY_STICKY\0\u{1}STRATEGY_ROUND_ROBIN\0\u{1}STRATEGY_RANGE\0")
+}
+
+nonisolated extension ProtoCommand.MoveReplicas: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".MoveReplicas"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rebalance\0\u{1}moves\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self._rebalance) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.moves) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rebalance {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1)
+    } }()
+    if !self.moves.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.moves, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.MoveReplicas, rhs: ProtoCommand.MoveReplicas) -> Bool {
+    if lhs._rebalance != rhs._rebalance {return false}
+    if lhs.moves != rhs.moves {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.MoveReplicas.Move: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.MoveReplicas.protoMessageName + ".Move"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}replicas\0\u{3}partition_epoch\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._partition) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._replicas) }()
+      case 3: try { try decoder.decodeSingularInt32Field(value: &self.partitionEpoch) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._partition {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._replicas {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.partitionEpoch != 0 {
+      try visitor.visitSingularInt32Field(value: self.partitionEpoch, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.MoveReplicas.Move, rhs: ProtoCommand.MoveReplicas.Move) -> Bool {
+    if lhs._partition != rhs._partition {return false}
+    if lhs._replicas != rhs._replicas {return false}
+    if lhs.partitionEpoch != rhs.partitionEpoch {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.EndRebalance: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".EndRebalance"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rebalance\0\u{1}ending\0\u{1}detail\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self._rebalance) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.ending) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._rebalance {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 1)
+    } }()
+    if self.ending != .unspecified {
+      try visitor.visitSingularEnumField(value: self.ending, fieldNumber: 2)
+    }
+    if !self.detail.isEmpty {
+      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.EndRebalance, rhs: ProtoCommand.EndRebalance) -> Bool {
+    if lhs._rebalance != rhs._rebalance {return false}
+    if lhs.ending != rhs.ending {return false}
+    if lhs.detail != rhs.detail {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.EndRebalance.Ending: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ENDING_UNSPECIFIED\0\u{1}ENDING_FINISHED\0\u{1}ENDING_CANCELLED\0\u{1}ENDING_ABANDONED\0")
 }
 
 nonisolated extension ProtoRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -80,6 +80,23 @@ struct CommandSummary: Equatable {
                     + CommandSummary.first(reassign.reassignments) {
                         "\(CommandSummary.key($0.partition)) \($0.replicas.map { "to \(Names.list($0))" } ?? "cancel")"
                     })
+        case .startRebalance(let start):
+            self.init(
+                "start_rebalance",
+                "\(start.strategy.rawValue), \(start.origin.rawValue)"
+                    + (start.excluded.isEmpty ? "" : " excluded=\(Names.list(start.excluded))"))
+        case .moveReplicas(let move):
+            self.init(
+                "move_replicas",
+                "\(move.rebalance.map { "rebalance \($0)" } ?? "drain"), \(move.moves.count) partitions"
+                    + CommandSummary.first(move.moves) {
+                        "\(CommandSummary.key($0.partition)) \($0.replicas.map { "to \(Names.list($0))" } ?? "cancel")"
+                    })
+        case .endRebalance(let end):
+            self.init(
+                "end_rebalance",
+                end.ending.rawValue + CommandSummary.guarded("rebalance", end.rebalance)
+                    + (end.detail.isEmpty ? "" : ": \(end.detail)"))
         case .openSession(let timeout):
             self.init("open_session", "timeout=\(timeout)ms")
         case .closeSession(let id):

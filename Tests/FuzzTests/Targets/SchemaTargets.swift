@@ -47,6 +47,16 @@ func exampleCommands() -> [Command] {
                 broker: broker, brokerEpoch: epoch, partition: PartitionKey(topic: topic, index: PartitionIndex(0)),
                 leaderEpoch: 1, partitionEpoch: 2, isr: [broker, BrokerID(8)])),
         .openSession(timeoutMilliseconds: 60_000), .closeSession(SessionID(9)), .expireSessions, .setFeatureLevel(1),
+        .startRebalance(.init(strategy: .range, origin: .automatic, excluded: [broker])),
+        .moveReplicas(
+            .init(
+                rebalance: Version(5),
+                moves: [
+                    .init(
+                        partition: PartitionKey(topic: topic, index: PartitionIndex(0)), replicas: [broker],
+                        partitionEpoch: 3)
+                ])),
+        .endRebalance(.init(rebalance: Version(5), ending: .cancelled, detail: "by hand")),
     ]
 }
 

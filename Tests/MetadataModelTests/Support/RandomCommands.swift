@@ -8,7 +8,7 @@ struct RandomCommands {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func next(_ model: Model) -> Command {
-        switch number(0..<136) {
+        switch number(0..<142) {
         case 0..<10: register(model)
         case 10..<22: .fenceBroker(id: BrokerID(broker()), epoch: epoch(model))
         case 22..<40: .unfenceBroker(id: BrokerID(broker()), epoch: epoch(model))
@@ -28,11 +28,31 @@ struct RandomCommands {
         case 105..<107: .cancelDrain(id: BrokerID(broker()), epoch: nil)
         case 107..<115: alterPartitions(model)
         case 115..<119: electLeaders(model)
+        case 119..<125: rebalance(model)
         default: reassign(model)
         }
     }
 
     mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &generator) }
+
+    private mutating func rebalance(_ model: Model) -> Command {
+        let latest = model.storage.config(.cluster, name: Rebalance.configName).flatMap { Rebalance($0) }
+        switch number(0..<4) {
+        case 0:
+            let excluded = number(0..<2) == 0 ? [] : [BrokerID(broker())]
+            return .startRebalance(.init(strategy: .sticky, origin: .automatic, excluded: excluded))
+        case 1:
+            return .endRebalance(
+                .init(rebalance: number(0..<2) == 0 ? nil : latest?.id, ending: .cancelled, detail: "a b=c "))
+        default:
+            guard let partition = partition(model) else { return .expireSessions }
+            let replicas = number(0..<5) == 0 ? nil : (0..<number(1..<4)).map { _ in BrokerID(broker()) }
+            let move = Command.ReplicaMove(
+                partition: partition.key, replicas: replicas,
+                partitionEpoch: partition.partitionEpoch - (number(0..<8) == 0 ? 1 : 0))
+            return .moveReplicas(.init(rebalance: number(0..<3) == 0 ? nil : latest?.id, moves: [move]))
+        }
+    }
 
     private var lastBroker: Int32 = 0
 
