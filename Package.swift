@@ -145,7 +145,7 @@ let package = Package(
             "MetadataServerTests",
             ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
         tests(
-            "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "StoryFiles"],
+            "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "StoryFiles"],
             exclude: ["Scenarios"]),
         tests(
             "SimulationTests",

@@ -113,3 +113,16 @@ package struct ClusterLayout: Sendable {
         return low < brokers.count && brokers[low].id == id ? low : nil
     }
 }
+
+extension ClusterLayout.Broker {
+    /// A broker as it is planned for. One that is excluded or not active keeps what it has.
+    package init(_ broker: MetadataModel.Broker, excluded: Set<BrokerID>) {
+        let role: ClusterLayout.Role
+        if broker.isDraining {
+            role = .draining
+        } else {
+            role = broker.takesReplicas && !excluded.contains(broker.id) ? .open : .closed
+        }
+        self.init(id: broker.id, rack: broker.rack, capacity: broker.capacity, role: role)
+    }
+}

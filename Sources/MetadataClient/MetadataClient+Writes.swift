@@ -208,7 +208,7 @@ extension MetadataClient {
     }
 
     /// Submits a command of which only the version matters.
-    private func change(_ command: Command, timeout: Duration?) async throws(MetadataError) -> Version {
+    func change(_ command: Command, timeout: Duration?) async throws(MetadataError) -> Version {
         switch try await submit(command, timeout: timeout) {
         case .changed(let version), .registered(_, let version): return version
         case .topic(let topic): return topic.version

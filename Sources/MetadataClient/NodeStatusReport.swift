@@ -56,6 +56,10 @@ public struct NodeStatusReport: Sendable, Hashable {
     public var clientAddress: String
     /// `host:port` for the other members, by the node's own settings.
     public var peerAddress: String
+    /// The level of features in force, as the node has applied it.
+    public var featureLevel: UInt32
+    /// What the node's coordinator is about; nil on a node that does not lead.
+    public var coordinator: CoordinatorStatus?
 
     init(_ status: NodeStatus) {
         clusterID = status.clusterID
@@ -76,6 +80,8 @@ public struct NodeStatusReport: Sendable, Hashable {
         diskID = status.disk.text
         clientAddress = status.clientAddress
         peerAddress = status.peerAddress
+        featureLevel = status.featureLevel
+        coordinator = status.coordinator
     }
 }
 

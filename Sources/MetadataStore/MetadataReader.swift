@@ -36,6 +36,19 @@ package final class MetadataReader: @unchecked Sendable {
         }
     }
 
+    /// Answers one question after the other from one moment, for as long as it takes. The WAL grows meanwhile.
+    package func answer<Result>(
+        oneByOne body: ((Query) throws(StoreError) -> QueryResult) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        try DatabaseOpening.onQueue(queue, "read") { (connection) throws(StoreError) in
+            guard let answers else { throw .closed(operation: "read") }
+            return try connection.readTransaction("read") { () throws(StoreError) in
+                let state = try answers.state()
+                return try body { (query) throws(StoreError) in try answers.answer(query, state: state) }
+            }
+        }
+    }
+
     package func close() throws(StoreError) {
         queue.inDatabase { _ in answers = nil }
         try DatabaseOpening.close(queue, "close a reader")

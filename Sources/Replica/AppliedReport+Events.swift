@@ -9,6 +9,7 @@ extension AppliedReport {
     ) {
         var brokers: [BrokerID: Broker] = [:]
         var removed: Set<BrokerID> = []
+        var rebalance: Rebalance?
         for event in events {
             for change in event.changes {
                 switch change {
@@ -18,13 +19,16 @@ extension AppliedReport {
                 case .brokerRemoved(let id):
                     brokers[id] = nil
                     removed.insert(id)
-                case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
+                case .configChanged(let entry):
+                    if let latest = Rebalance(entry) { rebalance = latest }
+                case .topicChanged, .topicRemoved, .partitionChanged, .configRemoved:
                     continue
                 }
             }
         }
         self.init(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, outcomes: outcomes,
-            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted(), digests: digests)
+            brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted(), digests: digests,
+            rebalance: rebalance)
     }
 }

@@ -1,3 +1,4 @@
+package import Coordination
 package import MetadataModel
 package import RaftCore
 
@@ -87,6 +88,9 @@ package enum Effect: Sendable, Equatable {
     /// The member holds again whatever it may have acknowledged before its log was lost: take the note away.
     case recovered
     case protection(ProtectionEvent)
+    /// Find this out from the state machine, on a thread of its own, however long it takes; one at a time, reported with
+    /// `Replica.surveyed(_:)` or `Replica.surveyFailed(ticket:)`.
+    case survey(SurveyRequest)
     /// Other members, or the same ones elsewhere, are in effect from now on, or have been committed: `RaftNode.correspondents` are
     /// to be reached, and nobody else. Comes before what is sent to them.
     case configurationChanged(Configuration)
@@ -142,6 +146,8 @@ package struct AppliedReport: Hashable, Sendable {
     package var removedBrokers: [BrokerID]
     /// The digest as of each entry that asked for it, in log order.
     package var digests: [DigestMark]
+    /// The latest rebalance, if the batch began or ended one.
+    package var rebalance: Rebalance?
 
     package struct Outcome: Hashable, Sendable {
         package var index: LogIndex
@@ -155,7 +161,7 @@ package struct AppliedReport: Hashable, Sendable {
 
     package init(
         applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], brokers: [Broker],
-        removedBrokers: [BrokerID], digests: [DigestMark] = []
+        removedBrokers: [BrokerID], digests: [DigestMark] = [], rebalance: Rebalance? = nil
     ) {
         self.applied = applied
         self.version = version
@@ -164,6 +170,7 @@ package struct AppliedReport: Hashable, Sendable {
         self.brokers = brokers
         self.removedBrokers = removedBrokers
         self.digests = digests
+        self.rebalance = rebalance
     }
 }
 

@@ -107,7 +107,12 @@ extension Replica {
     }
 
     /// A member of this cluster has said which disk it runs on.
-    package mutating func introduced(_ peer: NodeID, disk: DiskID) { disks[peer] = disk }
+    ///
+    /// - Parameter featureLevelMax: what it understands.
+    package mutating func introduced(_ peer: NodeID, disk: DiskID, featureLevelMax: UInt32 = 0) {
+        disks[peer] = disk
+        coordination.featureLevels[peer] = featureLevelMax
+    }
 
     // MARK: Queries
 

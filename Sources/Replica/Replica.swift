@@ -33,6 +33,7 @@ package struct Replica {
     /// need not read it.
     private var brokers: [BrokerID: Broker] = [:]
     private var liveness: BrokerLiveness
+    var coordination: Coordination
 
     /// Damage and room, of this member and of the others.
     var protection: Protection
@@ -41,7 +42,7 @@ package struct Replica {
     var now: UInt64
     private var lastLeaderContact: UInt64?
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
-    private var electedAt = LogIndex.zero
+    private(set) var electedAt = LogIndex.zero
     private var lastSessionSweep: UInt64
     /// The log ends here when nothing but the last sweep was written.
     private var sweptThrough = LogIndex.zero
@@ -92,6 +93,7 @@ package struct Replica {
         self.liveness = BrokerLiveness(
             heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
             graceMilliseconds: options.brokerGraceMilliseconds)
+        self.coordination = Coordination(options.coordinator)
         self.now = now
         self.lastSessionSweep = now
         self.disks = [id: disk]
@@ -141,6 +143,7 @@ package struct Replica {
         for (broker, epoch) in liveness.expired(now: now) {
             proposeOwn(.fenceBroker(id: broker, epoch: epoch))
         }
+        tickCoordinator()
         // An idle log has no time that passes, so there is nothing to expire.
         if now - lastSessionSweep >= options.sessionSweepMilliseconds, core.lastIndex > sweptThrough {
             lastSessionSweep = now
@@ -201,6 +204,10 @@ package struct Replica {
         }
         guard !isRefusedForRoom(intent) else {
             effects.append(.replyWrite(token, .diskFull))
+            return
+        }
+        if let refusal = refusal(ofLevelIn: intent) {
+            effects.append(.replyWrite(token, .outcome(.refused(refusal))))
             return
         }
         // What is committed and not applied here is bounded too: a slow or silent disk must not fill the memory.
@@ -313,6 +320,7 @@ package struct Replica {
             brokers[id] = nil
             liveness.brokerRemoved(id)
         }
+        coordination.applied(report)
         for mark in report.digests { digested(mark) }
     }
 
@@ -415,6 +423,7 @@ package struct Replica {
             }
             abandonChanges()
             liveness.resigned()
+            coordination.resigned()
             protection.comparison.removeAll()
         }
         // It was its own leader until now; what it holds is no older than that.
@@ -443,6 +452,7 @@ package struct Replica {
     /// Every registered broker gets a lease and the grace of a new leader.
     private mutating func judgeBrokers() {
         liveness.becameLeader(now: now, brokers: registeredBrokers.map { ($0.id, $0.epoch, $0.state) })
+        coordination.becameLeader(now: now, brokers: registeredBrokers)
     }
 
     private mutating func proposeGathered() {
@@ -459,12 +469,14 @@ package struct Replica {
         switch core.propose(payloads) {
         case .accepted(let first, _):
             proposals.proposed(batch, first: first)
+            coordination.gatheredWasProposed(through: core.lastIndex)
             return
         case .notLeader(let leader):
             reply = .notLeader(leader)
         case .overloaded, .configurationChangeRefused:
             reply = .overloaded
         }
+        coordination.gatheredWasProposed(through: .zero)
         for item in batch {
             if let token = item.token { effects.append(.replyWrite(token, reply)) }
         }

@@ -1,3 +1,4 @@
+package import Coordination
 package import RaftCore
 
 /// Timers and limits of a `Replica`.
@@ -35,6 +36,10 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var catchUpRoundMilliseconds: UInt64
     /// A learner that has kept up for this long is promoted, if the configuration says so.
     package var promotionWindowMilliseconds: UInt64
+    /// What a leader does about replicas and leaders by itself; nil: nothing.
+    package var coordinator: CoordinatorOptions?
+    /// A leader raises the feature level as soon as every member understands more.
+    package var raisesFeatureLevel: Bool
 
     package init(
         raft: Options = Options(), logEntriesMax: Int = 50_000, logBytesMax: Int = 16 << 20,
@@ -43,7 +48,8 @@ package struct ReplicaOptions: Hashable, Sendable {
         sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000,
         diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
         digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0,
-        catchUpRoundMilliseconds: UInt64 = 300, promotionWindowMilliseconds: UInt64 = 1_000
+        catchUpRoundMilliseconds: UInt64 = 300, promotionWindowMilliseconds: UInt64 = 1_000,
+        coordinator: CoordinatorOptions? = nil, raisesFeatureLevel: Bool = false
     ) {
         self.raft = raft
         self.logEntriesMax = logEntriesMax
@@ -62,5 +68,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.diskHighBytes = diskHighBytes
         self.catchUpRoundMilliseconds = catchUpRoundMilliseconds
         self.promotionWindowMilliseconds = promotionWindowMilliseconds
+        self.coordinator = coordinator
+        self.raisesFeatureLevel = raisesFeatureLevel
     }
 }

@@ -1,3 +1,4 @@
+internal import Coordination
 internal import MetadataModel
 internal import RaftCore
 internal import Replica
@@ -10,6 +11,7 @@ enum ClusterEvent {
     case logDone(NodeID, life: UInt64)
     case applied(NodeID, life: UInt64)
     case checkpointed(NodeID, life: UInt64)
+    case surveyed(NodeID, life: UInt64, SurveyRequest)
     case installed(NodeID, life: UInt64, IncomingSnapshot)
     case answer(NodeID, life: UInt64, [ServedQuery])
     case readFeed(NodeID, life: UInt64, WatchKey, ticket: UInt64, after: Version, WatchFilter)
@@ -41,7 +43,7 @@ enum ClusterEvent {
     var process: NodeID? {
         switch self {
         case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
-            .checkpointed(let node, _), .installed(let node, _, _), .answer(let node, _, _),
+            .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
             .request(_, _, let node):
             node

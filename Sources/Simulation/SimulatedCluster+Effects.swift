@@ -1,3 +1,4 @@
+internal import Coordination
 internal import MetadataModel
 internal import RaftCore
 internal import RaftLog
@@ -79,6 +80,8 @@ extension SimulatedCluster {
         case .repair(let reason):
             // Whatever is damaged here is found at a start; a member that runs is sound.
             try judge.repairs(node.id, because: reason)
+        case .survey(let request):
+            queue.plan(in: draw(&diskGenerator, 500, 20_000), .surveyed(node.id, life: process.life, request))
         case .recovered:
             trace.line(queue.now, "node \(node.id) is whole again")
         case .statusChanged(let status):
@@ -113,6 +116,20 @@ extension SimulatedCluster {
         markBrokers(done.events)
         process.watches.applied(done.events)
         try turn(id, life) { $0.applied(done.report) }
+    }
+
+    /// As shipped: on a thread of its own, from the state as it is by then.
+    func surveyed(_ id: NodeID, _ life: UInt64, _ request: SurveyRequest) throws(Violation) {
+        guard process(id, life) != nil else { return }
+        let machine = node(id).machine
+        let report: SurveyReport
+        do throws(StateMachineFailure) {
+            report = try request.answer { (query) throws(StateMachineFailure) in try machine.answer(query) }
+        } catch {
+            guard error.isRetriable else { return try fails(node(id), "\(error)") }
+            return try turn(id, life) { $0.surveyFailed(ticket: request.ticket) }
+        }
+        try turn(id, life) { $0.surveyed(report) }
     }
 
     func checkpointed(_ id: NodeID, _ life: UInt64) throws(Violation) {

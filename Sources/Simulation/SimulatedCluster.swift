@@ -153,6 +153,7 @@ package final class SimulatedCluster {
         case .checkpointed(let id, let life): try checkpointed(id, life)
         case .installed(let id, let life, let snapshot): try installed(id, life, snapshot)
         case .answer(let id, let life, let queries): try answer(id, life, queries)
+        case .surveyed(let id, let life, let request): try surveyed(id, life, request)
         case .readFeed(let id, let life, let key, let ticket, let after, let filter):
             try readFeed(id, life, key, ticket: ticket, after: after, filter)
         case .tellProgress(let id, let life): tellProgress(id, life)

@@ -51,14 +51,15 @@ extension ServerHello {
 }
 
 extension NodeStatus {
-    init(wire: WireNodeStatus) {
+    init(wire: WireNodeStatus) throws(WireError) {
         self.init(
             clusterID: wire.clusterID, nodeID: wire.nodeID, role: wire.role, term: wire.term,
             leader: wire.hasLeader ? LeaderHint(wire: wire.leader) : nil, commitIndex: wire.commitIndex,
             appliedIndex: wire.appliedIndex, version: Version(wire.version), digest: wire.digest,
             healthy: wire.healthy, detail: wire.detail, members: wire.members.map(MemberAddress.init(wire:)),
             disk: DiskID(high: wire.diskHigh, low: wire.diskLow), clientAddress: wire.clientAddress,
-            peerAddress: wire.peerAddress)
+            peerAddress: wire.peerAddress, featureLevel: wire.featureLevel,
+            coordinator: wire.hasCoordinator ? try CoordinatorStatus(wire: wire.coordinator) : nil)
     }
 
     var wire: WireNodeStatus {
@@ -79,6 +80,8 @@ extension NodeStatus {
         wire.diskLow = disk.low
         wire.clientAddress = clientAddress
         wire.peerAddress = peerAddress
+        wire.featureLevel = featureLevel
+        if let coordinator { wire.coordinator = coordinator.wire }
         return wire
     }
 }

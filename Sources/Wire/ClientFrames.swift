@@ -208,11 +208,16 @@ package struct NodeStatus: Hashable, Sendable {
     /// Where the node's own settings say that it listens; the members may know it under other addresses.
     package var clientAddress: String
     package var peerAddress: String
+    /// The level of features in force.
+    package var featureLevel: UInt32
+    /// Nil on a node that does not lead.
+    package var coordinator: CoordinatorStatus?
 
     package init(
         clusterID: String, nodeID: UInt64, role: String, term: UInt64, leader: LeaderHint?, commitIndex: UInt64,
         appliedIndex: UInt64, version: Version, digest: UInt64, healthy: Bool, detail: String, members: [MemberAddress],
-        disk: DiskID = .unknown, clientAddress: String = "", peerAddress: String = ""
+        disk: DiskID = .unknown, clientAddress: String = "", peerAddress: String = "", featureLevel: UInt32 = 0,
+        coordinator: CoordinatorStatus? = nil
     ) {
         self.clusterID = clusterID
         self.nodeID = nodeID
@@ -229,6 +234,8 @@ package struct NodeStatus: Hashable, Sendable {
         self.disk = disk
         self.clientAddress = clientAddress
         self.peerAddress = peerAddress
+        self.featureLevel = featureLevel
+        self.coordinator = coordinator
     }
 }
 

@@ -63,7 +63,7 @@ extension ClientResponse {
                 HeartbeatAnswer(
                     state: state, leaseMilliseconds: answer.leaseMilliseconds, version: Version(answer.version),
                     shouldShutDown: answer.shouldShutDown))
-        case .nodeStatus(let status): self = .nodeStatus(NodeStatus(wire: status))
+        case .nodeStatus(let status): self = .nodeStatus(try NodeStatus(wire: status))
         case .members(let members): self = .members(try MemberList(wire: members))
         case .membershipRefused(let refusal): self = .membershipRefused(try MembershipRefusal(wire: refusal))
         case .failure(let failure): self = .failure(try ServiceFailure(wire: failure))

@@ -81,7 +81,9 @@ extension PeerHello {
         self.init(
             clusterID: wire.clusterID, node: NodeID(wire.node), disk: DiskID(high: wire.diskHigh, low: wire.diskLow),
             target: NodeID(wire.target), configurationIndex: LogIndex(wire.configurationIndex),
-            peerAddress: wire.peerAddress)
+            peerAddress: wire.peerAddress,
+            // Builds that do not say understand level 1, the one before it was said.
+            featureLevelMax: max(wire.featureLevelMax, 1))
     }
 
     fileprivate var wire: WirePeerHello {
@@ -93,6 +95,7 @@ extension PeerHello {
         wire.target = target.rawValue
         wire.configurationIndex = configurationIndex.rawValue
         wire.peerAddress = peerAddress
+        wire.featureLevelMax = featureLevelMax
         return wire
     }
 }

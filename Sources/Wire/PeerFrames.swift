@@ -26,10 +26,12 @@ package struct PeerHello: Hashable, Sendable {
     package var configurationIndex: LogIndex
     /// Where other members can dial the sender; empty when it does not say.
     package var peerAddress: String
+    /// The highest feature level that the sender understands.
+    package var featureLevelMax: UInt32
 
     package init(
         clusterID: String, node: NodeID, disk: DiskID, target: NodeID, configurationIndex: LogIndex = .zero,
-        peerAddress: String = ""
+        peerAddress: String = "", featureLevelMax: UInt32 = Limits.featureLevelMax
     ) {
         self.clusterID = clusterID
         self.node = node
@@ -37,6 +39,7 @@ package struct PeerHello: Hashable, Sendable {
         self.target = target
         self.configurationIndex = configurationIndex
         self.peerAddress = peerAddress
+        self.featureLevelMax = featureLevelMax
     }
 }
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Replica
 
 /// One member alone in its quorum: the smallest replica that does everything, driven by hand.
-private struct Alone {
+struct Alone {
     static let id = NodeID(1)
     var replica: Replica
     var persists: [UInt64] = []

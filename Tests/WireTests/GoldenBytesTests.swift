@@ -127,7 +127,7 @@ struct GoldenBytesTests {
         known.configurationIndex = LogIndex(7)
         known.peerAddress = "p:1"
         let golden: [(PeerFrame, String)] = [
-            (.hello(hello), "0000001b0a190a016310011902000000000000002103000000000000002802"),
+            (.hello(hello), "0000001d0a1b0a0163100119020000000000000021030000000000000028024002"),
             (
                 .messages(messages),
                 "0000003a12380a1e0801100218034216080610021805220202032a020100320202003a02aabb0a0808011002180348080a0c0801100218035a0408051004"
@@ -143,7 +143,7 @@ struct GoldenBytesTests {
             (.refusal(PeerRefusal(reason: .notAMember, detail: "d")), "000000072a050801120164"),
             (
                 .hello(known),
-                "000000220a200a01631001190200000000000000210300000000000000280230073a03703a31"
+                "000000240a220a01631001190200000000000000210300000000000000280230073a03703a314002"
             ),
         ]
         for (frame, bytes) in golden { #expect(hex(frame.frame()) == bytes, "\(frame)") }
@@ -213,6 +213,23 @@ struct GoldenBytesTests {
             ),
             (.unregisterBroker(id: BrokerID(1), epoch: BrokerEpoch(2), force: true), "08011a06080110021801"),
             (.beginShutdown(id: BrokerID(1), epoch: BrokerEpoch(2)), "080182010408011002"),
+            (
+                .startRebalance(
+                    Command.StartRebalance(strategy: .balanced, origin: .request, excluded: [BrokerID(1)])),
+                "0801b2010508011a0101"
+            ),
+            (
+                .moveReplicas(
+                    Command.MoveReplicas(
+                        rebalance: Version(7),
+                        moves: [Command.ReplicaMove(partition: key, replicas: [BrokerID(1)], partitionEpoch: 6)])),
+                "0801ba01230807121f0a16\(keyBytes)12030a01011806"
+            ),
+            (
+                .endRebalance(
+                    Command.EndRebalance(rebalance: Version(7), ending: .finished, detail: "d")),
+                "0801c20107080710011a0164"
+            ),
             (.drainBroker(id: BrokerID(1), epoch: nil), "08018a01020801"),
             (.cancelDrain(id: BrokerID(1), epoch: BrokerEpoch(2)), "080192010408011002"),
             (

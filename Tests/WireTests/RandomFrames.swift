@@ -60,7 +60,8 @@ extension RandomValues {
                     leader: maybe { $0.leaderHint() },
                     commitIndex: number(), appliedIndex: number(), version: version(), digest: number(),
                     healthy: flag(), detail: text(), members: list { $0.memberAddress() }, disk: disk(),
-                    clientAddress: text(), peerAddress: text())),
+                    clientAddress: text(), peerAddress: text(), featureLevel: number(),
+                    coordinator: maybe { $0.coordinatorStatus() })),
             .members(
                 MemberList(
                     configurationIndex: position().index, lastIndex: position().index, isChanging: flag(),
@@ -75,6 +76,24 @@ extension RandomValues {
 
     mutating func nodeID() -> NodeID { NodeID(number()) }
     mutating func position() -> LogPosition { LogPosition(index: LogIndex(number()), term: Term(number())) }
+    mutating func coordinatorStatus() -> CoordinatorStatus {
+        var status = CoordinatorStatus()
+        status.activity = pick(CoordinatorStatus.Activity.allCases)
+        status.detail = text()
+        status.imbalance = maybe { Double($0.number() as UInt16) / 7 }
+        status.imbalanceAfter = Double(number() as UInt16) / 7
+        status.movesPlanned = Int(number() as Int32)
+        status.movesWaiting = Int(number() as Int32)
+        status.movesUnderWay = Int(number() as Int32)
+        status.movesEnded = Int(number() as Int32)
+        status.stuck = list { StuckReplica(partition: $0.partitionKey(), broker: $0.brokerID(), reason: $0.text()) }
+        status.stuckCount = Int(number() as Int32)
+        status.drains = list {
+            BrokerLoad(id: $0.brokerID(), replicas: Int($0.number() as Int32), leaders: Int($0.number() as Int32))
+        }
+        return status
+    }
+
     mutating func disk() -> DiskID { DiskID(high: number(), low: number()) }
 
     mutating func member() -> Member {

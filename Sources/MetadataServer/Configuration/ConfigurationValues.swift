@@ -1,4 +1,5 @@
 import Logging
+import MetadataModel
 import RaftCore
 import Telemetry
 
@@ -155,6 +156,18 @@ extension ConfigurationValue where Value == Logger.Level {
                 throw Refusal(reason: "must be one of \(names)")
             }
             return level
+        }
+    }
+}
+
+extension ConfigurationValue where Value == BalanceStrategy {
+    static var strategy: Self {
+        Self { text throws(Refusal) in
+            guard let strategy = BalanceStrategy(rawValue: text) else {
+                let names = BalanceStrategy.allCases.map(\.rawValue).joined(separator: ", ")
+                throw Refusal(reason: "must be one of \(names)")
+            }
+            return strategy
         }
     }
 }

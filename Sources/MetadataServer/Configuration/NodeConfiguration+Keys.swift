@@ -4,6 +4,7 @@
     import Foundation
 #endif
 
+import Coordination
 import RaftCore
 
 /// The keys, their kinds, ranges and defaults.
@@ -18,6 +19,7 @@ extension NodeConfiguration {
                 initialMembers: fields.list("cluster.initial_members", .member)),
             raft: readRaft(&fields),
             storage: readStorage(&fields),
+            coordinator: readCoordinator(&fields),
             resilience: readResilience(&fields),
             health: Health(
                 checkInterval: fields.value("health.check_interval", .duration(anyDuration), default: "5s"),
@@ -83,6 +85,27 @@ extension NodeConfiguration {
             diskLowBytes: fields.value("storage.disk_low_bytes", .bytes(anyBytes), default: "256MiB"),
             diskHighBytes: fields.value("storage.disk_high_bytes", .bytes(anyBytes), default: "512MiB"),
             reserveBytes: fields.value("storage.reserve_bytes", .bytes(0...(1 << 30)), default: "32MiB"))
+    }
+
+    private static func readCoordinator(_ fields: inout ConfigurationFields) -> Coordinator {
+        let interval = ConfigurationValue.duration(.seconds(1) ... .seconds(86_400))
+        let moves = ConfigurationValue.integer(1...CoordinatorOptions.movesLimit)
+        return Coordinator(
+            raisesFeatureLevel: fields.value("coordinator.raise_feature_level", .truth, default: "true"),
+            rebalance: Coordinator.Rebalance(
+                isAutomatic: fields.value("coordinator.rebalance.auto", .truth, default: "false"),
+                strategy: fields.value("coordinator.rebalance.strategy", .strategy, default: "balanced"),
+                thresholdPercent: fields.value(
+                    "coordinator.rebalance.threshold_percent", .integer(1...1_000), default: "10"),
+                interval: fields.value("coordinator.rebalance.interval", interval, default: "5m"),
+                movesPerBrokerMax: fields.value(
+                    "coordinator.rebalance.moves_per_broker_max", moves, default: "5"),
+                movesMax: fields.value("coordinator.rebalance.moves_max", moves, default: "50")),
+            leaders: Coordinator.Leaders(
+                isAutomatic: fields.value("coordinator.leaders.auto", .truth, default: "true"),
+                thresholdPercent: fields.value(
+                    "coordinator.leaders.threshold_percent", .integer(0...100), default: "10"),
+                interval: fields.value("coordinator.leaders.interval", interval, default: "5m")))
     }
 
     private static func readResilience(_ fields: inout ConfigurationFields) -> Resilience {

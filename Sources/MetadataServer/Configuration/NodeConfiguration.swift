@@ -1,4 +1,5 @@
 import Logging
+import MetadataModel
 import RaftCore
 import Telemetry
 
@@ -10,6 +11,7 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var cluster: Cluster
     package var raft: Raft
     package var storage: Storage
+    package var coordinator: Coordinator
     package var resilience: Resilience
     package var health: Health
     package var metrics: Metrics
@@ -67,6 +69,28 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var diskHighBytes: Int
         /// Set aside for the moment when the log cannot grow any more; 0 for nothing.
         package var reserveBytes: Int
+    }
+
+    package struct Coordinator: Equatable, Sendable {
+        /// As soon as every member understands more.
+        package var raisesFeatureLevel: Bool
+        package var rebalance: Rebalance
+        package var leaders: Leaders
+
+        package struct Rebalance: Equatable, Sendable {
+            package var isAutomatic: Bool
+            package var strategy: BalanceStrategy
+            package var thresholdPercent: Int
+            package var interval: Duration
+            package var movesPerBrokerMax: Int
+            package var movesMax: Int
+        }
+
+        package struct Leaders: Equatable, Sendable {
+            package var isAutomatic: Bool
+            package var thresholdPercent: Int
+            package var interval: Duration
+        }
     }
 
     package struct Resilience: Equatable, Sendable {

@@ -1,4 +1,5 @@
 import MetadataModel
+import MetadataStore
 import NIOCore
 import OrderedCollections
 import RaftCore
@@ -42,7 +43,8 @@ extension Node {
             commitIndex: replica.core.commitIndex.rawValue, appliedIndex: replica.appliedIndex.rawValue,
             version: replica.version, digest: digest, healthy: trouble == nil, detail: trouble ?? "",
             members: memberAddresses, disk: settings.disk, clientAddress: "\(settings.clientAddress)",
-            peerAddress: "\(settings.peerAddress)")
+            peerAddress: "\(settings.peerAddress)", featureLevel: storage.store.summary.featureLevel,
+            coordinator: replica.coordinatorStatus)
     }
 
     /// Puts what probes and metrics show where other threads can read it; they never ask the loop.
@@ -64,7 +66,8 @@ extension Node {
                 sinceLeaderContact: replica.millisecondsSinceLeaderContact, isStopping: isStopping,
                 leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
-                voters: replica.core.configuration.voters, protection: protectionReading))
+                voters: replica.core.configuration.voters, protection: protectionReading,
+                rebalances: rebalances))
         endTurnSoon()
     }
 

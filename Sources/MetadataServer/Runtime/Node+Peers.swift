@@ -62,7 +62,9 @@ extension Node {
     }
 
     func peerCalled(_ hello: PeerHello, as admission: PeerAdmission) {
-        if admission == .member { replica.introduced(hello.node, disk: hello.disk) }
+        if admission == .member {
+            replica.introduced(hello.node, disk: hello.disk, featureLevelMax: hello.featureLevelMax)
+        }
         refusals[hello.node] = nil
         if callers.count < Configuration.membersMax || callers[hello.node] != nil { callers[hello.node] = hello }
         reconcileLinks()

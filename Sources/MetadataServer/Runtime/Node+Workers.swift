@@ -113,7 +113,9 @@ extension Node {
                     ])
             case .brokerRemoved(let id):
                 logger.info("broker unregistered", metadata: ["broker_id": "\(id)", "version": "\(event.version)"])
-            case .topicChanged, .topicRemoved, .partitionChanged, .configChanged, .configRemoved:
+            case .configChanged(let entry):
+                if let rebalance = Rebalance(entry) { note(rebalance) }
+            case .topicChanged, .topicRemoved, .partitionChanged, .configRemoved:
                 continue
             }
         }

@@ -29,6 +29,7 @@ final class Node {
     /// Why the log cannot be written at the moment.
     var logTrouble: String?
     var protectionCounts = ProtectionCounts()
+    var rebalances = RebalanceReading()
     /// Why the node cannot go on; the first reason counts.
     var failure: (any Error)?
     var isStopping = false
@@ -219,6 +220,8 @@ final class Node {
             recovered()
         case .protection(let event):
             note(event)
+        case .survey(let request):
+            storage.survey(request)
         }
     }
 

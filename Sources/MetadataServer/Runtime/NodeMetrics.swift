@@ -13,6 +13,7 @@ enum NodeMetrics {
         registerMetadata(in: registry, published: published, store: storage.store)
         registerRuntime(in: registry, published: published, storage: storage)
         registerProtection(in: registry, published: published)
+        registerCoordinator(in: registry, published: published)
         ProcessMetrics.register(in: registry)
     }
 
@@ -68,6 +69,35 @@ enum NodeMetrics {
             topics.set(totals.topics)
             partitions.set(totals.partitions)
             sessions.set(totals.sessions)
+        }
+    }
+
+    private static func registerCoordinator(in registry: MetricsRegistry, published: PublishedState) {
+        let imbalance = registry.gauge(
+            "cluster_imbalance_score",
+            help: "Standard deviation of replicas by capacity, as a part of their mean; 0 on nodes that do not lead.")
+        let duration = registry.gauge(
+            "cluster_rebalance_duration_seconds", help: "How long the latest rebalance took.")
+        let underWay = registry.gauge(
+            "cluster_moves_under_way", help: "Partitions with a reassignment under way; 0 on nodes that do not lead.")
+        let stuck = registry.gauge(
+            "cluster_replicas_stuck", help: "Replicas that are to move and cannot; 0 on nodes that do not lead.")
+        func counter(_ status: String) -> CounterHandle {
+            registry.counter(
+                "cluster_rebalances_total", help: "Rebalances that began, and how they ended.",
+                labels: ["status": status])
+        }
+        let started = counter("started")
+        let ended = Rebalance.Ending.allCases.map { ($0, counter($0.rawValue)) }
+        registry.addCollector {
+            guard let reading = published.reading else { return }
+            let status = reading.status.coordinator
+            imbalance.set(status?.imbalance ?? 0)
+            underWay.set(status?.movesUnderWay ?? 0)
+            stuck.set(status?.stuckCount ?? 0)
+            duration.set(Double(reading.rebalances.lastMilliseconds ?? 0) / 1_000)
+            started.raise(to: reading.rebalances.started)
+            for (ending, counter) in ended { counter.raise(to: reading.rebalances.ended[ending] ?? 0) }
         }
     }
 

@@ -1,3 +1,4 @@
+import Coordination
 import NIOCore
 import RaftCore
 import Replica
@@ -40,7 +41,9 @@ struct NodeSettings: Sendable {
             digestIntervalMilliseconds: configuration.storage.digestInterval.wholeMilliseconds,
             diskLowBytes: UInt64(configuration.storage.diskLowBytes),
             diskHighBytes: UInt64(configuration.storage.diskHighBytes),
-            catchUpRoundMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds)
+            catchUpRoundMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
+            coordinator: CoordinatorOptions(configuration.coordinator, step: timeouts.rebalance),
+            raisesFeatureLevel: configuration.coordinator.raisesFeatureLevel)
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         requestsPerConnectionMax = configuration.limits.inflightRequestsMax
         scrubInterval = TimeAmount(configuration.storage.scrubInterval)
@@ -51,6 +54,21 @@ struct NodeSettings: Sendable {
             bytesPerSecond: configuration.raft.snapshotBytesPerSecond,
             timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds)
         self.seed = seed
+    }
+}
+
+extension CoordinatorOptions {
+    /// - Parameter step: how long a move may make no progress.
+    init(_ configuration: NodeConfiguration.Coordinator, step: Duration) {
+        let (rebalance, leaders) = (configuration.rebalance, configuration.leaders)
+        self.init(
+            startsRebalances: rebalance.isAutomatic, strategy: rebalance.strategy,
+            imbalanceMax: Double(rebalance.thresholdPercent) / 100,
+            rebalanceIntervalMilliseconds: rebalance.interval.wholeMilliseconds,
+            movesPerBrokerMax: rebalance.movesPerBrokerMax, movesMax: rebalance.movesMax,
+            stepMilliseconds: step.wholeMilliseconds, electsPreferredLeaders: leaders.isAutomatic,
+            leaderImbalanceMax: Double(leaders.thresholdPercent) / 100,
+            leaderIntervalMilliseconds: leaders.interval.wholeMilliseconds)
     }
 }
 

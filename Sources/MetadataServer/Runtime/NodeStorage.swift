@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import Logging
 import MetadataModel
@@ -28,6 +29,8 @@ final class NodeStorage: Sendable {
     private let logThread: BatchWorker<LogJob>
     private let applyThread: BatchWorker<ApplyJob>
     private let readThread: BatchWorker<ReadJob>
+    /// Reads and plans for the coordinator, which may take seconds.
+    private let surveyor: BatchWorker<SurveyRequest>
     private let background: BatchWorker<@Sendable () -> Void>
     /// Reads all rows now and then, and takes its time.
     private let scrubber: BatchWorker<@Sendable () -> Void>
@@ -69,6 +72,15 @@ final class NodeStorage: Sendable {
             let (answers, failure) = NodeStorage.answerOrRefuse(jobs, with: reader)
             outbox.send { $0.answered(answers, failure: failure) }
         }
+        let surveyReader = try store.makeReader()
+        surveyor = BatchWorker(name: "metad-survey") { requests in
+            for request in requests {
+                let report = Result { () throws(StoreError) in
+                    try surveyReader.answer { (ask) throws(StoreError) in try request.answer(ask) }
+                }
+                outbox.send { $0.surveyed(report, request) }
+            }
+        }
         scrubber = BatchWorker(name: "metad-scrub") { jobs in
             for job in jobs { job() }
         }
@@ -91,6 +103,8 @@ final class NodeStorage: Sendable {
     func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }
     func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
     func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
+
+    func survey(_ request: SurveyRequest) { surveyor.submit(request) }
 
     func resumeLog() { logThread.submit(.resume) }
 
@@ -152,6 +166,7 @@ final class NodeStorage: Sendable {
         logThread.stop()
         applyThread.stop()
         readThread.stop()
+        surveyor.stop()
         background.stop()
         held.value.log.close()
         defer { held.value.directory.close() }

@@ -24,6 +24,7 @@ struct NodeReading: Sendable {
     /// Sorted.
     var voters: [NodeID]
     var protection: ProtectionReading
+    var rebalances: RebalanceReading
 }
 
 /// Damage and room, as the node loop sees them.

@@ -972,11 +972,115 @@ nonisolated struct WireNodeStatus: @unchecked Sendable {
     set {_uniqueStorage()._peerAddress = newValue}
   }
 
+  /// In force. The members' own are in their hellos.
+  var featureLevel: UInt32 {
+    get {_storage._featureLevel}
+    set {_uniqueStorage()._featureLevel = newValue}
+  }
+
+  /// Absent on a node that does not lead.
+  var coordinator: WireCoordinatorStatus {
+    get {_storage._coordinator ?? WireCoordinatorStatus()}
+    set {_uniqueStorage()._coordinator = newValue}
+  }
+  /// Returns true if `coordinator` has been explicitly set.
+  var hasCoordinator: Bool {_storage._coordinator != nil}
+  /// Clears the value of `coordinator`. Subsequent reads from it will return its default value.
+  mutating func clearCoordinator() {_uniqueStorage()._coordinator = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// What the coordinator on the leader is about.
+nonisolated struct WireCoordinatorStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var activity: String = String()
+
+  /// Why it waits. Empty: it does not.
+  var detail: String = String()
+
+  /// Absent: not measured yet.
+  var imbalance: Double {
+    get {_imbalance ?? 0}
+    set {_imbalance = newValue}
+  }
+  /// Returns true if `imbalance` has been explicitly set.
+  var hasImbalance: Bool {self._imbalance != nil}
+  /// Clears the value of `imbalance`. Subsequent reads from it will return its default value.
+  mutating func clearImbalance() {self._imbalance = nil}
+
+  /// Of the latest plan.
+  var imbalanceAfter: Double = 0
+
+  var movesPlanned: Int64 = 0
+
+  var movesWaiting: Int64 = 0
+
+  var movesUnderWay: Int64 = 0
+
+  /// Not under way any more, since the node leads.
+  var movesEnded: Int64 = 0
+
+  /// The first of those that do not move.
+  var stuck: [WireCoordinatorStatus.Stuck] = []
+
+  var stuckCount: Int64 = 0
+
+  var drains: [WireCoordinatorStatus.Drain] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated struct Stuck: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var partition: MetadataSchema.ProtoPartitionKey {
+      get {_partition ?? MetadataSchema.ProtoPartitionKey()}
+      set {_partition = newValue}
+    }
+    /// Returns true if `partition` has been explicitly set.
+    var hasPartition: Bool {self._partition != nil}
+    /// Clears the value of `partition`. Subsequent reads from it will return its default value.
+    mutating func clearPartition() {self._partition = nil}
+
+    var broker: Int32 = 0
+
+    var reason: String = String()
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+
+    fileprivate var _partition: MetadataSchema.ProtoPartitionKey? = nil
+  }
+
+  nonisolated struct Drain: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var broker: Int32 = 0
+
+    var replicas: Int64 = 0
+
+    var leaders: Int64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  init() {}
+
+  fileprivate var _imbalance: Double? = nil
 }
 
 /// The members as the leader sees them.
@@ -2295,7 +2399,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0\u{3}disk_high\0\u{3}disk_low\0\u{3}client_address\0\u{3}peer_address\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0\u{3}disk_high\0\u{3}disk_low\0\u{3}client_address\0\u{3}peer_address\0\u{3}feature_level\0\u{1}coordinator\0")
 
   fileprivate class _StorageClass {
     var _clusterID: String = String()
@@ -2314,6 +2418,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
     var _diskLow: UInt64 = 0
     var _clientAddress: String = String()
     var _peerAddress: String = String()
+    var _featureLevel: UInt32 = 0
+    var _coordinator: WireCoordinatorStatus? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2340,6 +2446,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
       _diskLow = source._diskLow
       _clientAddress = source._clientAddress
       _peerAddress = source._peerAddress
+      _featureLevel = source._featureLevel
+      _coordinator = source._coordinator
     }
   }
 
@@ -2374,6 +2482,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
         case 14: try { try decoder.decodeSingularFixed64Field(value: &_storage._diskLow) }()
         case 15: try { try decoder.decodeSingularStringField(value: &_storage._clientAddress) }()
         case 16: try { try decoder.decodeSingularStringField(value: &_storage._peerAddress) }()
+        case 17: try { try decoder.decodeSingularUInt32Field(value: &_storage._featureLevel) }()
+        case 18: try { try decoder.decodeSingularMessageField(value: &_storage._coordinator) }()
         default: break
         }
       }
@@ -2434,6 +2544,12 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
       if !_storage._peerAddress.isEmpty {
         try visitor.visitSingularStringField(value: _storage._peerAddress, fieldNumber: 16)
       }
+      if _storage._featureLevel != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._featureLevel, fieldNumber: 17)
+      }
+      try { if let v = _storage._coordinator {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2459,10 +2575,180 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
         if _storage._diskLow != rhs_storage._diskLow {return false}
         if _storage._clientAddress != rhs_storage._clientAddress {return false}
         if _storage._peerAddress != rhs_storage._peerAddress {return false}
+        if _storage._featureLevel != rhs_storage._featureLevel {return false}
+        if _storage._coordinator != rhs_storage._coordinator {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCoordinatorStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".CoordinatorStatus"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}activity\0\u{1}detail\0\u{1}imbalance\0\u{3}imbalance_after\0\u{3}moves_planned\0\u{3}moves_waiting\0\u{3}moves_under_way\0\u{3}moves_ended\0\u{1}stuck\0\u{3}stuck_count\0\u{1}drains\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.activity) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self._imbalance) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.imbalanceAfter) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.movesPlanned) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.movesWaiting) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.movesUnderWay) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self.movesEnded) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.stuck) }()
+      case 10: try { try decoder.decodeSingularInt64Field(value: &self.stuckCount) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.drains) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.activity.isEmpty {
+      try visitor.visitSingularStringField(value: self.activity, fieldNumber: 1)
+    }
+    if !self.detail.isEmpty {
+      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 2)
+    }
+    try { if let v = self._imbalance {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 3)
+    } }()
+    if self.imbalanceAfter.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.imbalanceAfter, fieldNumber: 4)
+    }
+    if self.movesPlanned != 0 {
+      try visitor.visitSingularInt64Field(value: self.movesPlanned, fieldNumber: 5)
+    }
+    if self.movesWaiting != 0 {
+      try visitor.visitSingularInt64Field(value: self.movesWaiting, fieldNumber: 6)
+    }
+    if self.movesUnderWay != 0 {
+      try visitor.visitSingularInt64Field(value: self.movesUnderWay, fieldNumber: 7)
+    }
+    if self.movesEnded != 0 {
+      try visitor.visitSingularInt64Field(value: self.movesEnded, fieldNumber: 8)
+    }
+    if !self.stuck.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.stuck, fieldNumber: 9)
+    }
+    if self.stuckCount != 0 {
+      try visitor.visitSingularInt64Field(value: self.stuckCount, fieldNumber: 10)
+    }
+    if !self.drains.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.drains, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCoordinatorStatus, rhs: WireCoordinatorStatus) -> Bool {
+    if lhs.activity != rhs.activity {return false}
+    if lhs.detail != rhs.detail {return false}
+    if lhs._imbalance != rhs._imbalance {return false}
+    if lhs.imbalanceAfter != rhs.imbalanceAfter {return false}
+    if lhs.movesPlanned != rhs.movesPlanned {return false}
+    if lhs.movesWaiting != rhs.movesWaiting {return false}
+    if lhs.movesUnderWay != rhs.movesUnderWay {return false}
+    if lhs.movesEnded != rhs.movesEnded {return false}
+    if lhs.stuck != rhs.stuck {return false}
+    if lhs.stuckCount != rhs.stuckCount {return false}
+    if lhs.drains != rhs.drains {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCoordinatorStatus.Stuck: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireCoordinatorStatus.protoMessageName + ".Stuck"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}broker\0\u{1}reason\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._partition) }()
+      case 2: try { try decoder.decodeSingularInt32Field(value: &self.broker) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._partition {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.broker != 0 {
+      try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCoordinatorStatus.Stuck, rhs: WireCoordinatorStatus.Stuck) -> Bool {
+    if lhs._partition != rhs._partition {return false}
+    if lhs.broker != rhs.broker {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCoordinatorStatus.Drain: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireCoordinatorStatus.protoMessageName + ".Drain"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}replicas\0\u{1}leaders\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.broker) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.replicas) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.leaders) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.broker != 0 {
+      try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 1)
+    }
+    if self.replicas != 0 {
+      try visitor.visitSingularInt64Field(value: self.replicas, fieldNumber: 2)
+    }
+    if self.leaders != 0 {
+      try visitor.visitSingularInt64Field(value: self.leaders, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireCoordinatorStatus.Drain, rhs: WireCoordinatorStatus.Drain) -> Bool {
+    if lhs.broker != rhs.broker {return false}
+    if lhs.replicas != rhs.replicas {return false}
+    if lhs.leaders != rhs.leaders {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

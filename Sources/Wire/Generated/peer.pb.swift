@@ -167,6 +167,9 @@ nonisolated struct WirePeerHello: Sendable {
   /// Where the sender can be dialled by other members. Empty: it does not say.
   var peerAddress: String = String()
 
+  /// The highest feature level that the sender understands. Zero: 1, by a build that does not say.
+  var featureLevelMax: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -935,7 +938,7 @@ nonisolated extension WirePeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PeerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{1}node\0\u{3}disk_high\0\u{3}disk_low\0\u{1}target\0\u{3}configuration_index\0\u{3}peer_address\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{1}node\0\u{3}disk_high\0\u{3}disk_low\0\u{1}target\0\u{3}configuration_index\0\u{3}peer_address\0\u{3}feature_level_max\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -950,6 +953,7 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.target) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.configurationIndex) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.peerAddress) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.featureLevelMax) }()
       default: break
       }
     }
@@ -977,6 +981,9 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.peerAddress.isEmpty {
       try visitor.visitSingularStringField(value: self.peerAddress, fieldNumber: 7)
     }
+    if self.featureLevelMax != 0 {
+      try visitor.visitSingularUInt32Field(value: self.featureLevelMax, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -988,6 +995,7 @@ nonisolated extension WirePeerHello: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.target != rhs.target {return false}
     if lhs.configurationIndex != rhs.configurationIndex {return false}
     if lhs.peerAddress != rhs.peerAddress {return false}
+    if lhs.featureLevelMax != rhs.featureLevelMax {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
