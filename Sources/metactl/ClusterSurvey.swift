@@ -12,16 +12,20 @@ struct ClusterSurvey {
     var layout: ClusterLayout
     /// The partitions in the order of the layout.
     var keys: [PartitionKey]
+    /// Those with a replica on the broker that was asked for.
+    var held: [Partition] = []
 
-    /// - Parameter excluded: brokers that are given nothing, whatever their state.
-    init(_ client: MetadataClient, excluded: Set<BrokerID>) async throws {
+    /// - Parameters:
+    ///   - excluded: brokers that are given nothing, whatever their state.
+    ///   - holder: whose partitions to keep.
+    init(_ client: MetadataClient, excluded: Set<BrokerID> = [], holder: BrokerID? = nil) async throws {
         brokers = try await client.brokers()
         let known = Set(brokers.map(\.id))
         if let unknown = excluded.first(where: { !known.contains($0) }) {
             throw CommandFailure.notFound(
                 code: Refusal.Reason.brokerNotFound.rawValue, "broker \(unknown) is not registered")
         }
-        var layout = ClusterLayout(brokers: brokers.map { ClusterSurvey.planned($0, excluded) })
+        var layout = ClusterLayout(brokers: brokers.map { ClusterLayout.Broker($0, excluded: excluded) })
         var keys: [PartitionKey] = []
         while true {
             let page = try await client.partitions(.all, after: keys.last)
@@ -33,20 +37,11 @@ struct ClusterSurvey {
                         code: "cluster_changed", "a broker was registered or removed while the cluster was being read")
                 }
                 keys.append(partition.key)
+                if let holder, partition.replicas.contains(holder) { held.append(partition) }
             }
             guard page.hasMore, !page.items.isEmpty else { break }
         }
         self.layout = layout
         self.keys = keys
-    }
-
-    private static func planned(_ broker: Broker, _ excluded: Set<BrokerID>) -> ClusterLayout.Broker {
-        let role: ClusterLayout.Role
-        if broker.isDraining {
-            role = .draining
-        } else {
-            role = broker.takesReplicas && !excluded.contains(broker.id) ? .open : .closed
-        }
-        return ClusterLayout.Broker(id: broker.id, rack: broker.rack, capacity: broker.capacity, role: role)
     }
 }

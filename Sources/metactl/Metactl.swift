@@ -12,7 +12,8 @@ struct Metactl: AsyncParsableCommand {
         subcommands: [
             RecoverCommand.self,
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
-            MembersCommand.self, RebalanceCommand.self, WatchCommand.self, RaftLogCommand.self, BenchCommand.self,
+            MembersCommand.self, RebalanceCommand.self, FeatureLevelCommand.self, WatchCommand.self,
+            RaftLogCommand.self, BenchCommand.self,
             DemoBrokerCommand.self,
         ])
 }

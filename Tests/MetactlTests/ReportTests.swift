@@ -126,6 +126,82 @@ struct ReportTests {
         #expect(RebalancePlanReport.bar(0, 0, of: 1) == "")
     }
 
+    private func drained(_ index: Int32, _ replicas: [Int32], adding: [Int32] = [], removing: [Int32] = []) -> Partition
+    {
+        Partition(
+            key: PartitionKey(topic: TopicID(high: 1, low: 2), index: PartitionIndex(index)), leader: BrokerID(1),
+            leaderEpoch: 0, partitionEpoch: 0, replicas: replicas.map { BrokerID($0) }, isr: [BrokerID(1)],
+            adding: adding.map { BrokerID($0) }, removing: removing.map { BrokerID($0) }, version: Version(1))
+    }
+
+    @Test("of a draining broker every partition that is left says why (pitfall: a decommission that says nothing)")
+    func drain() throws {
+        var broker = Broker(
+            id: BrokerID(4), epoch: BrokerEpoch(12), incarnation: IncarnationID(high: 1, low: 2), endpoints: [],
+            rack: "", state: .active, isDraining: true, version: Version(13))
+        let held = [
+            drained(6, [1, 4]), drained(7, [4, 2, 1]), drained(8, [3, 1, 4], adding: [3], removing: [4]),
+            drained(9, [1, 4]),
+        ]
+        var coordinator = CoordinatorStatus()
+        coordinator.activity = .moving
+        coordinator.stuck = [StuckReplica(partition: held[3].key, broker: BrokerID(5), reason: "broker 5 is fenced")]
+        func report(_ status: CoordinatorStatus?, limit: Int = 9) -> DrainReport {
+            DrainReport(
+                broker, held: held, blocked: [held[1].key: "every broker holds one"], coordinator: status,
+                names: [held[0].key.topic: "orders"], rowsMax: limit)
+        }
+        #expect(
+            report(coordinator).table == """
+                BROKER 4   STATE active   DRAINING yes   REPLICAS 4   LEADERS 0
+                MOVING 1   WAITING 1   STUCK 1   BLOCKED 1
+                TOPIC   PARTITION  REPLICAS  STATUS   REASON
+                orders  7          4,2,1     blocked  every broker holds one
+                orders  9          1,4       stuck    broker 5 is fenced
+                orders  8          3,1,4     moving   not in sync yet: 3
+                orders  6          1,4       waiting  others move before it
+                """)
+        #expect(report(coordinator, limit: 1).table.hasSuffix("holds one\n… and 3 more: see --limit"))
+        #expect(report(nil).partitions[0].reason == "no leader answers")
+        coordinator.activity = .paused
+        coordinator.detail = "the quorum could not lose another member"
+        #expect(report(coordinator).partitions[0].reason == "the quorum could not lose another member")
+        broker.isDraining = false
+        #expect(report(coordinator).table == "BROKER 4   STATE active   DRAINING no   REPLICAS 4   LEADERS 0")
+    }
+
+    @Test("a rebalance tells whether it runs, what moves, and what cannot")
+    func rebalanceStatus() throws {
+        let rebalance = Rebalance(
+            id: Version(12), origin: .request, strategy: .balanced, excluded: [BrokerID(3)], startedMilliseconds: 1_000,
+            state: .ended(.finished, milliseconds: 3_500, detail: "1 replicas could not move"))
+        var coordinator = CoordinatorStatus()
+        coordinator.activity = .stuck
+        coordinator.detail = "what is left cannot move now"
+        coordinator.imbalance = 0.123_456
+        coordinator.movesPlanned = 3
+        coordinator.movesEnded = 2
+        let moving = drained(8, [3, 1, 4], adding: [3], removing: [4])
+        coordinator.stuck = [StuckReplica(partition: moving.key, broker: BrokerID(3), reason: "broker 3 is fenced")]
+        coordinator.stuckCount = 1
+        let names = [moving.key.topic: "orders"]
+        let report = RebalanceStatusReport(
+            rebalance, coordinator, underWay: [moving], names: names, remaining: nil, rowsMax: 9)
+        #expect(
+            report.table == """
+                REBALANCE 12   STATE finished   STRATEGY balanced   ORIGIN request   SECONDS 2.5
+                DETAIL 1 replicas could not move
+                COORDINATOR stuck: what is left cannot move now
+                MOVES PLANNED 3   WAITING 0   UNDER-WAY 0   ENDED 2   STUCK 1   IMBALANCE 0.1235 -> 0.0
+                TOPIC   PARTITION  REPLICAS  ADDING  IN-SYNC  REMOVING
+                orders  8          3,1,4     3       -        4
+                STUCK orders 8 (broker 3): broker 3 is fenced
+                """)
+        let empty = RebalanceStatusReport(nil, nil, underWay: [], names: [:], remaining: nil, rowsMax: 9)
+        #expect(try JSON.line(empty) == #"{"coordinator":null,"rebalance":null,"remaining":null,"under_way":[]}"#)
+        #expect(empty.table == "there was no rebalance\nCOORDINATOR no leader answers")
+    }
+
     @Test("a topic is described with its partitions and its configuration")
     func topic() throws {
         let topic = Topic(

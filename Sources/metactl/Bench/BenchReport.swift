@@ -3,6 +3,9 @@ enum Numbers {
     /// Rounded to microseconds: what the histogram resolves.
     static func rounded(_ milliseconds: Double) -> Double { (milliseconds * 1_000).rounded() / 1_000 }
 
+    /// Of ratios: more says nothing.
+    static func fourDigits(_ value: Double) -> Double { (value * 10_000).rounded() / 10_000 }
+
     static func milliseconds(_ value: Double) -> String {
         value >= 100 ? "\(Int(value.rounded())) ms" : "\((value * 100).rounded() / 100) ms"
     }

@@ -7,7 +7,7 @@ struct BrokersCommand: AsyncParsableCommand {
         commandName: "brokers", abstract: "Lists, describes and changes brokers.",
         subcommands: [
             List.self, Describe.self, Register.self, Fence.self, Unfence.self, Shutdown.self, Drain.self,
-            CancelDrain.self, Unregister.self,
+            Status.self, CancelDrain.self, Unregister.self,
         ])
 
     struct List: PrintingCommand {
@@ -116,18 +116,42 @@ struct BrokersCommand: AsyncParsableCommand {
 
     struct Drain: PrintingCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Marks a broker whose replicas are to move away (decommission): it is given no new ones.",
-            discussion: "Move its replicas with partitions reassign; then it can be unregistered.")
+            abstract: "Moves all replicas of a broker away (decommission): it is given no new ones.",
+            discussion: """
+                The leader moves them by and by; brokers status shows what is left, and why. When it is empty it can be \
+                unregistered.
+                """)
 
         @Argument(help: "The broker's id.") var id: BrokerID
         @OptionGroup var guarding: EpochOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let version = try await global.withClient { client in
+            let report = try await global.withClient { client in
                 try await client.drainBroker(id, epoch: guarding.epoch)
+                return try await client.drainReport(of: id, nodeTimeout: global.nodeTimeout, rowsMax: 0)
             }
-            try global.console.print(ChangedReport(message: "broker \(id) is draining", version: version.rawValue))
+            try global.console.print(report)
+        }
+    }
+
+    struct Status: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows what a broker holds, and of one that drains why each partition is still there.")
+
+        @Argument(help: "The broker's id.") var id: BrokerID
+        @Option(help: "Print so many partitions at most; JSON has them all.") var limit = 40
+        @OptionGroup var global: GlobalOptions
+
+        func validate() throws {
+            guard limit >= 0 else { throw ValidationError("--limit must be 0 or more") }
+        }
+
+        func run() async throws {
+            let report = try await global.withClient { client in
+                try await client.drainReport(of: id, nodeTimeout: global.nodeTimeout, rowsMax: limit)
+            }
+            try global.console.print(report)
         }
     }
 

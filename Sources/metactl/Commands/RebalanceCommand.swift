@@ -5,7 +5,8 @@ import MetadataModel
 
 struct RebalanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rebalance", abstract: "Plans how replicas are spread over the brokers.", subcommands: [Plan.self])
+        commandName: "rebalance", abstract: "Plans how replicas are spread over the brokers, and has it done.",
+        subcommands: [Plan.self, Run.self, Status.self, Cancel.self])
 
     struct Plan: PrintingCommand {
         static let configuration = CommandConfiguration(
@@ -17,8 +18,40 @@ struct RebalanceCommand: AsyncParsableCommand {
                 row can be carried out with partitions reassign.
                 """)
 
-        @Option(help: "balanced, sticky, round-robin or range.") var strategy: BalanceStrategy = .balanced
-        @Option(help: "A broker that is given nothing; may be repeated.") var exclude: [BrokerID] = []
+        @OptionGroup var planning: PlanningOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let report = try await global.withClient { client in try await planning.plan(client) }
+            try global.console.print(report)
+        }
+    }
+
+    struct Run: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Starts a rebalance: the leader plans it and carries it out.",
+            discussion: """
+                Shows what is to move, as plan does, and returns; see rebalance status. Refused while another rebalance is \
+                under way. A change of the leader does not disturb it.
+                """)
+
+        @OptionGroup var planning: PlanningOptions
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let report = try await global.withClient { client in
+                let plan = try await planning.plan(client)
+                let id = try await client.startRebalance(planning.strategy, excluding: planning.exclude)
+                return RebalanceRunReport(rebalance: id.rawValue, plan: plan)
+            }
+            try global.console.print(report)
+        }
+    }
+
+    struct Status: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows the latest rebalance, what is under way, and what cannot move and why.")
+
         @Option(help: "Print so many partitions at most; JSON has them all.") var limit = 40
         @OptionGroup var global: GlobalOptions
 
@@ -28,15 +61,86 @@ struct RebalanceCommand: AsyncParsableCommand {
 
         func run() async throws {
             let report = try await global.withClient { client in
-                let survey = try await ClusterSurvey(client, excluded: Set(exclude))
-                let plan = RebalancePlanner.plan(survey.layout, strategy: strategy)
-                let moving = plan.changes.map { survey.keys[$0.partition] }
-                let stuck = plan.blocked.map { survey.keys[$0.partition] }
-                return RebalancePlanReport(
-                    plan, of: survey, strategy: strategy, names: try await client.topicNames(of: moving + stuck),
-                    rowsMax: limit)
+                let rebalance = try await client.rebalance()
+                let coordinator = await client.coordinator(timeout: global.nodeTimeout)
+                let underWay = try await client.allPartitions(.reassigning)
+                let keys = underWay.map(\.key) + (coordinator?.stuck.map(\.partition) ?? [])
+                var remaining: RebalancePlanReport?
+                if let rebalance, rebalance.isRunning {
+                    let registered = Set(try await client.brokers().map(\.id))
+                    remaining = try await client.planReport(
+                        rebalance.strategy, excluding: rebalance.excluded.filter(registered.contains), rowsMax: limit)
+                }
+                return RebalanceStatusReport(
+                    rebalance, coordinator, underWay: underWay, names: try await client.topicNames(of: keys),
+                    remaining: remaining, rowsMax: limit)
             }
             try global.console.print(report)
+        }
+    }
+
+    struct Cancel: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Cancels the rebalance that is under way: nothing more is begun.",
+            discussion: "Moves that were begun go on to their end; partitions reassign --cancel takes one back.")
+
+        @Option(help: ArgumentHelp("Refuse unless it is this one that is under way.", valueName: "id"))
+        var id: UInt64?
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let version = try await global.withClient { client in
+                try await client.cancelRebalance(id.map { Version($0) })
+            }
+            try global.console.print(ChangedReport(message: "cancelled the rebalance", version: version.rawValue))
+        }
+    }
+}
+
+/// What to plan.
+struct PlanningOptions: ParsableArguments {
+    @Option(help: "balanced, sticky, round-robin or range.") var strategy: BalanceStrategy = .balanced
+    @Option(help: "A broker that is given nothing; may be repeated.") var exclude: [BrokerID] = []
+    @Option(help: "Print so many partitions at most; JSON has them all.") var limit = 40
+
+    func validate() throws {
+        guard limit >= 0 else { throw ValidationError("--limit must be 0 or more") }
+    }
+
+    func plan(_ client: MetadataClient) async throws -> RebalancePlanReport {
+        try await client.planReport(strategy, excluding: exclude, rowsMax: limit)
+    }
+}
+
+extension MetadataClient {
+    /// Made here, from what the cluster says: the leader makes its own.
+    func planReport(
+        _ strategy: BalanceStrategy, excluding excluded: [BrokerID], rowsMax: Int
+    ) async throws -> RebalancePlanReport {
+        let survey = try await ClusterSurvey(self, excluded: Set(excluded))
+        let plan = RebalancePlanner.plan(survey.layout, strategy: strategy)
+        let moving = plan.changes.map { survey.keys[$0.partition] }
+        let stuck = plan.blocked.map { survey.keys[$0.partition] }
+        return RebalancePlanReport(
+            plan, of: survey, strategy: strategy, names: try await topicNames(of: moving + stuck), rowsMax: rowsMax)
+    }
+
+    /// What the coordinator of the latest leader says; nil when no leader answers.
+    func coordinator(timeout: Duration?) async -> CoordinatorStatus? {
+        var latest: NodeStatusReport?
+        for answer in await nodeStatuses(timeout: timeout) {
+            guard case .success(let status) = answer.status, status.coordinator != nil else { continue }
+            if status.term >= latest?.term ?? 0 { latest = status }
+        }
+        return latest?.coordinator
+    }
+
+    func allPartitions(_ filter: PartitionFilter) async throws -> [Partition] {
+        var found: [Partition] = []
+        while true {
+            let page = try await partitions(filter, after: found.last?.key)
+            found += page.items
+            guard page.hasMore, !page.items.isEmpty else { return found }
         }
     }
 }

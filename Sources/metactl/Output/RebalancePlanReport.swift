@@ -66,10 +66,10 @@ struct RebalancePlanReport: Report {
         partitions = survey.keys.count
         replicaMoves = plan.replicaMoves
         leaderChanges = plan.leaderChanges
-        imbalance = RebalancePlanReport.rounded(plan.before.imbalance)
-        imbalanceAfter = RebalancePlanReport.rounded(plan.after.imbalance)
-        leaderImbalance = RebalancePlanReport.rounded(plan.before.leaderImbalance)
-        leaderImbalanceAfter = RebalancePlanReport.rounded(plan.after.leaderImbalance)
+        imbalance = Numbers.fourDigits(plan.before.imbalance)
+        imbalanceAfter = Numbers.fourDigits(plan.after.imbalance)
+        leaderImbalance = Numbers.fourDigits(plan.before.leaderImbalance)
+        leaderImbalanceAfter = Numbers.fourDigits(plan.after.leaderImbalance)
         moves = plan.changes.map { change in
             Move(
                 topic: name(change.partition), partition: survey.keys[change.partition].index.rawValue,
@@ -136,7 +136,4 @@ struct RebalancePlanReport: Report {
         return String(repeating: "#", count: stays)
             + String(repeating: after > before ? "+" : "-", count: all - stays)
     }
-
-    /// Four digits: more says nothing.
-    private static func rounded(_ value: Double) -> Double { (value * 10_000).rounded() / 10_000 }
 }
