@@ -225,7 +225,9 @@ extension RaftNode {
     /// Drops what only the present state can answer for.
     private mutating func leaveState() {
         switch state {
-        case .leader: dropLeaderReads()
+        case .leader:
+            dropLeaderReads()
+            snapshotsWanted.removeAll()
         case .follower: dropForwardedReads()
         case .preCandidate, .candidate: break
         }

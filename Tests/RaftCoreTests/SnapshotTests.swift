@@ -186,6 +186,34 @@ import Testing
         #expect(node.pendingSnapshotPeers == [])
     }
 
+    @Test("a leader that its own removal deposes asks for no snapshot any more")
+    func wantedByTheRemoved() {
+        let withLearner = Cluster.configuration(voters: [1, 2, 3], learners: [4])
+        var node = RaftNode(
+            id: 1, options: Options(),
+            restored: RestoredState(
+                hardState: HardState(term: 1, vote: nil), base: at(5, 1), entries: [], applied: 5,
+                configuration: withLearner), seed: 1)
+        node.win()
+        _ = node.drain()
+        for peer in [2, 3] as [NodeID] { node.receive(.appendAccepted(match: 6), from: peer, term: 2) }
+        _ = node.drain()
+        let joint = Cluster.configuration(voters: [2, 3], outgoing: [1, 2, 3], learners: [4])
+        for step in [joint, Cluster.configuration(voters: [2, 3], learners: [4])] {
+            _ = node.propose([step.encoded()], kind: .configuration)
+            _ = node.drain()
+            node.receive(.appendAccepted(match: node.lastIndex), from: 2, term: 2)
+            if step == joint { node.receive(.appendAccepted(match: node.lastIndex), from: 3, term: 2) }
+            _ = node.drain()
+        }
+        // One turn: the learner says that it has nothing, and the removal is committed.
+        node.receive(.appendRejected(rejected: 5, hint: .zero), from: 4, term: 2)
+        node.receive(.appendAccepted(match: node.lastIndex), from: 3, term: 2)
+        let ready = node.takeReady()
+        #expect(ready.status?.role == .learner)
+        #expect(ready.snapshotsWanted == [])
+    }
+
     @Test("compaction drops entries and keeps term and configuration of the base")
     func compaction() {
         let entry = Entry(term: 1, index: 2, kind: .configuration, payload: withLearner.encoded())
