@@ -5,6 +5,7 @@ extension SegmentedLog {
     /// collected and written at the end; what a later reset or truncation of the same group removes is never written.
     func finishWrite() throws(LogError) {
         guard unfinished != nil else { return }
+        try clearStray()
         if let state = unfinished?.hardState {
             try storeHardState(state)
             unfinished?.hardState = nil
@@ -94,15 +95,29 @@ extension SegmentedLog {
         }
     }
 
+    /// Zeroes what a batch that a full disk stopped has left behind the end of the log. Its entries may be gone by now, and a
+    /// shorter batch in its place would leave the rest of it for damage.
+    private func clearStray() throws(LogError) {
+        guard let end = unfinished?.strayEnd else { return }
+        try rethrown { () throws(FileSystemError) in
+            // What lies beyond the end of the file was never written, and to zero it would take the room that lacks.
+            try file.writeZeros(count: max(0, min(end, file.size()) - offset), at: offset)
+        }
+        try timed(syncs: 1) { () throws(FileSystemError) in try file.synchronizeData() }
+        unfinished?.strayEnd = nil
+    }
+
     private func writeBatch(_ entries: ArraySlice<Entry>, bytes size: Int) throws(LogError) {
         guard let first = entries.first, let lastEntry = entries.last else { return }
         let newChain = encode(entries, first: first.index, size: size)
         let end = offset + size
+        unfinished?.strayEnd = end
         try rethrown { () throws(FileSystemError) in
             try file.write(buffer, at: offset)
             try fillAhead(of: end)
         }
         try timed(syncs: 1) { () throws(FileSystemError) in try file.synchronizeData() }
+        unfinished?.strayEnd = nil
         offset = end
         chain = newChain
         last = lastEntry.position
@@ -266,4 +281,6 @@ struct UnfinishedWrite {
     var persists: ArraySlice<Persist>
     /// Taken from the others, and not written yet.
     var entries: ArraySlice<Entry> = []
+    /// Up to here, from the end of the log on, there may be bytes of a batch that was begun; nil when none was.
+    var strayEnd: Int?
 }

@@ -274,12 +274,15 @@ final class CrashingFile: FileSystemFile {
 
     private func store(_ bytes: [UInt8], at offset: Int, _ kind: FileOperation) throws(FileSystemError) {
         let growth = max(0, offset + bytes.count - node.live.count)
-        if fileSystem.usedBytes + growth > fileSystem.capacity {
-            throw FileSystemError(kind, path: path, errno: ENOSPC)
+        // A full disk takes what still fits, as it does with a write of the kernel's.
+        let missing = fileSystem.capacity == .max ? 0 : max(0, fileSystem.usedBytes + growth - fileSystem.capacity)
+        let fitting = missing == 0 ? bytes : Array(bytes.prefix(max(0, bytes.count - missing)))
+        if !fitting.isEmpty {
+            try fileSystem.perform(.write(path), kind, path)
+            fitting.withUnsafeBytes { CrashingFileSystem.put($0, at: offset, into: &node.live) }
+            node.unsynced.append(.write(offset: offset, bytes: fitting))
         }
-        try fileSystem.perform(.write(path), kind, path)
-        bytes.withUnsafeBytes { CrashingFileSystem.put($0, at: offset, into: &node.live) }
-        node.unsynced.append(.write(offset: offset, bytes: bytes))
+        if missing > 0 { throw FileSystemError(kind, path: path, errno: ENOSPC) }
     }
 }
 

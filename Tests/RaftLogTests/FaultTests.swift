@@ -124,6 +124,37 @@ import Testing
         #expect(stops > 50)
     }
 
+    @Test("what a full disk took of a batch that was then truncated is no damage to the shorter one in its place")
+    func truncatedWhileFull() throws {
+        var stops = 0
+        for room in stride(from: 0, to: 2_000, by: 61) {
+            let disk = CrashingFileSystem(directory: Self.directory)
+            let log = try SegmentedLog.open(directory: Self.directory, fileSystem: disk, options: Self.options).log
+            try log.write([Persist(sequence: 1, entries: entries(1...3, term: 1), hardState: hardState(1))])
+            disk.capacity = disk.usedBytes + room
+            do throws(LogError) {
+                try log.write([Persist(sequence: 2, entries: entries(4...14, term: 1))])
+            } catch {
+                guard case .full = error else { throw error }
+                stops += 1
+            }
+            disk.capacity = .max
+            let next = Persist(
+                sequence: 3, truncateFrom: LogIndex(4), entries: entries(4...4, term: 2), hardState: hardState(2))
+            try log.write([next])
+            for fate in [CrashingFileSystem.Fate.allKept, .allLost] {
+                let crashed = disk.copy()
+                crashed.crash(fate)
+                let found = try SegmentedLog.open(directory: Self.directory, fileSystem: crashed, options: Self.options)
+                #expect(
+                    found.recovered.entries == entries(1...3, term: 1) + entries(4...4, term: 2),
+                    "with \(room) bytes of room")
+            }
+            log.close()
+        }
+        #expect(stops > 10)
+    }
+
     @Test("a sync that fails for want of room is a failed sync: fatal, never repeated (fsyncgate)")
     func failedSync() throws {
         let disk = CrashingFileSystem(directory: Self.directory)
