@@ -29,7 +29,19 @@ extension DataDirectory {
         try discardDamaged(path: path, options: options, marker: marker, fileSystem: PosixFileSystem())
     }
 
-    /// The member holds everything again: takes the marker away, then what was moved away.
+    /// Moves the database away, and only it: the log, from its first entry on, makes it anew. No marker is needed: a crash in
+    /// between leaves what is damaged to be found again, or a WAL without its database, which SQLite removes.
+    package static func discardDatabase(path: String) throws(DataDirectoryError) {
+        try discardDatabase(path: path, fileSystem: PosixFileSystem())
+    }
+
+    /// Whether the log begins with its first entry, or did before a repair under way moved it.
+    package static func holdsFirstEntry(path: String) throws(DataDirectoryError) -> Bool {
+        try holdsFirstEntry(path: path, fileSystem: PosixFileSystem())
+    }
+
+    /// The member holds everything again: takes the marker away, then what was moved away. A marker that asks for another
+    /// repair stays, with all that it needs.
     package static func finishRepair(path: String) throws(DataDirectoryError) {
         try finishRepair(path: path, fileSystem: PosixFileSystem())
     }
@@ -52,6 +64,7 @@ extension DataDirectory {
         _ marker: RepairMarker, path: String, fileSystem: FS
     ) throws(DataDirectoryError) {
         let file = path + "/" + RepairMarker.fileName
+        try forgetEarlierRepair(path: path, fileSystem: fileSystem)
         do throws(FileSystemError) {
             let temporary = try fileSystem.open(file + LogFormat.temporarySuffix, .createOrReplace)
             defer { temporary.close() }
@@ -94,31 +107,75 @@ extension DataDirectory {
     }
 
     static func finishRepair<FS: FileSystem>(path: String, fileSystem: FS) throws(DataDirectoryError) {
-        let damaged = path + "/" + damagedName
+        // Found damaged again before it had caught up.
+        if try repairMarker(path: path, fileSystem: fileSystem)?.phase == .discard { return }
         do throws(FileSystemError) {
             if try fileSystem.list(path).contains(RepairMarker.fileName) {
                 try fileSystem.remove(path + "/" + RepairMarker.fileName)
                 try fileSystem.synchronizeDirectory(path)
             }
-            guard try fileSystem.list(path).contains(damagedName) else { return }
-            for name in try fileSystem.list(damaged) { try fileSystem.remove(damaged + "/" + name) }
-            try fileSystem.synchronizeDirectory(damaged)
+            try emptyDamaged(path: path, fileSystem)
         } catch {
             throw DataDirectoryError(error)
         }
     }
 
+    static func discardDatabase<FS: FileSystem>(path: String, fileSystem: FS) throws(DataDirectoryError) {
+        try forgetEarlierRepair(path: path, fileSystem: fileSystem)
+        do throws(FileSystemError) {
+            try moveAway(path: path, log: nil, fileSystem)
+        } catch {
+            throw DataDirectoryError(error)
+        }
+    }
+
+    static func holdsFirstEntry<FS: FileSystem>(path: String, fileSystem: FS) throws(DataDirectoryError) -> Bool {
+        let isUnderWay = try repairMarker(path: path, fileSystem: fileSystem) != nil
+        do throws(FileSystemError) {
+            func segments(_ folder: String) throws(FileSystemError) -> [String] {
+                guard try fileSystem.list(path).contains(folder) else { return [] }
+                return try fileSystem.list(path + "/" + folder).filter { $0.hasSuffix(LogFormat.segmentSuffix) }
+            }
+            let moved = isUnderWay ? try segments(damagedName) : []
+            let names = try moved.isEmpty ? segments(logName) : moved
+            return names.min() == LogFormat.segmentName(first: LogIndex(1))
+        } catch {
+            throw DataDirectoryError(error)
+        }
+    }
+
+    /// Without a marker, what lies in `damaged` is of a repair that was done before: it must not stand in the way of a later
+    /// one, whose files are newer.
+    private static func forgetEarlierRepair<FS: FileSystem>(
+        path: String, fileSystem: FS
+    ) throws(DataDirectoryError) {
+        guard try repairMarker(path: path, fileSystem: fileSystem) == nil else { return }
+        do throws(FileSystemError) { try emptyDamaged(path: path, fileSystem) } catch {
+            throw DataDirectoryError(error)
+        }
+    }
+
+    private static func emptyDamaged<FS: FileSystem>(path: String, _ fileSystem: FS) throws(FileSystemError) {
+        guard try fileSystem.list(path).contains(damagedName) else { return }
+        let damaged = path + "/" + damagedName
+        for name in try fileSystem.list(damaged) { try fileSystem.remove(damaged + "/" + name) }
+        try fileSystem.synchronizeDirectory(damaged)
+    }
+
     /// What lies in `damaged` already is from before the first attempt, and worth more than what a later one left.
+    ///
+    /// - Parameter log: nil when it stays where it is.
     private static func moveAway<FS: FileSystem>(
-        path: String, log: String, _ fileSystem: FS
+        path: String, log: String?, _ fileSystem: FS
     ) throws(FileSystemError) {
         let damaged = path + "/" + damagedName
         try fileSystem.createDirectory(damaged)
         try fileSystem.synchronizeDirectory(path)
         let kept = try fileSystem.list(damaged)
-        let segments = try fileSystem.list(log).filter { $0.hasSuffix(LogFormat.segmentSuffix) }
-        let databases = try fileSystem.list(path).filter { $0.hasPrefix(databaseName) }
-        for (folder, names) in [(log, segments), (path, databases)] {
+        var moves: [(folder: String, names: [String])] = []
+        if let log { moves.append((log, try fileSystem.list(log).filter { $0.hasSuffix(LogFormat.segmentSuffix) })) }
+        moves.append((path, try fileSystem.list(path).filter { $0.hasPrefix(databaseName) }))
+        for (folder, names) in moves {
             for name in names {
                 if kept.contains(name) {
                     try fileSystem.remove(folder + "/" + name)

@@ -97,6 +97,67 @@ import Testing
         #expect(try disk.list(Self.path + "/damaged") == [])
     }
 
+    @Test("what an earlier repair left behind does not take the place of what this one moves")
+    func leftovers() throws {
+        let disk = try damagedDisk()
+        let old = Self.path + "/damaged"
+        try disk.createDirectory(old)
+        for name in ["00000000000000000001.log", "00000000000000009999.log", "metadata.sqlite"] {
+            try disk.open(old + "/" + name, .createOrReplace).write(RawBytes([1]), at: 0)
+        }
+        // As a running node does it, then as its next start goes on.
+        try DataDirectory.mark(Self.marker, path: Self.path, fileSystem: disk)
+        _ = try DataDirectory.discardDamaged(
+            path: Self.path, options: Self.options, marker: Self.marker, fileSystem: disk)
+        let segments = [1, 11, 21, 31].map { LogFormat.segmentName(first: LogIndex($0)) }
+        #expect(try disk.list(old) == segments + ["metadata.sqlite", "metadata.sqlite-wal"])
+        #expect(disk.contents(old + "/00000000000000000001.log")?.count ?? 0 > 5_000)
+        #expect(disk.contents(old + "/metadata.sqlite") == [7, 7, 7])
+    }
+
+    @Test("the end of one repair does not take away the marker of the next")
+    func markedAgain() throws {
+        let disk = try damagedDisk()
+        let done = try DataDirectory.discardDamaged(
+            path: Self.path, options: Self.options, marker: Self.marker, fileSystem: disk)
+        #expect(done.phase == .catchUp)
+        let again = RepairMarker(phase: .discard, members: done.members, reason: "and again")
+        try DataDirectory.mark(again, path: Self.path, fileSystem: disk)
+        try DataDirectory.finishRepair(path: Self.path, fileSystem: disk)
+        #expect(try DataDirectory.repairMarker(path: Self.path, fileSystem: disk) == again)
+        #expect(disk.contents(Self.path + "/damaged/metadata.sqlite") == [7, 7, 7])
+    }
+
+    @Test("a database is moved away alone, and wherever the power fails it can be done again")
+    func database() throws {
+        for point in 0..<8 {
+            let disk = try damagedDisk()
+            disk.powerFailsAfter = disk.trace.count + point
+            do throws(DataDirectoryError) {
+                try DataDirectory.discardDatabase(path: Self.path, fileSystem: disk)
+            } catch {
+                disk.crash(.picked(seed: UInt64(point)))
+                try DataDirectory.discardDatabase(path: Self.path, fileSystem: disk)
+            }
+            #expect(try disk.list(Self.path).filter { $0.hasPrefix("metadata") } == [])
+            #expect(try disk.list(Self.log).count == 5, "segments and hard state stay")
+            #expect(try DataDirectory.repairMarker(path: Self.path, fileSystem: disk) == nil)
+        }
+    }
+
+    @Test("the first entry counts as held where the log still has it, or a repair under way has moved it")
+    func firstEntry() throws {
+        let disk = try damagedDisk()
+        func holds() throws -> Bool { try DataDirectory.holdsFirstEntry(path: Self.path, fileSystem: disk) }
+        #expect(try holds())
+        disk.removeSilently(Self.log + "/00000000000000000001.log")
+        #expect(try !holds(), "the log was compacted")
+        _ = try DataDirectory.discardDamaged(
+            path: Self.path, options: Self.options, marker: Self.marker, fileSystem: disk)
+        #expect(try disk.list(Self.log).contains(LogFormat.segmentName(first: LogIndex(1))), "the log begins anew")
+        #expect(try !holds(), "what was moved has no first entry")
+    }
+
     @Test("without a readable term and vote nothing is touched: the member has to be replaced")
     func withoutVote() throws {
         let disk = try damagedDisk()
