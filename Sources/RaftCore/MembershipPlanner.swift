@@ -6,6 +6,9 @@ package struct MembershipPlanner {
     private let leader: NodeID
     /// Who was heard within an election timeout, the leader itself included.
     private let heard: Set<NodeID>
+    /// Who says that it does not vote at present because it is damaged or being repaired. However well it is heard, an election
+    /// cannot count on it.
+    private let unfit: Set<NodeID>
     /// Learners that have what the leader has, as nearly as can be.
     private let caughtUp: Set<NodeID>
     /// Disks of members that introduced themselves; they fill in for those that the configuration does not know.
@@ -14,12 +17,13 @@ package struct MembershipPlanner {
     private let isForced: Bool
 
     package init(
-        configuration: Configuration, leader: NodeID, heard: Set<NodeID>, caughtUp: Set<NodeID> = [],
-        introduced: [NodeID: DiskID] = [:], isForced: Bool = false
+        configuration: Configuration, leader: NodeID, heard: Set<NodeID>, unfit: Set<NodeID> = [],
+        caughtUp: Set<NodeID> = [], introduced: [NodeID: DiskID] = [:], isForced: Bool = false
     ) {
         self.configuration = configuration
         self.leader = leader
         self.heard = heard
+        self.unfit = unfit
         self.caughtUp = caughtUp
         self.introduced = introduced
         self.isForced = isForced
@@ -202,12 +206,14 @@ package struct MembershipPlanner {
     }
 
     private func quorumProblem(_ voters: [NodeID]) -> String? {
-        let alive = voters.filter(heard.contains).sorted()
+        let alive = voters.filter { heard.contains($0) && !unfit.contains($0) }.sorted()
         let needed = voters.count / 2 + 1
         guard alive.count < needed else { return nil }
         let found = alive.isEmpty ? "none was" : "only \(alive.text) \(alive.count == 1 ? "was" : "were")"
+        let damaged = voters.filter { heard.contains($0) && unfit.contains($0) }.sorted()
         return
             "of the voters \(voters.sorted().text) \(needed) are needed, and \(found) heard within an election timeout"
+            + (damaged.isEmpty ? "" : ", not counting \(damaged.text), damaged or being repaired")
     }
 }
 

@@ -239,7 +239,8 @@ extension Replica {
         }
         return MembershipPlanner(
             configuration: configuration, leader: id, heard: Set(progress.filter(\.isActive).map(\.id) + [id]),
-            caughtUp: Set(near.map(\.id)), introduced: disks, isForced: isForced)
+            unfit: Set(progress.map(\.id).filter(protection.isUnfit)), caughtUp: Set(near.map(\.id)), introduced: disks,
+            isForced: isForced)
     }
 
     /// The members that the operator named at the start came without their disks. When all of them have introduced

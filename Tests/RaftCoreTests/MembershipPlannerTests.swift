@@ -13,10 +13,11 @@ import Testing
 
     private func plan(
         _ change: MembershipChange, in configuration: Configuration, heard: Set<NodeID> = [1, 2, 3, 4, 5],
-        caughtUp: Set<NodeID> = [], isForced: Bool = false
+        unfit: Set<NodeID> = [], caughtUp: Set<NodeID> = [], isForced: Bool = false
     ) -> Result<Configuration, MembershipRefusal> {
         let planner = MembershipPlanner(
-            configuration: configuration, leader: 1, heard: heard, caughtUp: caughtUp, isForced: isForced)
+            configuration: configuration, leader: 1, heard: heard, unfit: unfit, caughtUp: caughtUp,
+            isForced: isForced)
         let result = planner.plan(change)
         if case .success(let next) = result {
             #expect(next.problem() == nil)
@@ -85,6 +86,19 @@ import Testing
         #expect(try plan(.remove(4), in: learner).get() == three)
         #expect(reason(plan(.remove(9), in: three)) == .unknownMember)
         #expect(reason(plan(.remove(1), in: Cluster.configuration(voters: [1]), isForced: true)) == .lastVoter)
+    }
+
+    @Test("a member that is being repaired is heard and does not vote: no quorum is counted on it")
+    func unfit() {
+        let result = plan(.remove(2), in: three, unfit: [3])
+        guard case .failure(let refusal) = result else { return #expect(Bool(false), "\(result) was not refused") }
+        #expect(refusal.reason == .quorumAtRisk)
+        #expect(
+            refusal.detail
+                == "of the voters 1, 3 2 are needed, and only 1 was heard within an election timeout, "
+                + "not counting 3, damaged or being repaired")
+        #expect(reason(plan(.remove(3), in: three, unfit: [3])) == nil, "it may go itself")
+        #expect(reason(plan(.replace(3, with: member(3, disk: 9)), in: three, unfit: [3])) == .memberAlive)
     }
 
     @Test("a change that leaves no quorum among those that are alive is refused with the numbers, unless forced")
