@@ -81,26 +81,27 @@ extension Replica {
         guard case .quarantined(let reason, let since) = protection.state else { return }
         if isLeader {
             // Nobody to do better: a leader that answers no reads is more than no leader.
-            guard !fitOthers.isEmpty else { return }
+            guard !fitOthers().isEmpty else { return }
             if now - since > 2 * options.diskSilenceMilliseconds { core.stepDown() } else { resign() }
-        } else if canBeSpared {
+        } else if canBeSpared(since: since) {
             protection.state = .repairing(reason: reason)
             effects.append(.repair(reason))
         }
     }
 
     /// Another member leads, and enough voters have said lately that they are whole to go on without this one. So a quorum
-    /// never discards what it alone holds, whatever made all of it look damaged.
-    private var canBeSpared: Bool {
+    /// never discards what it alone holds, whatever made all of it look damaged: one entry can do that to all members within
+    /// moments, so what the others said before that had time to show there does not count.
+    private func canBeSpared(since: UInt64) -> Bool {
         guard let leader = core.status.leader, leader != id else { return false }
         guard core.configuration.isVoter(id) else { return true }
-        return core.configuration.isQuorum(fitOthers)
+        return core.configuration.isQuorum(fitOthers(since: since + Self.silenceMilliseconds))
     }
 
-    /// Other voters that have said lately that they are whole.
-    private var fitOthers: [NodeID] {
+    /// Other voters that have said lately, and not before `earliest`, that they are whole.
+    private func fitOthers(since earliest: UInt64 = 0) -> [NodeID] {
         let oldest = now > Self.silenceMilliseconds ? now - Self.silenceMilliseconds : 0
-        return protection.fit(since: oldest).filter { $0 != id && core.configuration.isVoter($0) }
+        return protection.fit(since: max(oldest, earliest)).filter { $0 != id && core.configuration.isVoter($0) }
     }
 
     /// A leader whose disk is nearly full hands over to a member with room, if there is one.
@@ -108,7 +109,7 @@ extension Replica {
         guard protection.room.isLow, protection.offeredAt.map({ now - $0 >= Self.offerMilliseconds }) ?? true else {
             return
         }
-        guard let best = successors.first, fitOthers.contains(best), !protection.isDiskLow(best) else { return }
+        guard let best = successors.first, fitOthers().contains(best), !protection.isDiskLow(best) else { return }
         protection.offeredAt = now
         _ = core.transferLeadership(to: best)
     }
@@ -174,7 +175,7 @@ extension Replica {
     }
 
     static let announceMilliseconds: UInt64 = 500
-    /// Whoever has not said for this long how it is may be gone.
+    /// Whoever has not said for this long how it is may be gone; and what damages several members does so within this time.
     static let silenceMilliseconds: UInt64 = 2_000
     /// Between two attempts to hand over for want of room: while one is under way nothing can be written.
     static let offerMilliseconds: UInt64 = 10_000

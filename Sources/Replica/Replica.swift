@@ -59,8 +59,10 @@ package struct Replica {
         case idle
         /// Exits: `idle` by `applied`.
         case applying(through: LogIndex)
-        /// Exits: `idle` by `snapshotInstalled` or `snapshotInstallFailed`, `settling` when entries got there first.
-        case installing(IncomingSnapshot)
+        /// `settling` is where the state machine is that a snapshot was installed into already; nil when it is as far as was
+        /// applied. Exits: `idle` by `snapshotInstalled` or `snapshotInstallFailed`, `settling` when entries got there first or
+        /// by a failure that leaves it there.
+        case installing(IncomingSnapshot, settling: LogIndex?)
         /// The state machine is at this index, and the log, which was filled up meanwhile, is not yet synced so far. Exits:
         /// `idle` when it is.
         case settling(LogIndex)
@@ -140,6 +142,8 @@ package struct Replica {
         guard isLeader else { return }
         watchDisk()
         tickMembership()
+        // Heartbeats and writes are refused then: the silence of brokers and sessions is this member's own.
+        guard protection.quarantine == nil else { return }
         for (broker, epoch) in liveness.expired(now: now) {
             proposeOwn(.fenceBroker(id: broker, epoch: epoch))
         }
@@ -338,7 +342,7 @@ package struct Replica {
 
     /// The state machine is the snapshot now, durably.
     package mutating func snapshotInstalled(_ image: StateMachineImage) {
-        guard case .installing(let snapshot) = applying else {
+        guard case .installing(let snapshot, _) = applying else {
             preconditionFailure("a snapshot at \(image.applied) was installed while \(applying)")
         }
         precondition(snapshot.position == image.applied, "installed \(image.applied), asked for \(snapshot.position)")
@@ -362,14 +366,18 @@ package struct Replica {
     }
 
     package mutating func snapshotInstallFailed() {
-        guard case .installing = applying else { preconditionFailure("no snapshot was being installed: \(applying)") }
-        applying = .idle
+        guard case .installing(_, let settling) = applying else {
+            preconditionFailure("no snapshot was being installed: \(applying)")
+        }
+        applying = settling.map { .settling($0) } ?? .idle
     }
 
     // MARK: The end of a turn
 
     /// Ends a turn: proposes and asks what was gathered, and returns all there is to do, in order.
     package mutating func takeEffects() -> [Effect] {
+        // A leader elected in this turn takes up the log's time before it stamps its first entries.
+        if core.status != reportedStatus { interpret(core.takeReady()) }
         proposeGathered()
         startReads()
         repeat {
@@ -492,16 +500,19 @@ package struct Replica {
             core.applied(to: index)
             applying = .idle
         }
+        var settling: LogIndex?
         switch applying {
         case .idle: break
         // The state machine may be replaced again while the log still has to catch up with it.
-        case .settling: if waitingSnapshot == nil { return }
+        case .settling(let index):
+            guard waitingSnapshot != nil else { return }
+            settling = index
         case .applying, .installing: return
         }
         if let snapshot = waitingSnapshot {
             waitingSnapshot = nil
             if snapshot.position.index > core.commitIndex {
-                applying = .installing(snapshot)
+                applying = .installing(snapshot, settling: settling)
                 effects.append(.installSnapshot(snapshot))
                 return
             }

@@ -103,7 +103,7 @@ struct DiskRoomTests {
 }
 
 /// One member of three, driven by hand; the test plays the others.
-private struct OfThree {
+struct OfThree {
     static let others = [NodeID(2), NodeID(3)]
     var replica: Replica
     var now: UInt64 = 10_000
@@ -112,7 +112,7 @@ private struct OfThree {
     var unanswered: [UInt64] = []
     var isDiskSilent = false
 
-    init(options: ReplicaOptions = ReplicaOptions(), isRecovering: Bool = false) {
+    init(options: ReplicaOptions = ReplicaOptions(), brokers: [Broker] = [], isRecovering: Bool = false) {
         let first = Entry(
             term: Term(1), index: LogIndex(1), kind: .configuration, payload: members([1, 2, 3]).encoded())
         replica = Replica(
@@ -120,7 +120,8 @@ private struct OfThree {
             restored: RestoredState(
                 hardState: HardState(term: Term(1), vote: nil), base: .zero, entries: [first], applied: .zero,
                 configuration: .empty, isRecovering: isRecovering),
-            image: .empty, now: 10_000, seed: 7)
+            image: StateMachineImage(applied: .zero, version: .zero, logTimeMilliseconds: 0, brokers: brokers),
+            now: 10_000, seed: 7)
     }
 
     /// The disk and the state machine answer at once; `digest` is what the latter has.
@@ -191,6 +192,19 @@ private struct OfThree {
         seen = []
     }
 
+    /// Time passes under `leader`; the others say all along how they are, or nothing.
+    mutating func wait(
+        _ milliseconds: UInt64, under leader: NodeID = NodeID(2),
+        _ condition: PeerCondition? = PeerCondition(isDiskLow: false, isUnfit: false)
+    ) {
+        let end = now + milliseconds
+        while now < end {
+            tick(100)
+            receive(.heartbeat(commit: .zero, round: 1), from: leader)
+            if let condition { others(condition) }
+        }
+    }
+
     func intent(_ command: Command) -> WriteIntent {
         WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes())
     }
@@ -214,6 +228,8 @@ struct QuarantineTests {
         member.replica.damaged("a row flipped")
         member.turn()
         #expect(member.seen.contains(.refuseReads([token], .repairing)), "a read that waits is refused too")
+        #expect(member.repairs == [], "it may be that all are damaged and have not said so yet")
+        member.wait(2_100)
         #expect(member.repairs == ["a row flipped"])
         member.seen = []
         for consistency in [ReadConsistency.linearizable, .stale(maxLagMilliseconds: 9_999), .atLeast(Version(0))] {
@@ -221,8 +237,29 @@ struct QuarantineTests {
         }
         member.turn()
         #expect(member.seen == Array(repeating: .refuseReads([token], .repairing), count: 3))
-        member.tick()
+        member.wait(1_000)
         #expect(member.repairs == [], "it is asked for once")
+    }
+
+    @Test("members that one entry damages within moments keep their logs: what was said before does not count")
+    func together() {
+        let unfit = PeerCondition(isDiskLow: false, isUnfit: true)
+        var member = OfThree()
+        member.follow(NodeID(2))
+        member.others()
+        member.replica.damaged("a bad entry")
+        member.turn()
+        member.now += 10
+        member.others(unfit)
+        member.wait(3_000, unfit)
+        #expect(member.repairs == [])
+
+        var late = OfThree()
+        late.follow(NodeID(2))
+        late.replica.damaged("a bad entry")
+        late.wait(1_900)
+        late.wait(3_000, unfit)
+        #expect(late.repairs == [], "the others took a moment longer to meet it")
     }
 
     @Test("it keeps its log while the others cannot do without it: alone, leaderless, or when they are damaged too")
@@ -230,20 +267,23 @@ struct QuarantineTests {
         var silent = OfThree()
         silent.follow(NodeID(2))
         silent.replica.damaged("x")
-        silent.turn()
+        silent.wait(3_000, nil)
         #expect(silent.repairs == [], "nobody has said that he is whole")
 
         var leaderless = OfThree()
         leaderless.others()
         leaderless.replica.damaged("x")
-        leaderless.turn()
+        for _ in 0..<30 {
+            leaderless.tick(100)
+            leaderless.others()
+        }
         #expect(leaderless.repairs == [])
 
         var together = OfThree()
         together.follow(NodeID(2))
         together.others(PeerCondition(isDiskLow: false, isUnfit: true))
         together.replica.damaged("x")
-        together.turn()
+        together.wait(3_000, PeerCondition(isDiskLow: false, isUnfit: true))
         #expect(together.repairs == [], "a quorum that is damaged discards nothing")
         together.others()
         together.tick()
@@ -270,10 +310,9 @@ struct QuarantineTests {
         }
         #expect(!member.replica.isLeader)
         #expect(member.repairs == [], "another has to lead first")
-        member.others()
         member.receive(
             .heartbeat(commit: LogIndex(0), round: 1), from: NodeID(3), term: member.replica.status.term.next)
-        member.tick()
+        member.wait(2_000, under: NodeID(3))
         #expect(member.repairs == ["x"])
     }
 
@@ -293,6 +332,44 @@ struct QuarantineTests {
         member.turn()
         #expect(member.seen.contains(.refuseReads([token], .repairing)))
         #expect(member.repairs == [])
+    }
+
+    @Test(
+        "a quarantined leader refuses heartbeats and writes, so it fences no broker and expires no session for silence")
+    func silenceOfItsOwn() {
+        let broker = Broker(
+            id: BrokerID(1), epoch: BrokerEpoch(1), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+            rack: "", state: .active, version: Version(1))
+        func growth(isDamaged: Bool) -> UInt64 {
+            let unfit = PeerCondition(isDiskLow: false, isUnfit: true)
+            var member = OfThree(brokers: [broker])
+            member.lead()
+            member.others(unfit)
+            if isDamaged { member.replica.damaged("x") }
+            member.turn()
+            let length = member.replica.core.lastIndex.rawValue
+            for _ in 0..<600 {
+                member.tick(100)
+                member.others(unfit)
+            }
+            #expect(member.replica.isLeader)
+            return member.replica.core.lastIndex.rawValue - length
+        }
+        #expect(growth(isDamaged: false) > 0)
+        #expect(growth(isDamaged: true) == 0)
+    }
+
+    @Test("a leader counts no quorum on a member that is damaged or being repaired, however well it hears it")
+    func unfitIsNoQuorum() {
+        var member = OfThree()
+        member.lead()
+        member.replica.notified(.condition(PeerCondition(isDiskLow: false, isUnfit: true)), from: NodeID(3))
+        member.replica.changeMembers(.remove(NodeID(2)), isForced: false, token: token)
+        member.turn()
+        let reasons = member.seen.map { effect -> MembershipRefusal.Reason? in
+            if case .replyMembership(token, .refused(let refusal)) = effect { refusal.reason } else { nil }
+        }
+        #expect(reasons.contains(.quorumAtRisk))
     }
 
     @Test("while it takes everything again it serves no reads, and tells the others that it must not lead")

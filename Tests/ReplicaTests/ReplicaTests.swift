@@ -14,7 +14,9 @@ struct Alone {
     var others: [Effect] = []
     var now: UInt64 = 1_000
 
-    init(options: ReplicaOptions = ReplicaOptions(), disk: DiskID = DiskID(high: 1, low: 2)) {
+    init(
+        options: ReplicaOptions = ReplicaOptions(), disk: DiskID = DiskID(high: 1, low: 2), logTime: UInt64 = 0
+    ) {
         let members = Configuration(
             voters: [Member(id: Alone.id, disk: .unknown, peerAddress: "a:1", clientAddress: "a:2")])
         let first = Entry(term: Term(1), index: LogIndex(1), kind: .configuration, payload: members.encoded())
@@ -23,7 +25,8 @@ struct Alone {
             restored: RestoredState(
                 hardState: HardState(term: Term(1), vote: nil), base: .zero, entries: [first], applied: .zero,
                 configuration: .empty),
-            image: .empty, now: 1_000, seed: 7)
+            image: StateMachineImage(applied: .zero, version: .zero, logTimeMilliseconds: logTime, brokers: []),
+            now: 1_000, seed: 7)
     }
 
     mutating func turn() {
@@ -202,6 +205,29 @@ struct ReplicaTests {
         #expect(
             alone.others.contains(
                 .refuseReads([RequestToken(connection: 5, request: 5)], .tooStale(milliseconds: 500))))
+    }
+
+    @Test("a leader stamps already the writes of the turn in which it was elected with the log's time")
+    func firstTurn() throws {
+        var alone = Alone(logTime: 5_000)
+        while alone.persists.isEmpty {
+            alone.now += 60_000
+            alone.replica.tick(now: alone.now)
+            alone.turn()
+        }
+        while !alone.persists.isEmpty, !alone.replica.isLeader {
+            alone.replica.persisted(alone.persists.removeFirst())
+            if !alone.replica.isLeader { alone.turn() }
+        }
+        try #require(alone.replica.isLeader)
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.turn()
+        let core = alone.replica.core
+        let first = try #require(
+            core.entries(in: core.base.index.next..<core.lastIndex.next).first { $0.kind == .command })
+        #expect(
+            try LogEnvelope(decoding: first.payload).timeMilliseconds == 5_000,
+            "the minutes without a leader would expire every session")
     }
 
     @Test("what is not applied is bounded: beyond it writes are refused as overloaded")
