@@ -24,6 +24,17 @@ struct MutantTests {
         #expect(Mutant.all.allSatisfy { !$0.mistake.isEmpty && !$0.edits.isEmpty })
     }
 
+    @Test("the lines that they name are in the list of mistakes")
+    func lines() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let list = try String(contentsOf: root.appending(path: "docs/testing/mistakes.md"), encoding: .utf8)
+        for mutant in Mutant.all {
+            guard let line = mutant.line else { continue }
+            #expect(list.contains("\n| \(line) |"), "\(mutant.name)")
+        }
+    }
+
     @Test("an expression and statements become a choice, and what is around them stays")
     func choices() throws {
         let mutants = [

@@ -25,18 +25,24 @@ struct Mutant: Sendable {
     }
 
     let name: String
+    /// Of `docs/testing/mistakes.md`; nil for a mistake that is not in that list.
+    let line: Int?
     /// The mistake that it stands for, with the public source of it.
     let mistake: String
     let edits: [Edit]
 
-    init(_ name: String, _ mistake: String, _ edits: Edit...) {
+    init(_ name: String, line: Int? = nil, _ mistake: String, _ edits: Edit...) {
         self.name = name
+        self.line = line
         self.mistake = mistake
         self.edits = edits
     }
 
+    /// The mistake with its line.
+    var title: String { line.map { "\($0): \(mistake)" } ?? mistake }
+
     /// In the order of the table.
-    static let all = elections + replication + reads + snapshots + replica + stateMachine
+    static let all = elections + replication + reads + snapshots + replica + stateMachine + disk
 }
 
 /// Why the mutants do not fit the sources.
@@ -85,9 +91,11 @@ struct MutatedFile {
 
     /// Added to each mutated target.
     static let choice = """
-        private import Glibc
+        // Without an import, which could be at odds with how other files of the target import the same module.
+        @_silgen_name("getenv")
+        private func environment(_ name: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>?
 
-        private let activeMutant = getenv("\(variable)").flatMap { Int(String(cString: $0)) } ?? -1
+        private let activeMutant = environment("\(variable)").flatMap { Int(String(cString: $0)) } ?? -1
 
         @inline(__always)
         func isMutant(_ number: Int) -> Bool { activeMutant == number }

@@ -4,25 +4,28 @@ extension Mutant {
 
     static let reads = [
         Mutant(
-            "read-before-own-commit", "ReadIndex before an entry of the own term is committed (Diss. §6.4)",
+            "read-before-own-commit", line: 13, "ReadIndex before an entry of the own term is committed (Diss. §6.4)",
             .expression(core, "⟦commitIndex >= leadership.firstIndex⟧", "true"),
             .expression(core, "precondition(⟦log.term(at: commitIndex) == term⟧, \"reads at", "true")),
         Mutant(
-            "read-without-quorum", "a leader answers reads without asking whether it still leads (etcd 20418)",
+            "read-without-quorum", line: 14,
+            "a leader answers reads without asking whether it still leads (etcd 20418)",
             .expression(core, "guard ⟦isConfirmed⟧ else { return }", "true")),
         Mutant(
-            "read-counts-an-earlier-heartbeat", "the answer to a heartbeat that left before the read confirms it",
+            "read-counts-an-earlier-heartbeat", line: 13,
+            "the answer to a heartbeat that left before the read confirms it",
             .expression(
                 core, "return ⟦leadership.progress[offset].ackedRound >= round.number⟧",
                 "leadership.progress[offset].ackedRound + 1 >= round.number")),
         Mutant(
-            "read-joins-late", "a read that came after the heartbeats left is confirmed by them",
+            "read-joins-late", line: 13, "a read that came after the heartbeats left is confirmed by them",
             .expression(
                 core,
                 "for read in ⟦round.reads⟧ {\n            switch read {\n            case .local(let id): confirmed",
                 "leadership.reads.waiting + round.reads")),
         Mutant(
-            "read-attempt-reused", "a late answer to an earlier attempt is taken for this one's (etcd-io/raft 397)",
+            "read-attempt-reused", line: 13,
+            "a late answer to an earlier attempt is taken for this one's (etcd-io/raft 397)",
             .expression(core, "⟦pending.id == attempt⟧", "true")),
         Mutant(
             "read-before-applied", "a confirmed read is served before its index is applied",

@@ -5,10 +5,11 @@ extension Mutant {
 
     static let replication = [
         Mutant(
-            "commit-counts-memory", "a commit counts what only sits in the leader's memory (etcd 14370)",
+            "commit-counts-memory", line: 7, "a commit counts what only sits in the leader's memory (etcd 14370)",
             .expression(leader, "let synced = ⟦persistence.syncedIndex⟧", "log.lastIndex")),
         Mutant(
-            "commit-of-an-earlier-term", "an entry of an earlier term is committed by counting (Raft §5.4.2, Figure 8)",
+            "commit-of-an-earlier-term", line: 12,
+            "an entry of an earlier term is committed by counting (Raft §5.4.2, Figure 8)",
             .expression(leader, "guard index > commitIndex, ⟦log.term(at: index) == term⟧ else", "true"),
             .expression(
                 leader, "⟦log.term(at: index) == term⟧, \"commits \\(index) of another term", "true")),
@@ -16,10 +17,10 @@ extension Mutant {
             "minority-commits", "one holder less than a majority is enough to commit",
             .expression("RaftCore/Quorum.swift", "return ⟦held[group.count / 2]⟧", "held[max(0, group.count / 2 - 1)]")),
         Mutant(
-            "acknowledged-before-sync", "an acknowledgement leaves before the entries are on the disk",
+            "acknowledged-before-sync", line: 7, "an acknowledgement leaves before the entries are on the disk",
             .expression(persistence, "if ⟦persistence.isIdle⟧ {", "true")),
         Mutant(
-            "overwritten-counts-as-synced", "a sync of entries that were overwritten counts for the new ones",
+            "overwritten-counts-as-synced", line: 7, "a sync of entries that were overwritten counts for the new ones",
             .statements(pipeline, "clamp(to: index.previous)", "syncedIndex = min(syncedIndex, index.previous)")),
         Mutant(
             "no-consistency-check", "entries are appended behind an entry of another term (Raft §5.3)",
@@ -37,6 +38,10 @@ extension Mutant {
                 "let match = min(rejected, log.lastIndex); leadership?.progress[offset].accepted(match)")),
         Mutant(
             "follower-commits-its-tail", "a follower commits beyond what the message has shown to match (Raft §5.3)",
+            // Before and after what conflicts is removed.
+            .statements(
+                leader, "⟦appendReceived(fresh)⟧\n        sendOnceSynced",
+                "advanceCommit(to: max(commitIndex, min(commit, log.lastIndex))); appendReceived(fresh)"),
             .expression(leader, "advanceCommit(to: max(commitIndex, min(commit, ⟦last⟧)))", "log.lastIndex")),
         Mutant(
             "heartbeat-commits-beyond-match", "a heartbeat names a commit index that the follower may not have",
@@ -45,14 +50,15 @@ extension Mutant {
             "late-append-truncates", "an append that comes late removes entries that do not conflict",
             .expression(leader, "if ⟦known != entry.term⟧ {", "next > commitIndex")),
         Mutant(
-            "unbounded-log", "a leader without a quorum takes proposals without end",
+            "unbounded-log", line: 16, "a leader without a quorum takes proposals without end",
             .expression(
                 leader, "guard ⟦uncommitted == 0 || uncommitted + cost <= options.uncommittedBytesMax⟧ else", "true")),
         Mutant(
-            "truncated-configuration-stays", "a configuration that left the log stays in effect (canonical/raft 323)",
+            "truncated-configuration-stays", line: 2,
+            "a configuration that left the log stays in effect (canonical/raft 323)",
             .statements(leader, "_ = configurations.truncate(from: index)", "_ = index")),
         Mutant(
-            "applied-before-sync", "entries are applied that the own log has not synced",
+            "applied-before-sync", line: 48, "entries are applied that the own log has not synced",
             .expression(
                 "RaftCore/RaftNode.swift", "let applicable = ⟦min(commitIndex, persistence.syncedIndex)⟧", "commitIndex"
             )),

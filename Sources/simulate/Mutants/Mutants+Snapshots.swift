@@ -4,20 +4,21 @@ extension Mutant {
 
     static let snapshots = [
         Mutant(
-            "older-snapshot-installed", "a snapshot older than what is applied is installed (openraft 0.7.3)",
+            "older-snapshot-installed", line: 4, "a snapshot older than what is applied is installed (openraft 0.7.3)",
             .expression(shell, "if ⟦snapshot.position.index > core.commitIndex⟧ {", "true")),
         Mutant(
-            "snapshot-keeps-configuration", "a snapshot leaves a stale configuration in effect (openraft 1808)",
+            "snapshot-keeps-configuration", line: 3,
+            "a snapshot leaves a stale configuration in effect (openraft 1808)",
             .expression(
                 core, "ConfigurationHistory(base: position.index, configuration: ⟦configuration⟧)", "self.configuration"
             )),
         Mutant(
-            "conflicting-tail-kept", "entries that conflict with a snapshot stay behind it (openraft 2026)",
+            "conflicting-tail-kept", line: 4, "entries that conflict with a snapshot stay behind it (openraft 2026)",
             .expression(
                 core, "if ⟦log.contains(position)⟧ && position.index <= persistence.syncedIndex {",
                 "position.index <= log.lastIndex")),
         Mutant(
-            "log-cut-beyond-the-checkpoint", "the log is cut further than the database is durable",
+            "log-cut-beyond-the-checkpoint", line: 5, "the log is cut further than the database is durable",
             .expression(
                 "Replica/CompactionPolicy.swift", "min(half, ⟦durable.index⟧, core.appliedIndex)", "core.appliedIndex")),
         Mutant(

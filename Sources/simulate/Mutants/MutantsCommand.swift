@@ -40,7 +40,7 @@ struct Mutants: ParsableCommand {
             root: URL(filePath: FileManager.default.currentDirectoryPath), mutants: Mutant.all)
         if list {
             _ = try package.mutatedFiles()
-            for mutant in Mutant.all { tell("\(mutant.name): \(mutant.mistake)") }
+            for mutant in Mutant.all { tell("\(mutant.name): \(mutant.title)") }
             return
         }
         try package.build()
@@ -60,13 +60,13 @@ struct Mutants: ParsableCommand {
                 let mutant = Mutant.all[number]
                 switch verdict {
                 case .caught(let rule, let seeds, let milliseconds):
-                    tell("| \(mutant.name) | \(mutant.mistake) | \(rule) | \(seeds) | \(milliseconds / 1_000) s |")
+                    tell("| \(mutant.name) | \(mutant.title) | \(rule) | \(seeds) | \(milliseconds / 1_000) s |")
                 case .clean:
                     missed.append(mutant.name)
-                    tell("| \(mutant.name) | \(mutant.mistake) | **not found** | \(seeds) | |")
+                    tell("| \(mutant.name) | \(mutant.title) | **not found** | \(seeds) | |")
                 case .broken(let reason):
                     missed.append(mutant.name)
-                    tell("| \(mutant.name) | \(mutant.mistake) | **does not run: \(reason)** | | |")
+                    tell("| \(mutant.name) | \(mutant.title) | **does not run: \(reason)** | | |")
                 }
             }
         }
