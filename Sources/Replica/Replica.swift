@@ -222,7 +222,10 @@ package struct Replica {
         proposals.gather(intent, token: token)
     }
 
-    package mutating func read(_ consistency: ReadConsistency, token: RequestToken) {
+    /// - Parameter now: like that of `tick`. A process that was stopped may take a read in before its next tick, and must not
+    ///   take the age of what it knows from the tick before.
+    package mutating func read(_ consistency: ReadConsistency, token: RequestToken, now time: UInt64) {
+        advanceClock(to: time)
         guard isStateUsable else { return refuse([token], .repairing) }
         switch consistency {
         case .linearizable:

@@ -33,6 +33,11 @@ enum ClusterEvent {
     case attemptTimedOut(Lane, attempt: UInt64)
     case watch(client: Int)
     case watchTold(client: Int, connection: UInt64, WatchNews)
+    case reads(reader: Int)
+    /// A read whose answer is judged where it is given.
+    case probe(NodeID)
+    /// A request whose answer nobody waits for.
+    case forgottenRequest(WriteIntent, to: NodeID)
     case heartbeat(broker: Int)
     case heartbeatAnswered(broker: Int, sent: UInt64, HeartbeatReply)
     // From outside.
@@ -45,7 +50,7 @@ enum ClusterEvent {
         case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
             .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
-            .request(_, _, let node):
+            .request(_, _, let node), .probe(let node), .forgottenRequest(_, let node):
             node
         case .deliver(_, let connection), .notify(_, let connection):
             connection.to
@@ -53,9 +58,35 @@ enum ClusterEvent {
             transfer.to
         case .snapshotEnded(let transfer, _):
             transfer.from
-        case .dial, .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .heartbeat,
-            .heartbeatAnswered, .strike, .lift:
+        case .dial, .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .reads,
+            .heartbeat, .heartbeatAnswered, .strike, .lift:
             nil
+        }
+    }
+
+    /// Whence it comes: what comes over one connection stays in order while a process does not read.
+    enum Channel: Hashable {
+        case itself
+        case peer(NodeID)
+        case client(Lane)
+        case readers
+        case nobody
+    }
+
+    var channel: Channel {
+        switch self {
+        case .deliver(_, let connection), .notify(_, let connection): .peer(connection.from)
+        case .closed(_, _, let peer, _): .peer(peer)
+        case .snapshotArrives(let transfer, _): .peer(transfer.from)
+        case .snapshotEnded(let transfer, _): .peer(transfer.to)
+        case .request(let lane, _, _): .client(lane)
+        case .probe: .readers
+        case .forgottenRequest: .nobody
+        case .tick, .endTurn, .logDone, .applied, .checkpointed, .surveyed, .installed, .answer, .readFeed,
+            .tellProgress, .dial,
+            .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat,
+            .heartbeatAnswered, .strike, .lift:
+            .itself
         }
     }
 }
@@ -75,6 +106,8 @@ struct ServedQuery {
     var token: RequestToken
     var query: Query
     var consistency: ReadConsistency
+    /// What was committed when the member took it in.
+    var committedBefore: Version
 }
 
 /// One of the things that a client does at a time.

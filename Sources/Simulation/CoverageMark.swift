@@ -21,6 +21,8 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     case readWithoutLeader, readUnconfirmed, readTooStale
     // Watches and brokers.
     case watchResumed, watchReadsFeed, watchTooOld, brokerFenced, brokerUnknown
+    // Partitions.
+    case staleEpochRefused, lateRequestRefused, partitionOffline, eligibleLeader, reassignment
 
     package var name: String { "\(self)" }
 }
@@ -61,16 +63,44 @@ extension SimulatedCluster {
         if persist.entries.contains(where: { $0.kind == .configuration }) { report.reached(.configurationWritten) }
     }
 
-    func markBrokers(_ events: [ChangeEvent]) {
+    func mark(_ events: [ChangeEvent]) {
         for event in events {
-            for case .brokerChanged(let broker) in event.changes where broker.state == .fenced {
-                report.reached(.brokerFenced)
+            for change in event.changes {
+                switch change {
+                case .brokerChanged(let broker): if broker.state == .fenced { report.reached(.brokerFenced) }
+                case .partitionChanged(let partition, _):
+                    if partition.leader == nil { report.reached(.partitionOffline) }
+                    if !partition.eligibleLeaders.isEmpty { report.reached(.eligibleLeader) }
+                    if partition.isReassigning { report.reached(.reassignment) }
+                case .brokerRemoved, .topicChanged, .topicRemoved, .configChanged, .configRemoved: break
+                }
+            }
+        }
+    }
+
+    /// An answer to what brokers and operators ask for.
+    func mark(_ outcome: CommandOutcome) {
+        var refusals: [Refusal] = []
+        switch outcome {
+        case .refused(let refusal): refusals.append(refusal)
+        case .done(.partitions(let results)):
+            for result in results {
+                if case .refused(let refusal) = result { refusals.append(refusal) }
+            }
+        case .done: break
+        }
+        for refusal in refusals {
+            switch refusal.reason {
+            case .staleBrokerEpoch, .staleLeaderEpoch, .stalePartitionEpoch: report.reached(.staleEpochRefused)
+            default: break
             }
         }
     }
 
     func mark(_ reply: WriteReply) {
         switch reply {
+        case .outcome(.refused(let refusal)):
+            if refusal.reason == .sequenceOutOfWindow { report.reached(.lateRequestRefused) }
         case .outcome: break
         case .notLeader: report.reached(.notLeader)
         case .overloaded, .diskFull: report.reached(.overloaded)

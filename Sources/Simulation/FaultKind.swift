@@ -17,6 +17,10 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
     // Between clients and members.
     case lostAnswers
     case clientCut
+    /// A copy of a request arrives when it was answered long ago.
+    case lateRequests
+    /// Many writes at once to who believes that it leads, and nobody waits for the answers.
+    case burst
     // Processes and machines.
     case kill
     case powerLoss
@@ -39,6 +43,8 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
     case brokenSnapshot
     // Brokers.
     case silentBroker
+    /// Requests that speak of an epoch that has passed.
+    case staleEpochs
 
     /// As the command line takes it: the name of the case.
     package init?(name: some StringProtocol) {
@@ -55,6 +61,7 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
         case .isolation, .halves, .oneWay, .bridge, .ring: 2_500
         case .flappingLink, .slowLink, .brokenConnection: 1_500
         case .clientCut: 2_000
+        case .burst: 2_500
         case .kill: 1_500
         case .powerLoss: 2_000
         case .powerLossOfAll: 6_000
@@ -66,8 +73,9 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
         case .bitFlip, .misdirectedWrite, .wipe: 5_000
         case .flippedRead: 3_000
         case .silentBroker: 2_500
-        case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .clockRates, .slowSync,
-            .slowApply, .shortLog, .brokenSnapshot:
+        case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .lateRequests,
+            .clockRates,
+            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs:
             nil
         }
     }

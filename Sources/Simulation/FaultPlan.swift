@@ -31,6 +31,11 @@ struct FaultPlan {
     private(set) var unappliedEntriesMax: Int
     /// Some turns take in several inputs before they end, as a busy node does.
     private(set) var batchesTurns: Bool
+    /// Bytes of entries in one append; 1 sends each entry by itself (Raft, Figure 8).
+    private(set) var appendBytesMax: Int
+    /// Clients that read and do nothing else, and how often each of them does.
+    private(set) var readers: Int
+    private(set) var readPauseMicroseconds: Int
 
     /// - Parameter wanted: other kinds are left out, however they were drawn.
     init(seed: UInt64, wanted: FaultKinds) {
@@ -55,8 +60,8 @@ struct FaultPlan {
         }
         isCalm = kinds.isEmpty
         delayMicrosecondsMax = [500, 1_000, 2_000, 8_000][generator.below(4)]
-        pauseMicrosecondsMax = [4_000, 20_000, 60_000][generator.below(3)]
-        clientWindow = [1, 2, 8][generator.below(3)]
+        pauseMicrosecondsMax = [12_000, 30_000, 80_000][generator.below(3)]
+        clientWindow = [1, 2, 4][generator.below(3)]
         usesWire = generator.below(8) == 0
         segmentBytes = [8 << 10, 16 << 10, 64 << 10][generator.below(3)]
         logEntriesMax = [200, 500, 2_000][generator.below(3)]
@@ -64,6 +69,9 @@ struct FaultPlan {
         uncommittedBytesMax = [1_500, 16_384, 1 << 20][generator.below(3)]
         unappliedEntriesMax = [30, 400][generator.below(2)]
         batchesTurns = generator.below(2) == 0
+        appendBytesMax = [1, 400, 4_096][generator.below(3)]
+        readers = [0, 1, 2][generator.below(3)]
+        readPauseMicroseconds = [10_000, 40_000, 120_000][generator.below(3)]
         if kinds.contains(.slowMessages) { delayMicrosecondsMax = perMille[FaultKind.slowMessages.rawValue] * 1_000 }
         if kinds.contains(.shortLog) {
             logEntriesMax = perMille[FaultKind.shortLog.rawValue]
@@ -84,6 +92,8 @@ struct FaultPlan {
         uncommittedBytesMax = 1 << 20
         unappliedEntriesMax = 400
         batchesTurns = true
+        appendBytesMax = 4_096
+        readers = 0
     }
 
     /// Whether a kind that is a property of the run strikes here.
@@ -134,13 +144,15 @@ extension FaultKind {
         case .doubledMessages: [20, 50, 150]
         case .reorderedMessages: [20, 200, 1_000]
         case .lostAnswers: [10, 50, 200]
+        case .lateRequests: [20, 80, 250]
+        case .staleEpochs: [50, 200, 500]
         case .clockRates: [10, 50, 150]
         case .slowSync: [20, 100, 400]
         case .slowApply: [5, 20, 50]
         case .shortLog: [20, 50, 100]
         case .brokenSnapshot: [100, 300, 600]
         case .isolation, .halves, .oneWay, .bridge, .ring, .flappingLink, .slowLink, .brokenConnection, .clientCut,
-            .kill, .powerLoss, .powerLossOfAll, .pause, .transfer, .hungSync, .failedSync, .fullDisk, .bitFlip,
+            .burst, .kill, .powerLoss, .powerLossOfAll, .pause, .transfer, .hungSync, .failedSync, .fullDisk, .bitFlip,
             .flippedRead, .misdirectedWrite, .wipe, .silentBroker:
             [0, 0, 0]
         }

@@ -13,6 +13,9 @@ package struct RaftObserver {
     private var inEffect = ConfigurationInEffectChecker()
     private var disturbances: DisturbanceChecker
     private var digests = DigestChecker()
+    private var leaderCommits = LeaderCommitChecker()
+    private let bound: UncommittedBoundChecker
+    private var silence: SilentDiskChecker
     private var seen: [NodeID: Seen] = [:]
     /// The votes that a leader has asked for in favour of its successor.
     private var handedOver: Set<HandedOver> = []
@@ -21,6 +24,9 @@ package struct RaftObserver {
         /// Up to where its committed entries were shown.
         var commit: LogIndex
         var hardState: HardState
+        var leads = false
+        /// Where its log ended.
+        var last = LogIndex.zero
     }
 
     private struct HandedOver: Hashable {
@@ -32,7 +38,14 @@ package struct RaftObserver {
     /// - Parameters:
     ///   - electionTimeoutMicroseconds: the shortest one.
     ///   - slackMicroseconds: how much a member's ticks may be apart from real time.
-    package init(electionTimeoutMicroseconds: UInt64, slackMicroseconds: UInt64) {
+    ///   - diskSilenceMicroseconds: how long a leader waits for its disk before it hands over; it steps down after the double.
+    ///   - uncommittedBytesMax: what a leader holds at most without having committed it.
+    package init(
+        electionTimeoutMicroseconds: UInt64, slackMicroseconds: UInt64, diskSilenceMicroseconds: UInt64,
+        uncommittedBytesMax: Int
+    ) {
+        silence = SilentDiskChecker(boundMicroseconds: 2 * diskSilenceMicroseconds + 2 * slackMicroseconds)
+        bound = UncommittedBoundChecker(bytesMax: uncommittedBytesMax)
         disturbances = DisturbanceChecker(
             electionTimeoutMicroseconds: electionTimeoutMicroseconds, slackMicroseconds: slackMicroseconds)
     }
@@ -43,6 +56,7 @@ package struct RaftObserver {
         committed.restarts(node, applied: applied)
         stateMachines.stands(node, at: applied)
         disturbances.restarts(node)
+        silence.restarts(node)
         seen[node] = Seen(commit: applied, hardState: durable)
     }
 
@@ -61,7 +75,10 @@ package struct RaftObserver {
     }
 
     /// A member that was stopped goes on: it knows nobody's latest word.
-    package mutating func resumes(_ node: NodeID) { disturbances.restarts(node) }
+    package mutating func resumes(_ node: NodeID) {
+        disturbances.restarts(node)
+        silence.restarts(node)
+    }
 
     /// A member was told that the link to its leader is gone.
     package mutating func losesLeader(_ node: NodeID) { disturbances.losesLeader(node) }
@@ -75,10 +92,15 @@ package struct RaftObserver {
         let configuration = core.configuration
         let voters = VoterGroups(voters: configuration.voters, outgoing: configuration.outgoing)
         let before = seen[node] ?? Seen(commit: .zero, hardState: .initial)
-        seen[node] = Seen(commit: max(before.commit, core.commitIndex), hardState: core.hardState)
+        let leads = core.status.role == .leader
+        seen[node] = Seen(
+            commit: max(before.commit, core.commitIndex), hardState: core.hardState, leads: leads, last: core.lastIndex)
         try judgeElections(core, before.hardState, voters, at: now)
+        if leads, before.leads, before.hardState.term == core.hardState.term { try judgeLeader(core, before) }
         try states.observes(
             node, term: core.hardState.term, vote: core.hardState.vote, commit: core.commitIndex)
+        try silence.observes(
+            node, leads: leads, handedOut: writes.last?.sequence, inFlight: core.persistsInFlight, at: now)
         // First: what replaces the removed entries may be committed in the same turn.
         for write in writes { try persists(write, core) }
         // What is behind the base was replaced by a snapshot, which is made of what was committed.
@@ -93,6 +115,25 @@ package struct RaftObserver {
             try configurations.commits(try self.voters(in: entry), at: entry.index)
             inEffect.commits(entry.payload, at: entry.index)
         }
+    }
+
+    /// A member that has led this term since its last turn.
+    private func judgeLeader(_ core: RaftNode, _ before: Seen) throws(Violation) {
+        if core.commitIndex > before.commit, let term = core.term(at: core.commitIndex) {
+            try leaderCommits.commits(
+                LogPosition(index: core.commitIndex, term: term), leading: core.hardState.term, on: core.id)
+        }
+        guard core.lastIndex > before.last else { return }
+        let first = max(core.commitIndex, core.base.index).next
+        var (uncommitted, added) = (0, 0)
+        for entry in core.entries(in: first..<core.lastIndex.next) {
+            if entry.index <= before.last {
+                uncommitted += entry.cost
+            } else if entry.kind == .command {
+                added += entry.cost
+            }
+        }
+        try bound.takes(added, beside: uncommitted, on: core.id)
     }
 
     private mutating func judgeElections(
@@ -184,6 +225,7 @@ package struct RaftObserver {
     /// The state machine of a member was replaced by a snapshot.
     package mutating func installs(at index: LogIndex, digest: UInt64, on node: NodeID) throws(Violation) {
         stateMachines.stands(node, at: index)
+        leaderCommits.installs(at: index, on: node)
         try digests.reaches(digest, at: index, on: node)
     }
 

@@ -5,10 +5,7 @@ internal import Replica
 
 /// Tells the checkers what was seen in a run. It decides nothing itself, and the cluster knows no rule.
 struct RunJudge {
-    private var raft = RaftObserver(
-        electionTimeoutMicroseconds: UInt64(SimulatedCluster.electionTimeoutTicks)
-            * SimulatedCluster.tickMilliseconds * 1_000,
-        slackMicroseconds: SimulatedCluster.slackMicroseconds)
+    private var raft: RaftObserver
     private var time = LogTimeChecker()
     private var rules = MetadataRulesChecker()
     private var effects = OneEffectChecker()
@@ -22,6 +19,15 @@ struct RunJudge {
 
     /// The last entry that was judged as applied by somebody.
     private var judged = LogIndex.zero
+
+    init(uncommittedBytesMax: Int) {
+        raft = RaftObserver(
+            electionTimeoutMicroseconds: UInt64(SimulatedCluster.electionTimeoutTicks)
+                * SimulatedCluster.tickMilliseconds * 1_000,
+            slackMicroseconds: SimulatedCluster.slackMicroseconds,
+            diskSilenceMicroseconds: SimulatedCluster.diskSilenceMilliseconds * 1_000,
+            uncommittedBytesMax: uncommittedBytesMax)
+    }
 
     // MARK: Members
 
@@ -132,16 +138,20 @@ struct RunJudge {
         _ consistency: ReadConsistency, on node: NodeID, clock: SimulatedClock, now: UInt64
     ) throws(Violation) {
         guard case .stale(let lag) = consistency else { return }
-        // The member's clock moves on with its ticks.
-        let slack = clock.microseconds(of: SimulatedCluster.tickMilliseconds + 2)
+        // Its clock counts milliseconds.
+        let slack = clock.microseconds(of: 2)
         try freshness.serves(
             .zero, lagMaxMicroseconds: clock.microseconds(of: lag), slackMicroseconds: slack, on: node, at: now)
     }
 
+    /// The metadata have reached this version somewhere.
+    var committedVersion: Version { freshness.committed }
+
     /// A member answers with a state of this version.
-    func shows(_ version: Version, _ consistency: ReadConsistency, on node: NodeID) throws(Violation) {
-        switch consistency {
-        case .linearizable, .stale: try freshness.serves(version, atLeast: .zero, on: node)
+    func shows(_ version: Version, to query: ServedQuery, on node: NodeID) throws(Violation) {
+        switch query.consistency {
+        case .linearizable: try freshness.serves(version, committedBefore: query.committedBefore, on: node)
+        case .stale: try freshness.serves(version, atLeast: .zero, on: node)
         case .atLeast(let asked): try freshness.serves(version, atLeast: asked, on: node)
         }
     }

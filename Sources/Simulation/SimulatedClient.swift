@@ -9,8 +9,10 @@ struct SimulatedClient {
     enum Operation {
         case openSession
         case registerBroker(BrokerID, IncarnationID)
-        case createTopic(String)
+        case createTopic(Command.CreateTopic)
         case deleteTopic(String)
+        /// What a broker reports of its partitions, or an operator asks for; see `+Administration`.
+        case administer(Command)
         case write(register: String, String)
         case readRegister(String, ReadConsistency)
         case readTopic(String, ReadConsistency)
@@ -20,7 +22,7 @@ struct SimulatedClient {
         var consistency: ReadConsistency? {
             switch self {
             case .readRegister(_, let level), .readTopic(_, let level), .readSummary(let level): level
-            case .openSession, .registerBroker, .createTopic, .deleteTopic, .write: nil
+            case .openSession, .registerBroker, .createTopic, .deleteTopic, .administer, .write: nil
             }
         }
     }
@@ -57,6 +59,8 @@ struct SimulatedClient {
     var seen = Version.zero
     let sessionTimeoutMilliseconds: UInt64
     var watch: Watching?
+    /// From its watch.
+    var known = KnownMetadata()
 
     /// A watch, and where it goes on.
     struct Watching {
@@ -91,14 +95,12 @@ struct SimulatedClient {
                 .init(
                     id: broker, incarnation: incarnation,
                     endpoints: [Endpoint(name: "PLAINTEXT", host: "broker", port: 9_092)], rack: ""))
-        case .createTopic(let name)?:
-            return .createTopic(
-                .init(
-                    name: name, id: TopicID(high: UInt64(id) + 1, low: UInt64(slot.number) << 32 | UInt64(slot.count)),
-                    partitionCount: 2,
-                    replicationFactor: 1))
+        case .createTopic(let creation)?:
+            return .createTopic(creation)
         case .deleteTopic(let name)?:
             return .deleteTopic(topic: .name(name), ifVersion: nil)
+        case .administer(let command)?:
+            return command
         case .write(let register, let value)?:
             return .alterConfigs(
                 .init(resource: .cluster, changes: [ConfigChange(name: register, value: value)]))
@@ -123,7 +125,7 @@ struct SimulatedClient {
             .topic(.name(name))
         case .readSummary?:
             .summary
-        case .openSession?, .registerBroker?, .createTopic?, .deleteTopic?, .write?, nil:
+        case .openSession?, .registerBroker?, .createTopic?, .deleteTopic?, .administer?, .write?, nil:
             nil
         }
     }

@@ -5,7 +5,8 @@ internal import Replica
 /// What clients ask for, and what they do with the answers.
 extension SimulatedCluster {
     private static let attemptMicroseconds: UInt64 = 250_000
-    private static let topicsPerSlotMax = 2
+    /// Every so many topics of a slot one stays.
+    private static let topicsPerLasting = 6
 
     func startClients() {
         for client in clients.indices {
@@ -30,7 +31,7 @@ extension SimulatedCluster {
         switch operation {
         case .openSession:
             clients[lane.client].isOpening = true
-        case .registerBroker, .createTopic, .deleteTopic, .write:
+        case .registerBroker, .createTopic, .deleteTopic, .administer, .write:
             clients[lane.client].slots[lane.number].session = clients[lane.client].session
             clients[lane.client].slots[lane.number].sequence = clients[lane.client].sequence
             clients[lane.client].sequence += 1
@@ -47,16 +48,21 @@ extension SimulatedCluster {
         guard client.session != nil else { return client.isOpening ? nil : .openSession }
         if lane.client == 0, lane.number == 0, let broker = brokerToRegister() { return broker }
         let slot = client.slots[lane.number]
+        if options.load == nil, clientGenerator.below(6) == 0, let command = administration(by: lane.client) {
+            return .administer(command)
+        }
         let register = registers[clientGenerator.below(registers.count)]
         switch clientGenerator.below(10) {
         case 0, 1:
-            if let topic = slot.topic, slot.count % SimulatedCluster.topicsPerSlotMax == 0 {
+            if let topic = slot.topic, slot.count % SimulatedCluster.topicsPerLasting > 0 {
                 clients[lane.client].slots[lane.number].topic = nil
                 return .deleteTopic(topic)
             }
             clients[lane.client].slots[lane.number].count += 1
             let name = "t-\(lane.client)-\(lane.number)-\(slot.count + 1)"
-            return .createTopic(name)
+            let id = TopicID(
+                high: UInt64(lane.client) + 1, low: UInt64(lane.number) << 32 | UInt64(slot.count + 1))
+            return .createTopic(creation(named: name, id: id))
         case 2, 3, 4, 5:
             return .write(register: register, "\(lane.client).\(lane.number).\(queue.now)")
         case 6:
@@ -75,9 +81,9 @@ extension SimulatedCluster {
     private func record(_ operation: SimulatedClient.Operation, _ lane: Lane) {
         let id: RunJudge.OperationID?
         switch operation {
-        case .createTopic(let name):
-            judge.creates(name)
-            id = judge.calls(.write(SimulatedCluster.present), on: name, by: lane, at: queue.now)
+        case .createTopic(let creation):
+            judge.creates(creation.name)
+            id = judge.calls(.write(SimulatedCluster.present), on: creation.name, by: lane, at: queue.now)
         case .deleteTopic(let name):
             judge.removes(name)
             id = judge.calls(.write(nil), on: name, by: lane, at: queue.now)
@@ -85,7 +91,7 @@ extension SimulatedCluster {
             id = judge.calls(.write(value), on: register, by: lane, at: queue.now)
         case .readRegister(let name, .linearizable), .readTopic(let name, .linearizable):
             id = judge.calls(.read, on: name, by: lane, at: queue.now)
-        case .readRegister, .readTopic, .readSummary, .openSession, .registerBroker:
+        case .readRegister, .readTopic, .readSummary, .openSession, .registerBroker, .administer:
             id = nil
         }
         clients[lane.client].slots[lane.number].record = id
@@ -99,6 +105,7 @@ extension SimulatedCluster {
     private func send(_ lane: Lane) {
         clients[lane.client].slots[lane.number].attempt += 1
         let slot = slot(lane)
+        if let intent = clients[lane.client].intent(slot) { mayCopy(intent, to: slot.target) }
         queue.plan(
             in: draw(&clientGenerator, 100, 1_500), .request(lane, attempt: slot.attempt, to: slot.target))
         // Where messages are slow, so are clients to give up.
@@ -115,8 +122,7 @@ extension SimulatedCluster {
         if let intent = clients[lane.client].intent(slot) {
             try turn(target, process.life) { $0.write(intent, token: token) }
         } else if let query = clients[lane.client].query(slot), let consistency = slot.operation?.consistency {
-            process.queries[token] = ServedQuery(token: token, query: query, consistency: consistency)
-            try turn(target, process.life) { $0.read(consistency, token: token) }
+            try take(query, consistency, token: token, on: node(target), process)
         }
     }
 
@@ -155,7 +161,7 @@ extension SimulatedCluster {
                 continue
             }
             if case .summary(let summary) = result {
-                try judge.shows(summary.version, served.consistency, on: id)
+                try judge.shows(summary.version, to: served, on: id)
             }
             respond(served.token, from: id, .read(result))
         }
@@ -232,12 +238,15 @@ extension SimulatedCluster {
         case (.registerBroker(let broker, _), .refused(let refusal)) where refusal.reason == .brokerIDInUse:
             // Its earlier process is not fenced yet: later again.
             registrationRefused(broker)
-        case (.createTopic(let name), .done(.topic(let topic))) where topic.name == name:
+        case (.createTopic(let creation), .done(.topic(let topic))) where topic.name == creation.name:
             report.acknowledgedWrites += 1
-            judge.created(name)
+            judge.created(topic.name)
             returns(lane, .done)
             saw(topic.version, lane)
-            clients[lane.client].slots[lane.number].topic = name
+            clients[lane.client].slots[lane.number].topic = topic.name
+        case (.administer, _):
+            // Any answer may be right; whether it was is for the rules of the metadata.
+            mark(outcome)
         case (.deleteTopic(let name), .done(let result)):
             report.acknowledgedWrites += 1
             judge.removed(name)

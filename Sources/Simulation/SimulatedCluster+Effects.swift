@@ -69,7 +69,12 @@ extension SimulatedCluster {
         case .sendSnapshot(let peer):
             sendSnapshot(node, process, to: peer)
         case .installSnapshot(let snapshot):
-            queue.plan(in: draw(&diskGenerator, 500, 20_000), .installed(node.id, life: process.life, snapshot))
+            var delay = draw(&diskGenerator, 500, 20_000)
+            if plan.kinds.contains(.slowApply), plan.draw(.slowApply, below: 2) == 0 {
+                report.happened(.slowApply)
+                delay = UInt64(plan.draw(.slowApply, 50_000, 1_500_000))
+            }
+            queue.plan(in: delay, .installed(node.id, life: process.life, snapshot))
         case .discardSnapshot(let snapshot):
             discard(snapshot, process)
         case .notify(let peer, let notice):
@@ -92,6 +97,7 @@ extension SimulatedCluster {
             report.note(status.term.rawValue << 8 | node.id.rawValue)
             guard status.role == .leader else { return }
             report.elections += 1
+            readFromNewLeader(node.id)
             try judge.leads(process.replica.core)
         }
     }
@@ -113,7 +119,7 @@ extension SimulatedCluster {
         }
         process.applying = []
         try judge.applies(entries, done, digest: node.machine.digest, on: id)
-        markBrokers(done.events)
+        mark(done.events)
         process.watches.applied(done.events)
         try turn(id, life) { $0.applied(done.report) }
     }
@@ -176,7 +182,11 @@ extension SimulatedCluster {
             return queue.plan(in: delay, .snapshotEnded(transfer, succeeded: false))
         }
         trace.line(queue.now, "node \(node.id) sends a snapshot at \(snapshot.position) to \(peer)")
-        queue.plan(in: draw(&diskGenerator, 5_000, 120_000), .snapshotArrives(transfer, snapshot))
+        var delay = draw(&diskGenerator, 5_000, 120_000)
+        if plan.kinds.contains(.brokenSnapshot), plan.draw(.brokenSnapshot, below: 2) == 0 {
+            delay = UInt64(plan.draw(.brokenSnapshot, 300_000, 2_500_000))
+        }
+        queue.plan(in: delay, .snapshotArrives(transfer, snapshot))
     }
 
     func snapshotArrives(_ transfer: Transfer, _ snapshot: SimulatedSnapshot) throws(Violation) {

@@ -40,6 +40,10 @@ extension SimulatedCluster {
             dropWatchers(of: victim.id)
             queue.plan(in: UInt64(plan.draw(kind, 200_000, 3_000_000)), .lift(.clientCut(victim.id)))
             return true
+        case .burst:
+            // Whoever comes first: the one who leads, or one who still believes so.
+            let place = plan.draw(kind, below: nodes.count)
+            return burst(among: (nodes[place...] + nodes[..<place]).map(\.id))
         case .kill, .powerLoss:
             let victim = victim(kind)
             guard !victim.isStopped else { return false }
@@ -96,8 +100,9 @@ extension SimulatedCluster {
         case .silentBroker:
             return silenceBroker(
                 plan.draw(kind, below: brokers.count), for: UInt64(plan.draw(kind, 500_000, 4_000_000)))
-        case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .clockRates, .slowSync,
-            .slowApply, .shortLog, .brokenSnapshot:
+        case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .lateRequests,
+            .clockRates,
+            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs:
             preconditionFailure("\(kind) is a property of the run and never strikes by itself")
         }
     }
@@ -172,6 +177,10 @@ extension SimulatedCluster {
             queue.now,
             "\(kind): cut \(topology.cut.map { "\($0.from)>\($0.to)" }.joined(separator: " "))")
         queue.plan(in: UInt64(plan.draw(kind, 200_000, 5_000_000)), .lift(.topology(topologies)))
+        // A leader that is cut off gets a long log that nobody else has.
+        if plan.kinds.contains(.burst), plan.draw(.burst, below: 2) == 0, burst(among: topology.cut.map(\.from)) {
+            report.happened(.burst)
+        }
         return true
     }
 

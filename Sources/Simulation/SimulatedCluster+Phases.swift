@@ -18,6 +18,7 @@ extension SimulatedCluster {
         for node in nodes { try start(node.id) }
         startClients()
         startBrokers()
+        startReaders()
         planFaults()
         try proceed(until: options.faultyMilliseconds * 1_000)
         try recover()

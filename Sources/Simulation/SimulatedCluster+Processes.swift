@@ -130,12 +130,30 @@ extension SimulatedCluster {
         queue.plan(in: span, .lift(.resume(node.id, life: process.life)))
     }
 
-    /// What waited arrives at once, in order; its timers run late.
+    /// What waited arrives at once; its timers run late. What came over one connection stays in order, and which of them is read
+    /// first is up to chance, as it is with sockets.
     func resume(_ id: NodeID, _ life: UInt64) {
         guard case .paused(let process, let backlog) = node(id).condition, process.life == life else { return }
         trace.line(queue.now, "node \(id) goes on")
         judge.resumes(id)
         node(id).condition = .running(process)
-        for (place, event) in backlog.enumerated() { queue.plan(in: UInt64(place), event) }
+        var channels: [(channel: ClusterEvent.Channel, events: ArraySlice<ClusterEvent>)] = []
+        for event in backlog {
+            if let place = channels.firstIndex(where: { $0.channel == event.channel }) {
+                channels[place].events.append(event)
+            } else {
+                channels.append((event.channel, [event]))
+            }
+        }
+        var delay: UInt64 = 0
+        while !channels.isEmpty {
+            let place = plan.draw(.pause, below: channels.count)
+            guard let event = channels[place].events.popFirst() else {
+                channels.remove(at: place)
+                continue
+            }
+            queue.plan(in: delay, event)
+            delay += 1
+        }
     }
 }

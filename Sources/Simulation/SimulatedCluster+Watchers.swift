@@ -96,6 +96,7 @@ extension SimulatedCluster {
         case .events(let events, let through):
             report.watchedEvents += events.count
             try judge.isTold(number, events, through: through)
+            clients[number].known.learns(events)
             watch.position = max(watch.position, through)
         case .progress(let through):
             try judge.isTold(number, [], through: through)
@@ -103,6 +104,7 @@ extension SimulatedCluster {
         case .tooOld(let oldest):
             // It would read everything again; from then on it watches behind that.
             watch.position = oldest
+            clients[number].known = KnownMetadata()
             watch.connection = 0
             judge.watches(number, after: oldest)
         }

@@ -7,8 +7,8 @@ internal import Replica
 /// and the log that `metad` runs, and the state machine that the options name.
 ///
 /// What happens lies in files of its own: what members do with effects (`+Effects`), disks (`+Disks`), connections
-/// (`+Network`), processes (`+Processes`), faults (`+Faults`), clients (`+Clients`), watchers and brokers (`+Watchers`,
-/// `+Brokers`), the phases of a run (`+Phases`). None of them judges: what they see they tell `RunJudge`.
+/// (`+Network`), processes (`+Processes`), faults (`+Faults`), clients and what they ask for (`+Clients`, `+Administration`,
+/// `+Readers`, `+Unanswered`), watchers and brokers (`+Watchers`, `+Brokers`), the phases of a run (`+Phases`). None of them judges: what they see they tell `RunJudge`.
 package final class SimulatedCluster {
     static let tickMilliseconds: UInt64 = 20
     static let electionTimeoutTicks = 10
@@ -22,9 +22,11 @@ package final class SimulatedCluster {
     var network: SimulatedNetwork
     var clients: [SimulatedClient] = []
     var brokers: [SimulatedBroker] = []
+    /// Whom each reader asks.
+    var readers: [NodeID] = []
     /// Whom clients do not reach.
     var clientCuts: [Bool]
-    var judge = RunJudge()
+    var judge: RunJudge
     var report: SimulationReport
     let trace: SimulationTrace
     var phase = Phase.faulty
@@ -32,12 +34,15 @@ package final class SimulatedCluster {
     var topologies: UInt64 = 0
     var lastWatchConnection: UInt64 = 0
     var lastSnapshotID: UInt64 = 0
+    var lastProbe: UInt64 = 0
+    var lastForgotten: UInt64 = 0
     let registers: [String]
 
     // Each part of the world draws from a stream of its own.
     var diskGenerator: SeededGenerator
     var clientGenerator: SeededGenerator
     var processGenerator: SeededGenerator
+    var readerGenerator: SeededGenerator
 
     enum Phase {
         case faulty
@@ -58,6 +63,8 @@ package final class SimulatedCluster {
         diskGenerator = SeededGenerator(seed: seed, stream: 0xD15C)
         clientGenerator = SeededGenerator(seed: seed, stream: 0xC11E)
         processGenerator = SeededGenerator(seed: seed, stream: 0x9A0C)
+        readerGenerator = SeededGenerator(seed: seed, stream: 0x4EAD)
+        judge = RunJudge(uncommittedBytesMax: plan.uncommittedBytesMax)
         clientCuts = Array(repeating: false, count: options.nodes)
         registers = (0..<3).map { "user.r\($0)" }
         let ids = (1...options.nodes).map { NodeID(UInt64($0)) }
@@ -87,7 +94,9 @@ package final class SimulatedCluster {
                         ? Limits.sessionTimeoutMillisecondsMin : Limits.sessionTimeoutMillisecondsMax,
                     watches: number != 2))
         }
-        brokers = (0..<3).map { SimulatedBroker(id: BrokerID($0), target: ids[Int($0) % ids.count]) }
+        brokers = (0..<Int32(SimulatedCluster.brokerCount)).map {
+            SimulatedBroker(id: BrokerID($0), target: ids[Int($0) % ids.count])
+        }
     }
 
     private static func makeMachine(_ store: SimulationOptions.Store) -> any SimulatedStateMachine {
@@ -170,6 +179,9 @@ package final class SimulatedCluster {
         case .attemptTimedOut(let lane, let attempt): attemptTimedOut(lane, attempt)
         case .watch(let client): watch(client: client)
         case .watchTold(let client, let connection, let news): try watchTold(client, connection, news)
+        case .reads(let reader): reads(reader)
+        case .probe(let id): try probe(id)
+        case .forgottenRequest(let intent, let target): try forgottenRequest(intent, target)
         case .heartbeat(let broker): try heartbeat(broker)
         case .heartbeatAnswered(let broker, let sent, let reply): heartbeatAnswered(broker, sent, reply)
         case .strike(let kind): try strike(kind)
@@ -248,14 +260,16 @@ package final class SimulatedCluster {
         ReplicaOptions(
             raft: Options(
                 electionTimeoutTicks: SimulatedCluster.electionTimeoutTicks, heartbeatTicks: 2, inflightMessagesMax: 8,
-                appendBytesMax: 4_096,
-                uncommittedBytesMax: plan.uncommittedBytesMax, pendingReadsMax: 64),
+                appendBytesMax: plan.appendBytesMax, uncommittedBytesMax: plan.uncommittedBytesMax,
+                pendingReadsMax: 64),
             logEntriesMax: plan.logEntriesMax, checkpointBytes: plan.checkpointBytes, applyEntriesMax: 16,
             brokerTimeoutMilliseconds: SimulatedCluster.brokerTimeoutMilliseconds,
             brokerGraceMilliseconds: SimulatedCluster.brokerTimeoutMilliseconds, sessionSweepMilliseconds: 1_000,
-            readWaitMilliseconds: 500, unappliedEntriesMax: plan.unappliedEntriesMax,
+            readWaitMilliseconds: 500, diskSilenceMilliseconds: SimulatedCluster.diskSilenceMilliseconds,
+            unappliedEntriesMax: plan.unappliedEntriesMax,
             digestIntervalMilliseconds: 1_000)
     }
 
     static let brokerTimeoutMilliseconds: UInt64 = 1_200
+    static let diskSilenceMilliseconds: UInt64 = 300
 }

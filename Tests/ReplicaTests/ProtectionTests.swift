@@ -223,7 +223,7 @@ struct QuarantineTests {
         var member = OfThree()
         member.follow(NodeID(2))
         member.others()
-        member.replica.read(.atLeast(Version(1_000)), token: token)
+        member.replica.read(.atLeast(Version(1_000)), token: token, now: member.now)
         member.turn()
         member.replica.damaged("a row flipped")
         member.turn()
@@ -233,7 +233,7 @@ struct QuarantineTests {
         #expect(member.repairs == ["a row flipped"])
         member.seen = []
         for consistency in [ReadConsistency.linearizable, .stale(maxLagMilliseconds: 9_999), .atLeast(Version(0))] {
-            member.replica.read(consistency, token: token)
+            member.replica.read(consistency, token: token, now: member.now)
         }
         member.turn()
         #expect(member.seen == Array(repeating: .refuseReads([token], .repairing), count: 3))
@@ -328,7 +328,7 @@ struct QuarantineTests {
             member.others(PeerCondition(isDiskLow: false, isUnfit: true))
         }
         #expect(member.replica.isLeader && member.replica.status.term == term)
-        member.replica.read(.linearizable, token: token)
+        member.replica.read(.linearizable, token: token, now: member.now)
         member.turn()
         #expect(member.seen.contains(.refuseReads([token], .repairing)))
         #expect(member.repairs == [])
@@ -379,7 +379,7 @@ struct QuarantineTests {
         let condition = PeerNotice.condition(PeerCondition(isDiskLow: false, isUnfit: true))
         #expect(member.seen.contains(.notify(NodeID(2), condition)))
         member.follow(NodeID(2))
-        member.replica.read(.stale(maxLagMilliseconds: 9_999), token: token)
+        member.replica.read(.stale(maxLagMilliseconds: 9_999), token: token, now: member.now)
         member.turn()
         #expect(member.seen.contains(.refuseReads([token], .repairing)))
     }

@@ -131,7 +131,7 @@ struct ReplicaTests {
         var alone = Alone()
         alone.elect()
         let next = alone.replica.core.lastIndex.rawValue + 1
-        alone.replica.read(.atLeast(Version(next)), token: token)
+        alone.replica.read(.atLeast(Version(next)), token: token, now: alone.now)
         alone.turn()
         #expect(alone.others.isEmpty)
         alone.replica.write(alone.intent("x"), token: RequestToken(connection: 9, request: 9))
@@ -143,7 +143,7 @@ struct ReplicaTests {
     func readExpires() {
         var alone = Alone()
         alone.elect()
-        alone.replica.read(.atLeast(Version(1_000_000)), token: token)
+        alone.replica.read(.atLeast(Version(1_000_000)), token: token, now: alone.now)
         alone.turn()
         alone.now += ReplicaOptions().readWaitMilliseconds + 1
         alone.replica.tick(now: alone.now)
@@ -157,11 +157,11 @@ struct ReplicaTests {
         var alone = Alone()
         alone.turn()
         alone.others = []
-        alone.replica.read(.stale(maxLagMilliseconds: 500), token: token)
+        alone.replica.read(.stale(maxLagMilliseconds: 500), token: token, now: alone.now)
         alone.turn()
         #expect(alone.others == [.refuseReads([token], .tooStale(milliseconds: .max))])
         alone.elect()
-        alone.replica.read(.stale(maxLagMilliseconds: 0), token: token)
+        alone.replica.read(.stale(maxLagMilliseconds: 0), token: token, now: alone.now)
         alone.turn()
         #expect(alone.others == [.serveReads([token])], "a leader lags behind nobody")
     }
@@ -183,7 +183,9 @@ struct ReplicaTests {
         #expect(alone.others.contains(.replyWrite(token, .leadershipLost(nil))))
     }
 
-    @Test("a leader that steps down has heard a leader until then: stale reads go on within their lag")
+    @Test(
+        "a leader that steps down has heard a leader until then: stale reads go on within their lag, by the time of the read and not of the last tick"
+    )
     func staleAfterLeading() {
         var alone = Alone()
         alone.elect()
@@ -195,11 +197,12 @@ struct ReplicaTests {
             alone.turn()
         }
         #expect(!alone.replica.isLeader)
+        // The process is stopped, and takes in reads before its next tick.
         alone.now += 500
-        alone.replica.tick(now: alone.now)
         alone.others = []
-        alone.replica.read(.stale(maxLagMilliseconds: 1_000), token: token)
-        alone.replica.read(.stale(maxLagMilliseconds: 100), token: RequestToken(connection: 5, request: 5))
+        alone.replica.read(.stale(maxLagMilliseconds: 1_000), token: token, now: alone.now)
+        alone.replica.read(
+            .stale(maxLagMilliseconds: 100), token: RequestToken(connection: 5, request: 5), now: alone.now)
         alone.turn()
         #expect(alone.others.contains(.serveReads([token])))
         #expect(

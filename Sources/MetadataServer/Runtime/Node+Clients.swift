@@ -81,7 +81,7 @@ extension Node {
                 return respond(to: token, .failure(overloaded("too many open requests on this connection")))
             }
             pendingQueries[token] = read.query
-            replica.read(read.consistency, token: token)
+            replica.read(read.consistency, token: token, now: Node.milliseconds)
         case .watch(let after, let filter):
             guard watches.count(of: connection.id) < Watches.perConnectionMax else {
                 return respond(to: token, .failure(overloaded("too many watches on this connection")))

@@ -7,8 +7,8 @@ package struct MetadataRulesChecker {
     private var topics: [TopicID: Topic] = [:]
     private var partitions: [PartitionKey: Partition] = [:]
     private var version = Version.zero
-    /// Somewhere in the configuration a leader outside of the ISR was allowed.
-    private var mayElectUncleanly = false
+    /// Where a leader outside of the ISR is allowed or forbidden.
+    private var uncleanElections: [ConfigResource: Bool] = [:]
 
     package init() {}
 
@@ -24,9 +24,9 @@ package struct MetadataRulesChecker {
         self.version = version
         if isDone, let command { try mayBeDone(command, changes) }
         var touched: Set<PartitionKey> = []
-        var isUnclean = mayElectUncleanly
-        if case .electLeaders(let election)? = command, election.election == .unclean { isUnclean = true }
-        for change in changes { try fold(change, isUnclean: isUnclean, &touched) }
+        // A configuration holds for what follows from it in the same command.
+        for change in changes { configure(change) }
+        for change in changes { try fold(change, becauseOf: command, &touched) }
         for key in touched.sorted() {
             if let partition = partitions[key] { try judge(partition) }
         }
@@ -112,7 +112,7 @@ package struct MetadataRulesChecker {
     }
 
     private mutating func fold(
-        _ change: ObservedChange, isUnclean: Bool, _ touched: inout Set<PartitionKey>
+        _ change: ObservedChange, becauseOf command: Command?, _ touched: inout Set<PartitionKey>
     ) throws(Violation) {
         switch change {
         case .brokerChanged(let after):
@@ -128,23 +128,55 @@ package struct MetadataRulesChecker {
             topics[topic.id] = topic
         case .topicRemoved(let id, _):
             topics[id] = nil
+            uncleanElections[.topic(id)] = nil
             for key in partitions.keys where key.topic == id { partitions[key] = nil }
         case .partitionChanged(let after, _):
             if let before = partitions[after.key] {
                 try rises(before, after)
-                if !isUnclean { try isElectedCleanly(before, after) }
+                if !mayElectUncleanly(after.key, command) { try isElectedCleanly(before, after, command) }
             }
             partitions[after.key] = after
             touched.insert(after.key)
-        case .configChanged(let entry):
-            if entry.name == "unclean.leader.election.enable", entry.value == "true" { mayElectUncleanly = true }
-        case .configRemoved:
+        case .configChanged, .configRemoved:
             return
         }
     }
 
+    private static let uncleanElection = "unclean.leader.election.enable"
+
+    private mutating func configure(_ change: ObservedChange) {
+        switch change {
+        case .configChanged(let entry):
+            if entry.name == MetadataRulesChecker.uncleanElection {
+                uncleanElections[entry.resource] = entry.value == "true"
+            }
+        case .configRemoved(let resource, let name):
+            if name == MetadataRulesChecker.uncleanElection { uncleanElections[resource] = nil }
+        case .brokerChanged, .brokerRemoved, .topicChanged, .topicRemoved, .partitionChanged:
+            return
+        }
+    }
+
+    private func mayElectUncleanly(_ key: PartitionKey, _ command: Command?) -> Bool {
+        if case .electLeaders(let election)? = command, election.election == .unclean {
+            if election.partitions.contains(key) { return true }
+        }
+        return uncleanElections[.topic(key.topic)] ?? uncleanElections[.cluster] ?? false
+    }
+
+    /// Whom the leader itself has reported to be in sync, by this command.
+    private func reported(_ key: PartitionKey, _ command: Command?) -> [BrokerID] {
+        switch command {
+        case .alterPartition(let report)?: report.partition == key ? report.isr : []
+        case .alterPartitions(let reports)?: reports.reports.first { $0.partition == key }?.isr ?? []
+        default: []
+        }
+    }
+
     private func rises(_ before: Partition, _ after: Partition) throws(Violation) {
-        let led = after.leader == before.leader || after.leaderEpoch > before.leaderEpoch
+        // A replica that leaves must not be taken for one any more, so the leader's epoch ends with it.
+        let isSame = after.leader == before.leader && before.replicas.allSatisfy { after.replicas.contains($0) }
+        let led = isSame || after.leaderEpoch > before.leaderEpoch
         guard led, after.leaderEpoch >= before.leaderEpoch, after.partitionEpoch > before.partitionEpoch else {
             throw Violation(rule: "epochs rise", detail: "\(before) became \(after) at version \(version)")
         }
@@ -155,10 +187,10 @@ package struct MetadataRulesChecker {
         }
     }
 
-    /// A new leader was in the ISR, or left it when nothing more was committed (KIP-966).
-    private func isElectedCleanly(_ before: Partition, _ after: Partition) throws(Violation) {
+    /// A new leader was in the ISR or has just come into it, or it left it when nothing more was committed (KIP-966).
+    private func isElectedCleanly(_ before: Partition, _ after: Partition, _ command: Command?) throws(Violation) {
         guard let leader = after.leader, leader != before.leader, !before.isr.contains(leader),
-            !before.eligibleLeaders.contains(leader)
+            !before.eligibleLeaders.contains(leader), !reported(after.key, command).contains(leader)
         else { return }
         throw Violation(
             rule: "no unclean election", detail: "\(before) became \(after) at version \(version)")

@@ -176,7 +176,8 @@ struct ReplicaStory: StoryTeller {
         }
         let key = keyOffset < arguments.words.count ? arguments.words[keyOffset] : nil
         let tokens = try arguments.word(2).split(separator: ",").map { cluster.request(String($0), key: key) }
-        cluster.on(id) { replica in for token in tokens { replica.read(consistency, token: token) } }
+        let now = cluster.now
+        cluster.on(id) { replica in for token in tokens { replica.read(consistency, token: token, now: now) } }
     }
 
     /// `heartbeat 1 h 7 epoch=3`, and `fence` at the end when the broker wants to be fenced.

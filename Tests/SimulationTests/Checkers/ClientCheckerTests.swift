@@ -44,6 +44,11 @@ struct ClientCheckerTests {
         try checker.serves(Version(5), atLeast: Version(5), on: one)
         finds("read at least") { try checker.serves(Version(4), atLeast: Version(5), on: one) }
         finds("read from the future") { try checker.serves(Version(6), atLeast: Version(5), on: one) }
+        try checker.serves(Version(5), committedBefore: Version(5), on: one)
+        finds("read shows what was committed") {
+            try checker.serves(Version(4), committedBefore: Version(5), on: one)
+        }
+        finds("read from the future") { try checker.serves(Version(6), committedBefore: Version(5), on: one) }
         func serve(at now: UInt64) throws {
             try checker.serves(Version(5), lagMaxMicroseconds: 100, slackMicroseconds: 10, on: one, at: now)
         }

@@ -86,6 +86,46 @@ struct MetadataRulesTests {
         try checker.applies(nil, isDone: true, changes: [offline, unclean], at: Version(3))
     }
 
+    @Test("a topic's own configuration says whether a leader outside of the ISR may be elected, before the cluster's")
+    func uncleanTopics() throws {
+        let offline = change(partition(leader: nil, 1, isr: [1], epoch: 1))
+        let unclean = change(partition(leader: 2, 2, isr: [2], epoch: 2))
+        func allowed(_ resource: ConfigResource, _ value: Bool) -> ObservedChange {
+            .configChanged(
+                ConfigEntry(
+                    resource: resource, name: "unclean.leader.election.enable", value: "\(value)", version: Version(2)))
+        }
+        // The configuration holds for what follows from it in the same command.
+        try accepts(nil, offline, unclean, allowed(.topic(topic), true))
+        try isFound("no unclean election", nil, allowed(.topic(TopicID(high: 2, low: 2)), true), offline, unclean)
+        try isFound(
+            "no unclean election", nil, allowed(.cluster, true), allowed(.topic(topic), false), offline, unclean)
+        let other = PartitionKey(topic: topic, index: PartitionIndex(1))
+        try isFound("no unclean election", .electLeaders(.init(.unclean, partitions: [other])), offline, unclean)
+    }
+
+    @Test(
+        "a replica that leaves ends the leader's epoch, and one that is reported to be in sync may lead at once (KIP-455)"
+    )
+    func reassignments() throws {
+        try isFound("epochs rise", nil, change(partition(leader: 1, 0, isr: [1, 2], epoch: 1, replicas: [1, 2])))
+        try accepts(nil, change(partition(leader: 1, 1, isr: [1, 2], epoch: 1, replicas: [1, 2])))
+        let alone = change(partition(leader: 1, 0, isr: [1], epoch: 1))
+        let moved = change(partition(leader: 2, 1, isr: [2], epoch: 2, replicas: [2]))
+        let report = Command.alterPartition(
+            .init(
+                broker: BrokerID(1), brokerEpoch: BrokerEpoch(1),
+                partition: PartitionKey(topic: topic, index: PartitionIndex(0)), leaderEpoch: 0, partitionEpoch: 1,
+                isr: [BrokerID(1), BrokerID(2)]))
+        var checker = try checker()
+        try checker.applies(nil, isDone: true, changes: [alone], at: Version(2))
+        finds("no unclean election") {
+            var checker = checker
+            try checker.applies(nil, isDone: true, changes: [moved], at: Version(3))
+        }
+        try checker.applies(report, isDone: true, changes: [moved], at: Version(3))
+    }
+
     @Test("a report with an old epoch is not obeyed")
     func reports() throws {
         func report(_ broker: Int32, _ brokerEpoch: UInt64, _ leaderEpoch: Int32, _ epoch: Int32) -> Command {

@@ -69,6 +69,54 @@ struct RaftCheckerTests {
         try checker.commits(position(6, term: 2), on: one, holders: [one, three, five], voters: joint)
     }
 
+    @Test("a leader that commits by counting what is of an earlier term (Raft §5.4.2, Figure 8)")
+    func commitOfAnEarlierTerm() throws {
+        var checker = LeaderCommitChecker()
+        try checker.commits(position(5, term: 2), leading: Term(2), on: one)
+        finds("a leader commits what is of its term") {
+            try checker.commits(position(5, term: 2), leading: Term(4), on: one)
+        }
+        // A snapshot holds only what somebody else has committed.
+        checker.installs(at: LogIndex(5), on: one)
+        try checker.commits(position(5, term: 2), leading: Term(4), on: one)
+        finds("a leader commits what is of its term") {
+            try checker.commits(position(6, term: 2), leading: Term(4), on: one)
+        }
+        finds("a leader commits what is of its term") {
+            try checker.commits(position(5, term: 2), leading: Term(4), on: two)
+        }
+    }
+
+    @Test(
+        "a leader that takes more than its limit beside what is not committed (pitfall: an uncommitted log without bound)"
+    )
+    func uncommittedBound() throws {
+        let checker = UncommittedBoundChecker(bytesMax: 100)
+        try checker.takes(60, beside: 40, on: one)
+        // Alone a proposal may be larger, and who takes nothing breaks nothing.
+        try checker.takes(500, beside: 0, on: one)
+        try checker.takes(0, beside: 500, on: one)
+        finds("the uncommitted log is bounded") { try checker.takes(61, beside: 40, on: one) }
+    }
+
+    @Test("a leader that leads on while its disk is silent (hashicorp/raft 503)")
+    func silentDisk() throws {
+        var checker = SilentDiskChecker(boundMicroseconds: 100)
+        try checker.observes(one, leads: true, handedOut: 1, inFlight: 1, at: 1_000)
+        try checker.observes(one, leads: true, handedOut: 2, inFlight: 2, at: 1_100)
+        // An answer, and then silence again; whoever does not lead owes nobody anything.
+        try checker.observes(one, leads: true, handedOut: nil, inFlight: 1, at: 1_101)
+        try checker.observes(one, leads: true, handedOut: nil, inFlight: 1, at: 1_201)
+        try checker.observes(one, leads: false, handedOut: nil, inFlight: 1, at: 5_000)
+        finds("a leader with a silent disk hands over") {
+            try checker.observes(one, leads: true, handedOut: nil, inFlight: 1, at: 1_202)
+        }
+        try checker.observes(one, leads: true, handedOut: nil, inFlight: 0, at: 1_203)
+        try checker.observes(one, leads: true, handedOut: 3, inFlight: 1, at: 9_000)
+        checker.restarts(one)
+        try checker.observes(one, leads: true, handedOut: 4, inFlight: 2, at: 9_500)
+    }
+
     @Test("a committed entry that changes, or is removed")
     func committedChanges() throws {
         var checker = CommittedEntriesChecker()
