@@ -130,6 +130,7 @@ let package = Package(
             ]),
         tests("RaftCoreTests", ["RaftCore", "StoryFiles"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
+        tests("ResilienceTests", ["Resilience"]),
         tests("MetadataModelTests", ["MetadataModel", "Coordination"]),
         tests(
             "MetadataStoreTests",

@@ -1,8 +1,8 @@
 import Resilience
 import Testing
 
-@Suite("Resilience")
-struct ResilienceTests {
+@Suite("Backoff and retry budget")
+struct PacingTests {
     @Test("a backoff doubles its bound with each failure up to its cap, and starts anew after a success")
     func backoffBound() {
         var random = SplitMix64(seed: 1)
