@@ -257,4 +257,20 @@ struct GoldenBytesTests {
         ]
         for (command, bytes) in golden { #expect(hex(command.schemaBytes()) == bytes, "\(command)") }
     }
+
+    @Test("the kind of a command is read off the front of its bytes, and has a name")
+    func kinds() {
+        var random = RandomValues(seed: 1)
+        let commands = random.commands()
+        let names = commands.map { command in
+            Command.kindNumber(ofEncoded: command.schemaBytes()).flatMap { Command.kindNames[$0] }
+        }
+        for (command, name) in zip(commands, names) { #expect(name != nil, "\(command)") }
+        #expect(Set(names).count == commands.count)
+        for bytes: [UInt8] in [[], [0x08], [0x08, 1], [0x08, 1, 0x80], [0x08, 0x80, 1, 0x12], [0x12, 1, 0x12]] {
+            #expect(Command.kindNumber(ofEncoded: bytes) == nil, "\(bytes)")
+        }
+        // Of a later build.
+        #expect(Command.kindNumber(ofEncoded: [0x08, 1, 0xf2, 0x7f, 0]) == 2_046)
+    }
 }

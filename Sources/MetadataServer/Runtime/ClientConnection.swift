@@ -22,14 +22,22 @@ final class ClientConnection: ChannelInboundHandler {
     private var outbound: ByteBuffer
     private var context: ChannelHandlerContext?
     private var greeted = false
-    /// Requests that were read and will be answered once. Watches are not among them: they have no last answer.
-    private(set) var openRequests = 0
+    /// Requests that were read and will be answered once, by their ids. Watches are not among them: they have no last answer.
+    private var open: [UInt64: OpenRequest] = [:]
 
     init(id: UInt64, node: Node, logger: Logger, allocator: ByteBufferAllocator) {
         self.id = id
         self.node = node
         self.logger = logger
         self.outbound = allocator.buffer(capacity: 16 << 10)
+    }
+
+    var openRequests: Int { open.count }
+
+    /// Whether the client waits for the answer no more, by what it said when it asked.
+    func isLate(_ request: UInt64) -> Bool {
+        guard let open = open[request] else { return true }
+        return open.deadline < .now()
     }
 
     /// True while the client takes what it is sent.
@@ -59,8 +67,9 @@ final class ClientConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
         decoder.append(&buffer)
+        let now = NIODeadline.now()
         do {
-            while let frame = try decoder.next() { try received(ClientRequestFrame(decoding: frame)) }
+            while let frame = try decoder.next() { try received(ClientRequestFrame(decoding: frame), now: now) }
         } catch {
             refuse(context, error)
         }
@@ -74,13 +83,13 @@ final class ClientConnection: ChannelInboundHandler {
     /// Queues an answer; it leaves with `flush`.
     func send(_ response: ClientResponse, to request: UInt64) {
         ClientResponseFrame(id: request, response: response).encode(into: &outbound)
-        noteAnswer(response)
+        if let status = OperationStatus(response) { answered(request, status) }
     }
 
-    /// Queues an answer that was encoded elsewhere.
-    func send(encoded frame: inout ByteBuffer) {
+    /// Queues the answer to a read that was encoded elsewhere.
+    func send(encoded frame: inout ByteBuffer, to request: UInt64, _ status: OperationStatus) {
         outbound.writeBuffer(&frame)
-        openRequests -= 1
+        answered(request, status)
     }
 
     var hasUnsent: Bool { outbound.readableBytes > 0 }
@@ -101,19 +110,17 @@ final class ClientConnection: ChannelInboundHandler {
 
     func close() { context?.close(promise: nil) }
 
-    private func noteAnswer(_ response: ClientResponse) {
-        switch response {
-        case .watchEvents, .watchProgress, .watchTooOld: return
-        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused, .failure:
-            openRequests -= 1
-        }
+    private func answered(_ request: UInt64, _ status: OperationStatus) {
+        // A watch that was refused is not among them.
+        guard let ended = open.removeValue(forKey: request) else { return }
+        node.operations.ended(ended.operation, status, after: .now() - ended.since)
     }
 
-    private func received(_ frame: ClientRequestFrame) throws {
-        switch frame.request {
-        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership:
-            openRequests += 1
-        case .watch, .cancelWatch: break
+    private func received(_ frame: ClientRequestFrame, now: NIODeadline) throws {
+        if let request = OpenRequest(frame.request, since: now) {
+            guard open.updateValue(request, forKey: frame.id) == nil else {
+                throw ConnectionRefused(reason: "a second request \(frame.id) while the first is open")
+            }
         }
         if !greeted {
             guard case .hello(let hello) = frame.request else {
@@ -140,6 +147,29 @@ final class ClientConnection: ChannelInboundHandler {
 
     private func remote(_ context: ChannelHandlerContext) -> String {
         context.remoteAddress.map { "\($0)" } ?? "unknown"
+    }
+}
+
+/// A request on its way.
+private struct OpenRequest {
+    let operation: Operation
+    let since: NIODeadline
+    /// Until when the client waits.
+    let deadline: NIODeadline
+
+    init?(_ request: ClientRequest, since: NIODeadline) {
+        guard let operation = Operation(request) else { return nil }
+        self.operation = operation
+        self.since = since
+        let timeout: UInt32 =
+            switch request {
+            case .write(let write): write.timeoutMilliseconds
+            case .read(let read): read.timeoutMilliseconds
+            case .hello, .watch, .cancelWatch, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership:
+                0
+            }
+        // Zero: not said.
+        deadline = timeout == 0 ? .distantFuture : since + .milliseconds(Int64(timeout))
     }
 }
 

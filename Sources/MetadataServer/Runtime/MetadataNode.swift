@@ -5,6 +5,7 @@ import NIOPosix
 import RaftCore
 import RaftLog
 import Replica
+import Resilience
 import ServiceLifecycle
 import Telemetry
 import Wire
@@ -28,6 +29,8 @@ package final class MetadataNode: Service {
     private let loop: any EventLoop
     private let storage: NodeStorage
     private let published: PublishedState
+    private let breakers = CircuitBreakers()
+    private let registry: MetricsRegistry
 
     package var health: any HealthSource { published }
 
@@ -37,14 +40,21 @@ package final class MetadataNode: Service {
     ) throws {
         self.configuration = configuration
         self.logger = logger
+        self.registry = registry
         let opened = try OpenedStorage(configuration, logger: logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         loop = group.next()
-        storage = try NodeStorage(opened: opened, loop: loop)
+        storage = try NodeStorage(
+            opened: opened, loop: loop,
+            breaker: breakers.breaker(
+                "store", options: CircuitBreaker.Options(configuration.resilience.circuitBreaker)),
+            syncDuration: registry.histogram(
+                "raft_log_sync_duration_seconds", help: "How long syncs of the log took."))
         published = PublishedState(
             nodeID: configuration.node.id, clusterID: configuration.cluster.id,
             dataDirectory: configuration.node.dataDirectory)
         NodeMetrics.register(in: registry, published: published, storage: storage)
+        BreakerMetrics.register(in: registry, breakers: breakers)
     }
 
     package func run() async throws {
@@ -71,8 +81,8 @@ package final class MetadataNode: Service {
             seed: UInt64.random(in: .min ... .max))
         let node = try await loop.submit { [self] in
             let node = Node(
-                eventLoop: loop, settings: settings, storage: storage, published: published, failed: ended,
-                logger: logger)
+                eventLoop: loop, settings: settings, storage: storage, published: published,
+                operations: OperationMetrics(registry: registry), breakers: breakers, failed: ended, logger: logger)
             node.connect()
             return NIOLoopBound(node, eventLoop: loop)
         }.get()

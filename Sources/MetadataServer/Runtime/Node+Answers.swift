@@ -1,3 +1,4 @@
+import Logging
 import MetadataModel
 import MetadataStore
 import NIOCore
@@ -54,6 +55,10 @@ extension Node {
             lastCommitAt = .now()
         }
         complainOfNoLeader()
+        if lateReads > 0 {
+            logger.warning("reads waited longer than their clients do", metadata: ["dropped": "\(lateReads)"])
+            lateReads = 0
+        }
         snapshotsOut.tick()
         snapshotsIn.tick()
         for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) { perform(action) }

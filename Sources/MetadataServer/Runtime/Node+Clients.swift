@@ -48,6 +48,23 @@ extension Node {
             members: memberAddresses)
     }
 
+    /// The work for a read that may be served now; nil when nobody waits for it any more.
+    func readJob(for token: RequestToken) -> ReadJob? {
+        guard let query = pendingQueries.removeValue(forKey: token), let connection = connections[token.connection]
+        else { return nil }
+        guard !connection.isLate(token.request) else {
+            lateReads += 1
+            respond(
+                to: token,
+                .failure(
+                    ServiceFailure(
+                        code: .deadlineExceeded, detail: "the read waited longer than its client does",
+                        isDefinite: true)))
+            return nil
+        }
+        return ReadJob(purpose: .reply(connection: token.connection, request: token.request), query: query)
+    }
+
     func received(_ frame: ClientRequestFrame, on connection: ClientConnection) {
         let token = RequestToken(connection: connection.id, request: frame.id)
         endTurnSoon()
@@ -77,7 +94,7 @@ extension Node {
                     command: write.command),
                 token: token)
         case .read(let read):
-            guard connection.openRequests <= settings.requestsPerConnectionMax, pendingQueries[token] == nil else {
+            guard connection.openRequests <= settings.requestsPerConnectionMax else {
                 return respond(to: token, .failure(overloaded("too many open requests on this connection")))
             }
             pendingQueries[token] = read.query

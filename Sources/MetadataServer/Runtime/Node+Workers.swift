@@ -67,9 +67,9 @@ extension Node {
 
     func deliver(_ answer: EncodedAnswer) {
         switch answer {
-        case .reply(let id, var frame):
+        case .reply(let id, let request, let status, var frame):
             guard let connection = connections[id] else { return }
-            connection.send(encoded: &frame)
+            connection.send(encoded: &frame, to: request, status)
             unsent.append(id)
         case .catchUp(let key, let ticket, let page):
             if let action = watches.caughtUp(key, ticket: ticket, with: page) { perform(action) }

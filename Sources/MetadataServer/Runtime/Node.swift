@@ -5,6 +5,7 @@ import NIOCore
 import OrderedCollections
 import RaftCore
 import Replica
+import Resilience
 import Wire
 
 /// The node loop: one event loop that owns the replica and everything around it. It interprets effects and hands events
@@ -18,6 +19,8 @@ final class Node {
     let storage: NodeStorage
     let published: PublishedState
     let failed: EventLoopPromise<Void>
+    let operations: OperationMetrics
+    let breakers: CircuitBreakers
 
     var replica: Replica
     var watches: Watches
@@ -54,6 +57,8 @@ final class Node {
     /// A member that knows better said that this node is none; until a leader is heard again.
     var exclusion: PeerRefusal?
     var pendingQueries: [RequestToken: Query] = [:]
+    /// Reads that were dropped since that was last logged, since their clients had stopped waiting.
+    var lateReads = 0
     var lastConnectionID: UInt64 = 0
     var ticker: RepeatedTask?
     var slowTicker: RepeatedTask?
@@ -66,7 +71,7 @@ final class Node {
     /// - Parameter failed: fails when the node cannot go on; the process ends with that reason.
     init(
         eventLoop: any EventLoop, settings: NodeSettings, storage: NodeStorage, published: PublishedState,
-        failed: EventLoopPromise<Void>, logger: Logger
+        operations: OperationMetrics, breakers: CircuitBreakers, failed: EventLoopPromise<Void>, logger: Logger
     ) {
         eventLoop.preconditionInEventLoop()
         self.eventLoop = eventLoop
@@ -74,6 +79,8 @@ final class Node {
         self.storage = storage
         self.published = published
         self.failed = failed
+        self.operations = operations
+        self.breakers = breakers
         self.logger = logger
         self.digest = storage.store.digest
         self.watches = Watches(current: storage.image.version)
@@ -182,12 +189,7 @@ final class Node {
         case .replyWrite(let token, let reply):
             respond(to: token, response(to: reply))
         case .serveReads(let tokens):
-            storage.read(
-                tokens.compactMap { token in
-                    pendingQueries.removeValue(forKey: token).map {
-                        ReadJob(purpose: .reply(connection: token.connection, request: token.request), query: $0)
-                    }
-                })
+            storage.read(tokens.compactMap(readJob))
         case .refuseReads(let tokens, let reason):
             for token in tokens {
                 pendingQueries[token] = nil

@@ -2,6 +2,7 @@ import Coordination
 import NIOCore
 import RaftCore
 import Replica
+import Resilience
 
 /// The configuration in the terms of the node loop.
 struct NodeSettings: Sendable {
@@ -20,6 +21,8 @@ struct NodeSettings: Sendable {
     var checkInterval: TimeAmount
     var reserveBytes: Int
     var snapshots: SnapshotSenderMachine.Options
+    /// Of the breaker to each peer: Raft's messages are held back for an election timeout at most.
+    var peerBreaker: CircuitBreaker.Options
     /// Differs at each start, so that members do not draw the same timeouts.
     var seed: UInt64
 
@@ -53,6 +56,10 @@ struct NodeSettings: Sendable {
             chunkBytes: configuration.raft.snapshotChunkBytes,
             bytesPerSecond: configuration.raft.snapshotBytesPerSecond,
             timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds)
+        peerBreaker = CircuitBreaker.Options(configuration.resilience.circuitBreaker)
+        // A link that stands makes no second attempt.
+        peerBreaker.successThreshold = 1
+        peerBreaker.timeout = min(peerBreaker.timeout, configuration.raft.electionTimeout)
         self.seed = seed
     }
 }
@@ -69,6 +76,14 @@ extension CoordinatorOptions {
             stepMilliseconds: step.wholeMilliseconds, electsPreferredLeaders: leaders.isAutomatic,
             leaderImbalanceMax: Double(leaders.thresholdPercent) / 100,
             leaderIntervalMilliseconds: leaders.interval.wholeMilliseconds)
+    }
+}
+
+extension CircuitBreaker.Options {
+    init(_ configuration: NodeConfiguration.Resilience.CircuitBreaker) {
+        self.init(
+            failureThreshold: configuration.failureThreshold, successThreshold: configuration.successThreshold,
+            timeout: configuration.timeout, halfOpenRequestsMax: configuration.requestsHalfOpenMax)
     }
 }
 

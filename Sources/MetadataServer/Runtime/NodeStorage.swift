@@ -7,12 +7,14 @@ import NIOCore
 import RaftCore
 import RaftLog
 import Replica
+import Resilience
 import Synchronization
+import Telemetry
 import Wire
 
 /// An answer of the reader thread, ready to be sent.
 enum EncodedAnswer: Sendable {
-    case reply(connection: UInt64, ByteBuffer)
+    case reply(connection: UInt64, request: UInt64, OperationStatus, ByteBuffer)
     case catchUp(watch: WatchKey, ticket: UInt64, ChangePage)
 }
 
@@ -39,13 +41,18 @@ final class NodeStorage: Sendable {
     private let isStopping = Atomic(false)
     let logMetrics: LogReading
 
-    init(opened: OpenedStorage, loop: any EventLoop) throws {
+    /// - Parameters:
+    ///   - breaker: keeps reads off a database that fails, so that their clients learn it at once and ask elsewhere.
+    ///   - syncDuration: how long each sync of the log took.
+    init(
+        opened: OpenedStorage, loop: any EventLoop, breaker: SharedCircuitBreaker, syncDuration: HistogramHandle
+    ) throws {
         self.restored = opened.restored
         self.image = opened.image
         self.store = opened.store
         self.snapshotDirectory = opened.directory.snapshotDirectory
         self.disk = opened.directory.identity.diskID
-        let reading = LogReading()
+        let reading = LogReading(syncDuration: syncDuration)
         self.logMetrics = reading
         let outbox = Outbox(loop: loop)
         self.outbox = outbox
@@ -69,7 +76,7 @@ final class NodeStorage: Sendable {
         }
         let reader = try store.makeReader()
         readThread = BatchWorker(name: "metad-read") { jobs in
-            let (answers, failure) = NodeStorage.answerOrRefuse(jobs, with: reader)
+            let (answers, failure) = NodeStorage.answerOrRefuse(jobs, with: reader, through: breaker)
             outbox.send { $0.answered(answers, failure: failure) }
         }
         let surveyReader = try store.makeReader()
@@ -175,22 +182,32 @@ final class NodeStorage: Sendable {
 
     /// When the database cannot be read the requests fail; whether the node does too is not decided here.
     private static func answerOrRefuse(
-        _ jobs: [ReadJob], with reader: MetadataReader
+        _ jobs: [ReadJob], with reader: MetadataReader, through breaker: SharedCircuitBreaker
     ) -> (answers: [EncodedAnswer], failure: StoreError?) {
+        let permit: CircuitBreaker.Permit
+        do {
+            permit = try breaker.admit()
+        } catch {
+            return (jobs.map { failed($0, "the database fails: \(error)") }, nil)
+        }
         switch answer(jobs, with: reader) {
-        case .success(let answers): (answers, nil)
-        case .failure(let error): (jobs.map { failed($0, error) }, error)
+        case .success(let answers):
+            breaker.record(.success, of: permit)
+            return (answers, nil)
+        case .failure(let error):
+            breaker.record(.failure, of: permit)
+            return (jobs.map { failed($0, "\(error)") }, error)
         }
     }
 
-    private static func failed(_ job: ReadJob, _ error: StoreError) -> EncodedAnswer {
+    private static func failed(_ job: ReadJob, _ detail: String) -> EncodedAnswer {
         switch job.purpose {
         case .reply(let connection, let request):
             var buffer = ByteBufferAllocator().buffer(capacity: 256)
             let failure = ServiceFailure(
-                code: .storageFailed, detail: "\(error)", isDefinite: true, retryAfterMilliseconds: 100)
+                code: .storageFailed, detail: detail, isDefinite: true, retryAfterMilliseconds: 100)
             ClientResponseFrame(id: request, response: .failure(failure)).encode(into: &buffer)
-            return .reply(connection: connection, buffer)
+            return .reply(connection: connection, request: request, .unavailable, buffer)
         case .catchUp(let key, let ticket):
             return .catchUp(watch: key, ticket: ticket, .notYet(current: .zero))
         }
@@ -208,7 +225,7 @@ final class NodeStorage: Sendable {
                     ClientResponseFrame(
                         id: request, response: .read(result, appliedIndex: answers.applied.index.rawValue)
                     ).encode(into: &buffer)
-                    return .reply(connection: connection, buffer)
+                    return .reply(connection: connection, request: request, OperationStatus(result), buffer)
                 case .catchUp(let key, let ticket):
                     guard case .changes(let page) = result else {
                         preconditionFailure("a query for changes was answered with \(result)")
@@ -249,7 +266,16 @@ final class Outbox: Sendable {
 /// The log's figures, readable from any thread.
 final class LogReading: Sendable {
     private let latest = Mutex(LogMetrics())
+    private let syncDuration: HistogramHandle
 
-    func update(_ metrics: LogMetrics) { latest.withLock { $0 = metrics } }
+    init(syncDuration: HistogramHandle) { self.syncDuration = syncDuration }
+
+    func update(_ metrics: LogMetrics) {
+        let hasSynced = latest.withLock { latest in
+            defer { latest = metrics }
+            return metrics.syncs != latest.syncs
+        }
+        if hasSynced { syncDuration.observe(Double(metrics.lastSyncNanoseconds) * 1e-9) }
+    }
     var metrics: LogMetrics { latest.withLock { $0 } }
 }

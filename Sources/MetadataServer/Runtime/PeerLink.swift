@@ -2,6 +2,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import RaftCore
+import Resilience
 import Wire
 
 /// The dialling side of a connection to a peer: this member speaks. It dials again for ever, soon after a break and then ever
@@ -25,7 +26,7 @@ final class PeerLink {
         /// Exits: `dialling` when the pause is over or the peer calls.
         case down(retry: Scheduled<Void>?)
         /// Exits: `up` by a fitting answer to hello, `down` by failure.
-        case dialling
+        case dialling(CircuitBreaker.Permit)
         /// Exits: `down` when the connection closes.
         case up(any Channel)
         /// The node is stopping. No exit.
@@ -39,6 +40,7 @@ final class PeerLink {
     private var triesCaller = false
     private let node: Node
     private let logger: Logger
+    private let breaker: SharedCircuitBreaker
     private var state = State.down(retry: nil)
     private var pause = PeerLink.pauseMin
     private var queued: [Message] = []
@@ -48,7 +50,10 @@ final class PeerLink {
         self.peer = peer
         self.node = node
         self.logger = logger
+        breaker = node.breakers.breaker(PeerLink.breakerName(peer.id), options: node.settings.peerBreaker)
     }
+
+    private static func breakerName(_ peer: NodeID) -> String { "peer-\(peer)" }
 
     var isUp: Bool {
         if case .up = state { return true }
@@ -64,6 +69,7 @@ final class PeerLink {
         case .dialling, .stopped: break
         }
         state = .stopped
+        node.breakers.remove(breaker.name)
     }
 
     /// The configuration says something else of the peer now. What is connected to the same disk stays so.
@@ -73,6 +79,7 @@ final class PeerLink {
         if calledFrom == member.peerAddress { calledFrom = nil }
         guard !isSame else { return }
         triesCaller = false
+        breaker.reset()
         switch state {
         case .up(let channel): channel.close(promise: nil)
         case .down(let retry):
@@ -92,6 +99,7 @@ final class PeerLink {
         triesCaller = calledFrom != nil
         retry?.cancel()
         pause = PeerLink.pauseMin
+        breaker.probeSoon()
         dial()
     }
 
@@ -121,9 +129,16 @@ final class PeerLink {
     }
 
     private func dial() {
+        let permit: CircuitBreaker.Permit
+        do {
+            permit = try breaker.admit()
+        } catch {
+            state = .down(retry: retryLater(after: max(TimeAmount(error.retryAfter), PeerLink.pauseMin)))
+            return
+        }
         let target = triesCaller ? calledFrom ?? peer.peerAddress : peer.peerAddress
         triesCaller = !triesCaller && calledFrom != nil
-        state = .dialling
+        state = .dialling(permit)
         guard let address = NetworkAddress(parsing: target) else {
             logger.error("peer address is not host:port", metadata: ["peer": "\(peer.id)", "address": "\(target)"])
             return wentDown(nil, refused: false)
@@ -162,11 +177,14 @@ final class PeerLink {
         guard hello.node == peer.id else {
             throw ConnectionRefused(reason: "dialled node \(peer.id) and reached node \(hello.node)")
         }
-        guard case .dialling = state else { throw ConnectionRefused(reason: "the link was given up meanwhile") }
+        guard case .dialling(let permit) = state else {
+            throw ConnectionRefused(reason: "the link was given up meanwhile")
+        }
         if case .failure(let refusal) = node.judge(hello) {
             node.refuses(peer.id, refusal)
             throw refusal
         }
+        breaker.record(.success, of: permit)
         state = .up(channel)
         pause = PeerLink.pauseMin
         node.linkUp(hello)
@@ -182,8 +200,11 @@ final class PeerLink {
         switch state {
         case .stopped, .down:
             return
-        case .up, .dialling:
+        case .up:
             break
+        case .dialling(let permit):
+            // Who says why it does not listen is there; silence, a refused connection or another node's answer is a failure.
+            breaker.record(pause == PeerLink.refusalPause ? .neutral : .failure, of: permit)
         }
         queued.removeAll()
         queuedBytes = 0
@@ -196,12 +217,15 @@ final class PeerLink {
         }
         let wait = pause
         pause = pause == PeerLink.refusalPause ? PeerLink.pauseMin : min(pause * 2, PeerLink.pauseMax)
-        let bound = NIOLoopBound(self, eventLoop: node.eventLoop)
-        let retry = node.eventLoop.scheduleTask(in: wait) { bound.value.retry() }
-        state = .down(retry: retry)
+        state = .down(retry: retryLater(after: wait))
         logger.debug(
             "peer not reached", metadata: ["peer": "\(peer.id)", "error": "\(error.map { "\($0)" } ?? "closed")"])
         if refused { node.linkDown(peer.id, refused: true) }
+    }
+
+    private func retryLater(after wait: TimeAmount) -> Scheduled<Void> {
+        let bound = NIOLoopBound(self, eventLoop: node.eventLoop)
+        return node.eventLoop.scheduleTask(in: wait) { bound.value.retry() }
     }
 
     private func retry() {

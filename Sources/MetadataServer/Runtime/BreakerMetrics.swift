@@ -1,0 +1,47 @@
+import Resilience
+import Telemetry
+
+/// Shows the circuit breakers of a node.
+enum BreakerMetrics {
+    static func register(in registry: MetricsRegistry, breakers: CircuitBreakers) {
+        registry.addCollector {
+            for breaker in breakers.all { show(breaker, in: registry) }
+        }
+    }
+
+    private static func show(_ breaker: SharedCircuitBreaker, in registry: MetricsRegistry) {
+        let (name, counts) = (breaker.name, breaker.counts)
+        registry.gauge(
+            "circuitbreaker_state", help: "0 closed, 1 open, 2 half-open.", labels: ["name": name]
+        ).set(breaker.phase.rawValue)
+        for (result, count) in [
+            ("success", counts.successes), ("failure", counts.failures), ("neutral", counts.neutrals),
+            ("rejected", counts.rejections),
+        ] {
+            registry.counter(
+                "circuitbreaker_requests_total", help: "Calls through the breaker, and those that it rejected.",
+                labels: ["name": name, "result": result]
+            ).raise(to: count)
+        }
+        for from in CircuitBreaker.Phase.allCases {
+            for to in CircuitBreaker.Phase.allCases where from != to {
+                let count = counts.changes(from: from, to: to)
+                guard count > 0 else { continue }
+                registry.counter(
+                    "circuitbreaker_state_changes_total", help: "How often the breaker changed its state.",
+                    labels: ["name": name, "from": from.label, "to": to.label]
+                ).raise(to: count)
+            }
+        }
+    }
+}
+
+extension CircuitBreaker.Phase {
+    fileprivate var label: String {
+        switch self {
+        case .closed: "closed"
+        case .open: "open"
+        case .halfOpen: "half_open"
+        }
+    }
+}

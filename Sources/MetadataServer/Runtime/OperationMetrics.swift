@@ -1,0 +1,61 @@
+import NIOCore
+import Telemetry
+
+/// Counts and times what clients ask for. Confined to the node's event loop; the handles are made when they are first needed.
+final class OperationMetrics {
+    private let registry: MetricsRegistry
+    /// By operation and status.
+    private var counts: [CounterHandle?]
+    private var durations: [HistogramHandle?]
+    private var proposals: [CounterHandle?]
+    private let proposalDuration: HistogramHandle
+
+    init(registry: MetricsRegistry) {
+        self.registry = registry
+        counts = Array(repeating: nil, count: Operation.names.count * OperationStatus.allCases.count)
+        durations = Array(repeating: nil, count: Operation.names.count)
+        proposals = Array(repeating: nil, count: OperationStatus.allCases.count)
+        proposalDuration = registry.histogram(
+            "raft_proposal_duration_seconds",
+            help: "From the arrival of a write at the leader to its outcome, committed and applied.")
+    }
+
+    /// A request was answered.
+    func ended(_ operation: Operation, _ status: OperationStatus, after duration: TimeAmount) {
+        count(operation, status).increment()
+        let seconds = Double(duration.nanoseconds) * 1e-9
+        self.duration(of: operation).observe(seconds)
+        guard operation.isWrite else { return }
+        proposal(status).increment()
+        if status == .ok || status == .refused { proposalDuration.observe(seconds) }
+    }
+
+    private func count(_ operation: Operation, _ status: OperationStatus) -> CounterHandle {
+        let place = operation.number * OperationStatus.allCases.count + status.rawValue
+        if let known = counts[place] { return known }
+        let made = registry.counter(
+            "metadata_operations_total", help: "Requests of clients that were answered.",
+            labels: ["operation": operation.name, "status": status.name])
+        counts[place] = made
+        return made
+    }
+
+    private func duration(of operation: Operation) -> HistogramHandle {
+        if let known = durations[operation.number] { return known }
+        let made = registry.histogram(
+            "metadata_operation_duration_seconds", help: "From the arrival of a request to its answer.",
+            labels: ["operation": operation.name])
+        durations[operation.number] = made
+        return made
+    }
+
+    private func proposal(_ status: OperationStatus) -> CounterHandle {
+        if let known = proposals[status.rawValue] { return known }
+        let made = registry.counter(
+            "raft_proposals_total",
+            help: "Writes of clients by what became of them: ok and refused ones were committed.",
+            labels: ["result": status.name])
+        proposals[status.rawValue] = made
+        return made
+    }
+}
