@@ -10,6 +10,8 @@ public enum Limits {
     public static let partitionsPerTopicMax: Int32 = 10_000
     /// Partitions of all topics together.
     public static let partitionsMax = 2_000_000
+    /// Brokers and topic prefixes in the filter of one watch, together.
+    public static let watchTermsMax = 1_024
     /// Replicas of one partition.
     public static let replicationFactorMax: Int16 = 16
     /// Endpoints of one broker.

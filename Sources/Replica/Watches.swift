@@ -15,7 +15,8 @@ package struct WatchKey: Hashable, Sendable {
 
 /// What is to be sent to, or done for, a watcher.
 package enum WatchAction: Equatable {
-    case send(WatchKey, [ChangeEvent], through: Version)
+    /// The same to all of these, which are at least one.
+    case send([WatchKey], [ChangeEvent], through: Version)
     case progress(WatchKey, through: Version)
     case tooOld(WatchKey, oldest: Version)
     /// Read the feed on disk from here; answered with `Watches.caughtUp`.
@@ -34,6 +35,9 @@ package struct Watches {
     package static let frameBytesMax = 1 << 20
     /// Weight of the events kept in memory, at most.
     package static let recentBytesMax = 16 << 20
+    /// An event that weighs more is not sent: the watch ends as if the feed did not reach back to it, and its reader takes the
+    /// state as it is then. Together with `frameBytesMax` below the frame cap.
+    package static let eventBytesMax = 4 << 20
     /// Watches of one connection, at most.
     package static let perConnectionMax = 256
 
@@ -43,10 +47,17 @@ package struct Watches {
         var filter: WatchFilter
         /// Everything up to this version was sent or did not pass the filter.
         var cursor: Version
+        /// How far the watcher knows that it is; nil before it was told anything.
+        var told: Version?
         var isReadingFeed = false
     }
 
     private var watches: OrderedDictionary<WatchKey, Watch> = [:]
+    private var countByConnection: [UInt64: Int] = [:]
+    /// False when nobody is behind, so that a turn without news costs nothing however many watch.
+    private var mayHaveNews = false
+    /// Where the next delivery begins, so that the first watches do not get everything when there is more than one turn's worth.
+    private var next = 0
     private var lastTicket: UInt64 = 0
     private var recent: Deque<ChangeEvent> = []
     private var recentBytes = 0
@@ -63,15 +74,30 @@ package struct Watches {
 
     package mutating func add(_ key: WatchKey, after: Version, filter: WatchFilter) {
         lastTicket += 1
-        watches[key] = Watch(ticket: lastTicket, filter: filter, cursor: after)
+        let watch = Watch(ticket: lastTicket, filter: filter, cursor: after)
+        if watches.updateValue(watch, forKey: key) == nil { countByConnection[key.connection, default: 0] += 1 }
+        mayHaveNews = true
     }
 
-    package func count(of connection: UInt64) -> Int { watches.keys.count { $0.connection == connection } }
+    package func count(of connection: UInt64) -> Int { countByConnection[connection] ?? 0 }
 
-    package mutating func remove(_ key: WatchKey) { watches[key] = nil }
+    package mutating func remove(_ key: WatchKey) {
+        guard watches.removeValue(forKey: key) != nil, let count = countByConnection[key.connection] else { return }
+        countByConnection[key.connection] = count > 1 ? count - 1 : nil
+    }
 
     package mutating func removeAll(of connection: UInt64) {
+        guard countByConnection.removeValue(forKey: connection) != nil else { return }
         watches.removeAll { $0.key.connection == connection }
+    }
+
+    /// Ends all of them.
+    /// - Returns: who is to be told.
+    package mutating func removeAll() -> [WatchKey] {
+        let keys = Array(watches.keys)
+        watches.removeAll()
+        countByConnection.removeAll()
+        return keys
     }
 
     package mutating func applied(_ events: [ChangeEvent]) {
@@ -79,6 +105,7 @@ package struct Watches {
         for event in events { recentBytes += event.weight }
         recent.append(contentsOf: events)
         current = last.version
+        mayHaveNews = true
         while recent.count > Watches.recentMax || recentBytes > Watches.recentBytesMax, let oldest = recent.popFirst() {
             recentBytes -= oldest.weight
             floor = oldest.version
@@ -91,25 +118,62 @@ package struct Watches {
         recentBytes = 0
         floor = version
         current = version
+        mayHaveNews = true
     }
 
-    /// What there is to send. `isWritable` tells whether a connection takes more; a slow one keeps its place and is asked
-    /// again later, and reads the feed from disk if memory has moved on meanwhile.
-    package mutating func deliver(isWritable: (UInt64) -> Bool) -> [WatchAction] {
+    /// What there is to send now: a frame for each watcher at most, until about `bytesMax` are together. Call again until
+    /// there is nothing. `isWritable` tells whether a connection takes more; a slow one keeps its place and is asked again
+    /// later, and reads the feed from disk if memory has moved on meanwhile.
+    package mutating func deliver(bytesMax: Int = .max, isWritable: (UInt64) -> Bool) -> [WatchAction] {
+        guard mayHaveNews else { return [] }
+        mayHaveNews = false
         var actions: [WatchAction] = []
-        for position in watches.values.indices {
+        var tooOld: [(WatchKey, Version)] = []
+        var frames: [(keys: [WatchKey], events: [ChangeEvent], through: Version)] = []
+        // Those who want everything and are equally far get the same frame.
+        var shared: [Version: Int] = [:]
+        var bytes = 0
+        let count = watches.count
+        for offset in 0..<count {
+            let position = (next + offset) % count
             let key = watches.keys[position]
             var watch = watches.values[position]
-            guard watch.cursor < current, !watch.isReadingFeed, isWritable(key.connection) else { continue }
+            guard watch.cursor < current, !watch.isReadingFeed else { continue }
+            guard bytes < bytesMax else {
+                next = position
+                mayHaveNews = true
+                break
+            }
+            // Asked again in each turn.
+            mayHaveNews = true
+            guard isWritable(key.connection) else { continue }
             if watch.cursor < floor {
                 watch.isReadingFeed = true
                 actions.append(
                     .readFeed(key, ticket: watch.ticket, after: watch.cursor, filter: watch.filter))
+            } else if watch.filter.wantsEverything, let frame = shared[watch.cursor] {
+                frames[frame].keys.append(key)
+                watch.cursor = frames[frame].through
+                watch.told = watch.cursor
             } else {
-                let events = nextEvents(after: &watch.cursor, filter: watch.filter)
-                if !events.isEmpty { actions.append(.send(key, events, through: watch.cursor)) }
+                let before = watch.cursor
+                switch nextEvents(after: &watch.cursor, filter: watch.filter) {
+                case .events(let events, let weight):
+                    guard !events.isEmpty else { break }
+                    if watch.filter.wantsEverything { shared[before] = frames.count }
+                    frames.append(([key], events, watch.cursor))
+                    watch.told = watch.cursor
+                    bytes += weight
+                case .tooLarge(let version):
+                    tooOld.append((key, version))
+                }
             }
             watches.values[position] = watch
+        }
+        for frame in frames { actions.append(.send(frame.keys, frame.events, through: frame.through)) }
+        for (key, version) in tooOld {
+            remove(key)
+            actions.append(.tooOld(key, oldest: version))
         }
         return actions
     }
@@ -118,33 +182,48 @@ package struct Watches {
     package mutating func caughtUp(_ key: WatchKey, ticket: UInt64, with page: ChangePage) -> WatchAction? {
         guard var watch = watches[key], watch.ticket == ticket, watch.isReadingFeed else { return nil }
         watch.isReadingFeed = false
-        watches[key] = watch
+        mayHaveNews = true
         switch page {
         case .events(let events, let through):
-            watch.cursor = max(watch.cursor, through)
+            let tooLarge = events.firstIndex { $0.weight > Watches.eventBytesMax }
+            if let tooLarge, tooLarge == events.startIndex {
+                remove(key)
+                return .tooOld(key, oldest: events[tooLarge].version)
+            }
+            let whole = events[..<(tooLarge ?? events.endIndex)]
+            watch.cursor = max(watch.cursor, tooLarge == nil ? through : whole.last?.version ?? watch.cursor)
+            if !whole.isEmpty { watch.told = watch.cursor }
             watches[key] = watch
-            guard !events.isEmpty else { return nil }
-            return .send(key, events, through: watch.cursor)
+            return whole.isEmpty ? nil : .send([key], Array(whole), through: watch.cursor)
         case .tooOld(let oldest):
-            watches[key] = nil
+            remove(key)
             return .tooOld(key, oldest: oldest)
         case .notYet:
+            watches[key] = watch
             return nil
         }
     }
 
-    /// Tells watchers that see nothing how far they are, so that they resume from there and know that the node lives.
+    /// Tells watchers whose filter lets nothing pass how far they are, so that they resume from there.
     package mutating func progress(isWritable: (UInt64) -> Bool) -> [WatchAction] {
         var actions: [WatchAction] = []
         for position in watches.values.indices {
             let key = watches.keys[position]
-            guard isWritable(key.connection), !watches.values[position].isReadingFeed else { continue }
-            actions.append(.progress(key, through: watches.values[position].cursor))
+            let watch = watches.values[position]
+            guard watch.told != watch.cursor, !watch.isReadingFeed, isWritable(key.connection) else { continue }
+            watches.values[position].told = watch.cursor
+            actions.append(.progress(key, through: watch.cursor))
         }
         return actions
     }
 
-    private func nextEvents(after cursor: inout Version, filter: WatchFilter) -> [ChangeEvent] {
+    private enum Next {
+        case events([ChangeEvent], weight: Int)
+        /// The next event that passes is not sent.
+        case tooLarge(Version)
+    }
+
+    private func nextEvents(after cursor: inout Version, filter: WatchFilter) -> Next {
         var low = recent.startIndex
         var high = recent.endIndex
         while low < high {
@@ -156,14 +235,16 @@ package struct Watches {
         while low < recent.endIndex, events.count < Watches.eventsPerFrameMax {
             let event = recent[low]
             if let passing = event.filtered(by: filter) {
-                bytes += passing.weight
-                if !events.isEmpty, bytes > Watches.frameBytesMax { break }
+                let weight = passing.weight
+                if events.isEmpty, weight > Watches.eventBytesMax { return .tooLarge(event.version) }
+                if !events.isEmpty, bytes + weight > Watches.frameBytesMax { break }
+                bytes += weight
                 events.append(passing)
             }
             cursor = event.version
             low += 1
         }
-        return events
+        return .events(events, weight: bytes)
     }
 }
 

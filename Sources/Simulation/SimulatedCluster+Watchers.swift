@@ -44,8 +44,8 @@ extension SimulatedCluster {
 
     private func perform(_ action: WatchAction, _ node: SimulatedNode, _ process: SimulatedProcess) {
         switch action {
-        case .send(let key, let events, let through):
-            tell(key, process, .events(events, through: through))
+        case .send(let keys, let events, let through):
+            for key in keys { tell(key, process, .events(events, through: through)) }
         case .progress(let key, let through):
             tell(key, process, .progress(through))
         case .tooOld(let key, let oldest):

@@ -117,7 +117,7 @@ package enum ClientResponse: Hashable, Sendable {
     case read(QueryResult, appliedIndex: UInt64)
     /// Events after the last that was sent, in order, each whole; `through` is where a resumed watch goes on.
     case watchEvents([ChangeEvent], through: Version)
-    /// Nothing that the filter lets pass happened up to this version; also sent now and then on a quiet stream.
+    /// Nothing that the filter lets pass happened up to this version. Sent when the position has moved without an event.
     case watchProgress(through: Version)
     /// The feed does not reach back to the version asked for. The watch has ended.
     case watchTooOld(oldest: Version)

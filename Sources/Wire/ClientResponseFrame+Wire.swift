@@ -23,6 +23,27 @@ extension ClientResponseFrame {
         buffer.writeFrame(body: substitute)
     }
 
+    /// One response for many requests: encoded once, with an id in front for each.
+    package struct Shared {
+        private let body: [UInt8]
+
+        /// Nil when no frame takes it.
+        package init?(_ response: ClientResponse) {
+            body = encodeMessage(ClientResponseFrame(id: 0, response: response).wire)
+            guard body.count + Shared.idBytesMax <= WireLimits.clientFrameBytesMax else { return nil }
+        }
+
+        /// Appends a frame. Protobuf puts messages together by putting their bytes together.
+        package func encode(id: UInt64, into buffer: inout ByteBuffer) {
+            var head = WireClientResponseFrame()
+            head.id = id
+            buffer.writeFrame(body: encodeMessage(head) + body)
+        }
+
+        /// A tag and a varint.
+        private static let idBytesMax = 11
+    }
+
     /// Reads the body of a frame, as `FrameDecoder` hands it out.
     package init(decoding body: ByteBuffer) throws(WireError) {
         let wire = try body.message(of: WireClientResponseFrame.self)

@@ -80,7 +80,7 @@ struct WatchesTests {
         }
         #expect(watches.caughtUp(key, ticket: first, with: .events([event(6)], through: Version(6))) == nil)
         let answer = watches.caughtUp(key, ticket: second, with: .events([event(8)], through: Version(8)))
-        #expect(answer == .send(key, [event(8)], through: Version(8)))
+        #expect(answer == .send([key], [event(8)], through: Version(8)))
         // And an answer that comes twice is not an answer.
         #expect(watches.caughtUp(key, ticket: second, with: .events([event(8)], through: Version(8))) == nil)
     }
@@ -119,6 +119,100 @@ struct WatchesTests {
         watches.applied([event(1), event(2)])
         #expect(drain(&watches) == [])
         #expect(watches.progress { _ in true } == [.progress(key, through: Version(2))])
+        #expect(watches.progress { _ in true } == [], "it knows already")
+    }
+
+    @Test("watchers that are equally far and want everything share a frame; others have their own")
+    func shared() {
+        var watches = Watches(current: Version(0))
+        let keys = (1...4).map { WatchKey(connection: UInt64($0), request: 1) }
+        watches.add(keys[0], after: Version(0), filter: WatchFilter())
+        watches.add(keys[1], after: Version(0), filter: WatchFilter(topicPrefixes: ["orders"]))
+        watches.add(keys[2], after: Version(0), filter: WatchFilter())
+        watches.applied([event(1)])
+        watches.add(keys[3], after: Version(1), filter: WatchFilter())
+        #expect(watches.deliver { _ in true } == [.send([keys[0], keys[2]], [event(1)], through: Version(1))])
+        watches.applied([event(2)])
+        #expect(
+            watches.deliver { _ in true } == [
+                .send([keys[0], keys[2], keys[3]], [event(2)], through: Version(2))
+            ])
+        #expect(watches.deliver { _ in true } == [])
+    }
+
+    @Test("a turn tells no more than about its bytes, and the next one begins where it stopped")
+    func budget() {
+        var watches = Watches(current: Version(0))
+        // Each with a filter, so that each has a frame of its own.
+        let keys = (1...6).map { WatchKey(connection: UInt64($0), request: 1) }
+        for key in keys { watches.add(key, after: Version(0), filter: WatchFilter(topicPrefixes: ["a"])) }
+        watches.applied([
+            ChangeEvent(
+                version: Version(1),
+                changes: [.topicRemoved(TopicID(high: 0, low: 1), name: "a" + String(repeating: "x", count: 900))])
+        ])
+        var told: [[WatchKey]] = []
+        while true {
+            let actions = watches.deliver(bytesMax: 1_500) { _ in true }
+            if actions.isEmpty { break }
+            told.append(
+                actions.flatMap { action -> [WatchKey] in
+                    if case .send(let keys, _, _) = action { keys } else { [] }
+                })
+        }
+        #expect(told == [Array(keys[0..<2]), Array(keys[2..<4]), Array(keys[4..<6])])
+    }
+
+    @Test(
+        "an event that no frame takes ends the watch as too old, in memory and from the feed, behind what is before it")
+    func tooLarge() {
+        let large = ChangeEvent(
+            version: Version(2),
+            changes: (0..<50).map { number in
+                .configChanged(
+                    ConfigEntry(
+                        resource: .cluster, name: "user.\(number)", value: String(repeating: "x", count: 100_000),
+                        version: Version(2)))
+            })
+        var watches = Watches(current: Version(0))
+        watches.add(key, after: Version(0), filter: WatchFilter())
+        watches.applied([event(1), large, event(3)])
+        #expect(watches.deliver { _ in true } == [.send([key], [event(1)], through: Version(1))])
+        #expect(watches.deliver { _ in true } == [.tooOld(key, oldest: Version(2))])
+        #expect(watches.count == 0)
+        #expect(watches.count(of: key.connection) == 0)
+
+        watches = Watches(current: Version(3))
+        watches.add(key, after: Version(0), filter: WatchFilter())
+        for expected in [
+            WatchAction.send([key], [event(1)], through: Version(1)), .tooOld(key, oldest: Version(2)),
+        ] {
+            guard case .readFeed(_, let ticket, let after, _)? = watches.deliver(isWritable: { _ in true }).first else {
+                Issue.record("the feed was not asked for")
+                return
+            }
+            let page = [event(1), large, event(3)].filter { $0.version > after }
+            #expect(watches.caughtUp(key, ticket: ticket, with: .events(page, through: Version(3))) == expected)
+        }
+        #expect(watches.count == 0)
+    }
+
+    @Test("watches are counted by connection, and all end at once")
+    func counts() {
+        var watches = Watches(current: Version(0))
+        let keys = [(1, 1), (1, 2), (2, 1)].map { WatchKey(connection: $0.0, request: $0.1) }
+        for key in keys { watches.add(key, after: Version(0), filter: WatchFilter()) }
+        watches.add(keys[0], after: Version(0), filter: WatchFilter())
+        #expect(watches.count(of: 1) == 2)
+        watches.remove(keys[0])
+        watches.remove(keys[0])
+        #expect(watches.count(of: 1) == 1)
+        watches.removeAll(of: 1)
+        #expect(watches.count(of: 1) == 0)
+        #expect(watches.count == 1)
+        #expect(watches.removeAll() == [keys[2]])
+        #expect(watches.count == 0)
+        #expect(watches.count(of: 2) == 0)
     }
 
     @Test("a version that the feed has dropped ends the watch and says how far back it reaches")

@@ -86,6 +86,11 @@ final class ClientConnection: ChannelInboundHandler {
         if let status = OperationStatus(response) { answered(request, status) }
     }
 
+    /// Queues what several connections are told alike. Not the answer to an open request.
+    func send(_ response: ClientResponseFrame.Shared, to request: UInt64) {
+        response.encode(id: request, into: &outbound)
+    }
+
     /// Queues the answer to a read that was encoded elsewhere.
     func send(encoded frame: inout ByteBuffer, to request: UInt64, _ status: OperationStatus) {
         outbound.writeBuffer(&frame)

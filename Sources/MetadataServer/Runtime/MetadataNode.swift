@@ -154,6 +154,11 @@ package final class MetadataNode: Service {
                 .serverChannelOption(.backlog, value: 1_024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                // A host that went away without a word holds its place no longer than this: idle, then three probes.
+                .childChannelOption(.socketOption(.so_keepalive), value: 1)
+                .childChannelOption(.keepaliveIdleSeconds, value: 10)
+                .childChannelOption(.keepaliveIntervalSeconds, value: 5)
+                .childChannelOption(.keepaliveProbes, value: 3)
                 .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 4 << 20))
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try child(channel) }

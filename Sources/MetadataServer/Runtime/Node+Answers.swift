@@ -61,7 +61,12 @@ extension Node {
         }
         snapshotsOut.tick()
         snapshotsIn.tick()
-        for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) { perform(action) }
+        publications += 1
+        if publications.isMultiple(of: Node.publicationsPerProgress) {
+            for action in watches.progress(isWritable: { self.connections[$0]?.isWritable ?? false }) {
+                perform(action)
+            }
+        }
         published.update(
             NodeReading(
                 status: nodeStatus, lastIndex: replica.core.lastIndex.rawValue,
@@ -136,6 +141,14 @@ extension Node {
 
     func invalid(_ detail: String) -> ClientResponse {
         .failure(ServiceFailure(code: .invalidRequest, detail: detail, isDefinite: true))
+    }
+
+    /// Nothing is told from a damaged state. Whoever watched goes to another node.
+    var damaged: ClientResponse {
+        .failure(
+            ServiceFailure(
+                code: .storageFailed, detail: "the state of node \(settings.id) is damaged", isDefinite: true,
+                leader: leaderHint(replica.status.leader)))
     }
 
     func failure(for reason: ReadRefusal) -> ServiceFailure {

@@ -100,6 +100,10 @@ extension Node {
             pendingQueries[token] = read.query
             replica.read(read.consistency, token: token, now: Node.milliseconds)
         case .watch(let after, let filter):
+            guard replica.quarantine == nil else { return respond(to: token, damaged) }
+            guard filter.brokers.count + filter.topicPrefixes.count <= Limits.watchTermsMax else {
+                return respond(to: token, invalid("a filter of more than \(Limits.watchTermsMax) brokers and prefixes"))
+            }
             guard watches.count(of: connection.id) < Watches.perConnectionMax else {
                 return respond(to: token, .failure(overloaded("too many watches on this connection")))
             }

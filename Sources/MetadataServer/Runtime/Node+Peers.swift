@@ -61,7 +61,10 @@ extension Node {
         endTurnSoon()
     }
 
-    func peerCalled(_ hello: PeerHello, as admission: PeerAdmission) {
+    func peerCalled(_ hello: PeerHello, as admission: PeerAdmission, on connection: PeerConnection) {
+        // It would not have called again if the one before were of use: that one may be half open for long.
+        let before = inbound.updateValue(connection, forKey: hello.node)
+        before?.close()
         if admission == .member {
             replica.introduced(hello.node, disk: hello.disk, featureLevelMax: hello.featureLevelMax)
         }
@@ -89,7 +92,11 @@ extension Node {
         reconcileLinks()
     }
     /// The peer's own connection to us closed: the first sign of a process that died.
-    func peerHungUp(_ peer: NodeID) { linkDown(peer, refused: false) }
+    func peerHungUp(_ peer: NodeID, _ connection: PeerConnection) {
+        guard inbound[peer] === connection else { return }
+        inbound[peer] = nil
+        linkDown(peer, refused: false)
+    }
 
     func linkUp(_ hello: PeerHello) {
         let peer = hello.node

@@ -42,8 +42,9 @@ extension Node {
         scheduleScrub(in: settings.scrubInterval)
     }
 
-    func diskMeasured(freeBytes: UInt64) {
-        replica.diskMeasured(freeBytes: freeBytes)
+    func diskMeasured(_ sizes: DirectorySizes) {
+        published.measured(sizes)
+        replica.diskMeasured(freeBytes: sizes.free)
         endTurnSoon()
     }
 
@@ -125,6 +126,7 @@ extension Node {
         case .quarantined(let reason):
             protectionCounts.quarantines += 1
             snapshotsOut.endAll(reason: "this node's state is damaged")
+            for key in watches.removeAll() { respond(to: key, damaged) }
             logger.critical(
                 "this node's state is damaged; nothing is answered from it, and it repairs itself from the other members",
                 metadata: ["reason": "\(reason)"])

@@ -10,6 +10,7 @@ import Wire
 
 /// What the workers bring back.
 extension Node {
+    static let feedRetryPause: TimeAmount = .milliseconds(100)
 
     func finished(_ outcome: LogJobOutcome) {
         switch outcome {
@@ -31,6 +32,7 @@ extension Node {
         switch result {
         case .applied(let report, let events, let digest):
             self.digest = digest
+            if storeTrouble != nil { logger.notice("applying goes on") }
             storeTrouble = nil
             lastCommitAt = .now()
             for event in events { logBrokers(event) }
@@ -48,7 +50,7 @@ extension Node {
             snapshotsIn.failed(snapshot.id, "\(error)")
         case .suspended(let error, let entries):
             if storeTrouble == nil {
-                logger.error("applying is suspended until there is room", metadata: ["error": "\(error)"])
+                logger.error("applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
             }
             storeTrouble = "\(error)"
             let storage = storage
@@ -71,9 +73,20 @@ extension Node {
             guard let connection = connections[id] else { return }
             connection.send(encoded: &frame, to: request, status)
             unsent.append(id)
+        case .catchUp(let key, let ticket, .notYet):
+            // The feed could not be read: soon again, but not at once for ever.
+            let bound = loopBound
+            eventLoop.scheduleTask(in: Node.feedRetryPause) {
+                bound.value.caughtUp(key, ticket: ticket, with: .notYet(current: .zero))
+            }
         case .catchUp(let key, let ticket, let page):
-            if let action = watches.caughtUp(key, ticket: ticket, with: page) { perform(action) }
+            caughtUp(key, ticket: ticket, with: page)
         }
+    }
+
+    private func caughtUp(_ key: WatchKey, ticket: UInt64, with page: ChangePage) {
+        if let action = watches.caughtUp(key, ticket: ticket, with: page) { perform(action) }
+        endTurnSoon()
     }
 
     func checkpointed(_ result: Result<LogPosition, StoreError>) {

@@ -43,6 +43,8 @@ final class Node {
     /// A node that is further behind what it knows to be committed is not ready.
     static let lagEntriesMax: UInt64 = 10_000
     static let leaderlessPause: TimeAmount = .seconds(5)
+    /// What watchers are told in one turn, about; encoding it takes a few milliseconds.
+    static let watchBytesPerTurn = 2 << 20
 
     var connections: [UInt64: ClientConnection] = [:]
     var unsent: OrderedSet<UInt64> = []
@@ -52,11 +54,16 @@ final class Node {
     var linksToStop: OrderedSet<NodeID> = []
     /// Who called and was let in. They are answered also while the configuration here does not name them yet.
     var callers: OrderedDictionary<NodeID, PeerHello> = [:]
+    /// The connections on which peers speak, the latest of each.
+    var inbound: [NodeID: PeerConnection] = [:]
     /// What was last said of a peer that is not listened to, so that it is not said again at each of its attempts.
     var refusals: [NodeID: PeerRefusal] = [:]
     /// A member that knows better said that this node is none; until a leader is heard again.
     var exclusion: PeerRefusal?
     var pendingQueries: [RequestToken: Query] = [:]
+    /// Counts what is published, four times a second; watchers are told their progress with each fourth.
+    var publications = 0
+    static let publicationsPerProgress = 4
     /// Reads that were dropped since that was last logged, since their clients had stopped waiting.
     var lateReads = 0
     var lastConnectionID: UInt64 = 0
@@ -161,12 +168,10 @@ final class Node {
 
     func endTurn() {
         for effect in replica.takeEffects() { perform(effect) }
-        while true {
-            let isUsable = replica.quarantine == nil
-            let actions = watches.deliver { isUsable && self.connections[$0]?.isWritable ?? false }
-            if actions.isEmpty { break }
-            for action in actions { perform(action) }
-        }
+        let news = watches.deliver(bytesMax: Node.watchBytesPerTurn) { self.connections[$0]?.isWritable ?? false }
+        for action in news { perform(action) }
+        // The rest has its own turn: what else there is to do on the loop is not kept waiting.
+        if !news.isEmpty { endTurnSoon() }
         for peer in linksToFlush { links[peer]?.flush() }
         linksToFlush.removeAll(keepingCapacity: true)
         for peer in linksToStop { links.removeValue(forKey: peer)?.stop() }
@@ -229,8 +234,20 @@ final class Node {
 
     func perform(_ action: WatchAction) {
         switch action {
-        case .send(let key, let events, let through):
-            respond(to: key, .watchEvents(events, through: through))
+        case .send(let keys, let events, let through):
+            guard let body = ClientResponseFrame.Shared(.watchEvents(events, through: through)) else {
+                // They take the state as it is instead.
+                for key in keys {
+                    watches.remove(key)
+                    respond(to: key, .watchTooOld(oldest: through))
+                }
+                return
+            }
+            for key in keys {
+                guard let connection = connections[key.connection] else { continue }
+                connection.send(body, to: key.request)
+                unsent.append(key.connection)
+            }
         case .progress(let key, let through):
             respond(to: key, .watchProgress(through: through))
         case .tooOld(let key, let oldest):

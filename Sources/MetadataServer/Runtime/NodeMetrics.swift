@@ -146,7 +146,7 @@ enum NodeMetrics {
             syncs.raise(to: log.syncs)
             bytes.raise(to: log.bytesWritten)
             lastSync.set(Double(log.lastSyncNanoseconds) / 1e9)
-            let sizes = published.directorySizes()
+            let sizes = published.directorySizes
             logBytes.set(sizes.log)
             databaseBytes.set(sizes.database)
             free.set(sizes.free)

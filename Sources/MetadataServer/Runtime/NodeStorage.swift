@@ -76,8 +76,10 @@ final class NodeStorage: Sendable {
         }
         let reader = try store.makeReader()
         readThread = BatchWorker(name: "metad-read") { jobs in
-            let (answers, failure) = NodeStorage.answerOrRefuse(jobs, with: reader, through: breaker)
-            outbox.send { $0.answered(answers, failure: failure) }
+            for slice in ReadJob.slices(of: jobs) {
+                let (answers, failure) = NodeStorage.answerOrRefuse(slice, with: reader, through: breaker)
+                outbox.send { $0.answered(answers, failure: failure) }
+            }
         }
         let surveyReader = try store.makeReader()
         surveyor = BatchWorker(name: "metad-survey") { requests in
@@ -137,8 +139,10 @@ final class NodeStorage: Sendable {
     func measureDisk(reserveBytes: Int, highBytes: UInt64) {
         let path = dataDirectory
         watcher.submit { [outbox] in
+            var sizes = DirectorySizes(of: path)
             guard let free = DataDirectory.freeBytes(path: path) else { return }
-            outbox.send { $0.diskMeasured(freeBytes: free) }
+            sizes.free = free
+            outbox.send { [sizes] in $0.diskMeasured(sizes) }
             guard reserveBytes > 0, free >= highBytes + UInt64(reserveBytes) else { return }
             let made = Result { () throws(DataDirectoryError) in
                 try DataDirectory.makeReserve(path: path, bytes: reserveBytes)
@@ -182,7 +186,7 @@ final class NodeStorage: Sendable {
 
     /// When the database cannot be read the requests fail; whether the node does too is not decided here.
     private static func answerOrRefuse(
-        _ jobs: [ReadJob], with reader: MetadataReader, through breaker: SharedCircuitBreaker
+        _ jobs: ArraySlice<ReadJob>, with reader: MetadataReader, through breaker: SharedCircuitBreaker
     ) -> (answers: [EncodedAnswer], failure: StoreError?) {
         let permit: CircuitBreaker.Permit
         do {
@@ -214,7 +218,7 @@ final class NodeStorage: Sendable {
     }
 
     private static func answer(
-        _ jobs: [ReadJob], with reader: MetadataReader
+        _ jobs: ArraySlice<ReadJob>, with reader: MetadataReader
     ) -> Result<[EncodedAnswer], StoreError> {
         Result { () throws(StoreError) in
             let answers = try reader.answer(jobs.map(\.query))

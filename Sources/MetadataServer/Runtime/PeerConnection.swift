@@ -21,11 +21,26 @@ final class PeerConnection: ChannelInboundHandler {
     private var state = State.greeting
     /// Who said hello, let in or not.
     private var caller: NodeID?
+    private var context: ChannelHandlerContext?
+
+    /// A connection that has not said hello after this is closed: it holds a descriptor.
+    static let greetingTimeout: TimeAmount = .seconds(5)
 
     init(node: Node, logger: Logger) {
         self.node = node
         self.logger = logger
     }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: PeerConnection.greetingTimeout) {
+            if case .greeting = bound.value.state { bound.value.close() }
+        }
+        context.fireChannelActive()
+    }
+
+    func close() { context?.close(promise: nil) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
@@ -42,7 +57,8 @@ final class PeerConnection: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if case .open(let hello) = state { node.peerHungUp(hello.node) }
+        self.context = nil
+        if case .open(let hello) = state { node.peerHungUp(hello.node, self) }
         context.fireChannelInactive()
     }
 
@@ -57,7 +73,7 @@ final class PeerConnection: ChannelInboundHandler {
             var answer = context.channel.allocator.buffer(capacity: 64)
             PeerFrame.hello(node.peerHello(to: hello.node)).encode(into: &answer)
             context.writeAndFlush(wrapOutboundOut(answer), promise: nil)
-            node.peerCalled(hello, as: admission)
+            node.peerCalled(hello, as: admission, on: self)
         case (.greeting, _):
             throw ConnectionRefused(reason: "the first frame is not a hello")
         case (.open, .hello):

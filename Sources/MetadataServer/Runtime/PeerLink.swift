@@ -274,17 +274,6 @@ private final class PeerGreeter: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
 
-extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
-    /// Milliseconds that written bytes may stay unacknowledged before the connection is given up (RFC 5482).
-    static var userTimeout: Self {
-        #if os(Linux)
-            .init(level: .tcp, name: .init(rawValue: TCP_USER_TIMEOUT))
-        #else
-            .init(level: .tcp, name: .init(rawValue: TCP_CONNECTIONTIMEOUT))
-        #endif
-    }
-}
-
 /// Nobody listens at the address: the process is gone, or not there yet.
 private func isRefusal(_ error: any Error) -> Bool {
     if let error = error as? IOError { return error.errnoCode == ECONNREFUSED }

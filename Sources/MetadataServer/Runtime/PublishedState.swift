@@ -52,13 +52,13 @@ final class PublishedState: HealthSource {
     private let latest = Mutex(Latest())
     private let nodeID: NodeID
     private let clusterID: String
-    private let dataDirectory: String
-    private let disk = Mutex((at: NIODeadline.uptimeNanoseconds(0), sizes: DirectorySizes()))
+    private let sizes: Mutex<DirectorySizes>
 
+    /// - Parameter dataDirectory: measured here for the first time; from then on whoever watches the disk does.
     init(nodeID: NodeID, clusterID: String, dataDirectory: String) {
         self.nodeID = nodeID
         self.clusterID = clusterID
-        self.dataDirectory = dataDirectory
+        sizes = Mutex(DirectorySizes(of: dataDirectory))
     }
 
     func update(_ reading: NodeReading) {
@@ -67,6 +67,8 @@ final class PublishedState: HealthSource {
             $0.at = .now()
         }
     }
+
+    func measured(_ measured: DirectorySizes) { sizes.withLock { $0 = measured } }
 
     func failed(_ reason: String) { latest.withLock { $0.failure = reason } }
 
@@ -84,7 +86,7 @@ final class PublishedState: HealthSource {
             return NodeHealth(
                 nodeID: nodeID, clusterID: clusterID, failures: failures, notReadyReasons: ["the node is starting"])
         }
-        let sizes = directorySizes()
+        let sizes = directorySizes
         return NodeHealth(
             nodeID: nodeID, clusterID: clusterID, failures: failures,
             notReadyReasons: reading.status.healthy ? [] : [reading.status.detail], raft: raft(reading),
@@ -120,15 +122,8 @@ final class PublishedState: HealthSource {
             sinceLastCommit: .nanoseconds(reading.sinceCommit.nanoseconds))
     }
 
-    /// Asks the file system at most once a second, however often probes come.
-    func directorySizes() -> DirectorySizes {
-        disk.withLock { known in
-            if NIODeadline.now() - known.at > .seconds(1) {
-                known = (.now(), DirectorySizes(of: dataDirectory))
-            }
-            return known.sizes
-        }
-    }
+    /// As last measured: who asks never waits for a disk.
+    var directorySizes: DirectorySizes { sizes.withLock { $0 } }
 }
 
 /// How much room the data directory takes and how much is left.

@@ -33,6 +33,37 @@ struct ReadJob: Sendable {
 
     var purpose: Purpose
     var query: Query
+
+    /// Answers that are held in memory together, before the first of them leaves; about what 256 objects take.
+    static let sliceItemsMax = 256
+
+    /// In their order, each slice with at least one job.
+    static func slices(of jobs: [ReadJob]) -> [ArraySlice<ReadJob>] {
+        var slices: [ArraySlice<ReadJob>] = []
+        var start = jobs.startIndex
+        var items = 0
+        for (place, job) in jobs.enumerated() {
+            if place > start, items + job.query.itemsMax > sliceItemsMax {
+                slices.append(jobs[start..<place])
+                (start, items) = (place, 0)
+            }
+            items += job.query.itemsMax
+        }
+        if start < jobs.endIndex { slices.append(jobs[start...]) }
+        return slices
+    }
+}
+
+extension Query {
+    /// How many objects the answer may hold.
+    fileprivate var itemsMax: Int {
+        switch self {
+        case .summary, .broker, .topic, .partition: 1
+        case .brokers(_, let limit), .topics(_, let limit), .partitions(_, _, let limit),
+            .clusterPartitions(_, _, let limit), .configs(_, _, let limit), .changes(_, _, let limit):
+            Limits.pageItems(limit)
+        }
+    }
 }
 
 struct ReadAnswer: Sendable {
