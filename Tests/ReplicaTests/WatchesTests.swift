@@ -149,7 +149,7 @@ struct WatchesTests {
         watches.applied([
             ChangeEvent(
                 version: Version(1),
-                changes: [.topicRemoved(TopicID(high: 0, low: 1), name: "a" + String(repeating: "x", count: 900))])
+                changes: [.topicRemoved(id: TopicID(high: 0, low: 1), name: "a" + String(repeating: "x", count: 900))])
         ])
         var told: [[WatchKey]] = []
         while true {
