@@ -17,6 +17,8 @@ extension Command {
         7: "delete_topic", 8: "create_partitions", 9: "alter_configs", 10: "change_partition_leader",
         11: "alter_partition", 12: "open_session", 13: "close_session", 14: "expire_sessions",
         15: "set_feature_level", 16: "begin_shutdown", 17: "drain_broker", 18: "cancel_drain",
-        19: "alter_partitions", 20: "elect_leaders", 21: "reassign_partitions", 40: "compare_digests",
+        19: "alter_partitions", 20: "elect_leaders", 21: "reassign_partitions", 22: "start_rebalance",
+        23: "move_replicas",
+        24: "end_rebalance", 40: "compare_digests",
     ]
 }
