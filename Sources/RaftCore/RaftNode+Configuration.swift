@@ -84,6 +84,8 @@ extension RaftNode {
         for peer in leadership.progress where configuration.member(peer.id) == nil { sayFarewell(to: peer) }
         precondition(progress.allSatisfy { $0.id != id }, "\(id) replicates to itself")
         if let target = leadership.transfer?.target, !configuration.isVoter(target) { self.leadership?.transfer = nil }
+        // Those that have not answered may be voters no more, and nobody may be left who answers.
+        concludeReadRound()
     }
 
     /// A removed member is sent the configuration without it, if it has kept up, and is then left alone. Without that it

@@ -101,6 +101,21 @@ import Testing
         #expect(node.drain().messages.isEmpty)
     }
 
+    @Test("a read that waits for members which leave is confirmed by those that stay")
+    func readWhileOthersLeave() {
+        var node = makeNode()
+        node.lead()
+        _ = propose(Cluster.configuration(voters: [1], outgoing: [1, 2, 3]), to: &node)
+        _ = node.drain()
+        node.acknowledge()
+        #expect(node.read(id: 7) == true)
+        #expect(node.drain().reads.isEmpty, "who leaves still counts")
+        _ = propose(Cluster.configuration(voters: [1]), to: &node)
+        #expect(node.drain().reads == [ConfirmedRead(id: 7, index: 2)])
+        #expect(node.read(id: 8) == true)
+        #expect(node.drain().reads.map(\.id) == [8])
+    }
+
     @Test("a joint configuration needs a majority of both sides, learners count for nothing (Raft §6)")
     func quorums() {
         func majority(_ ids: [NodeID]) -> Bool { joint.hasMajority(where: ids.contains) }
