@@ -23,9 +23,13 @@ extension DataDirectory {
     }
 
     /// Gives the reserve back to the file system. One that is not there, or cannot be removed, is as good as none.
-    package static func releaseReserve(path: String) { unlink(path + "/" + reserveName) }
+    package static func releaseReserve(path: String) { releaseReserve(path: path, fileSystem: PosixFileSystem()) }
 
-    static func makeReserve<FS: FileSystem>(
+    package static func releaseReserve<FS: FileSystem>(path: String, fileSystem: FS) {
+        do throws(FileSystemError) { try fileSystem.remove(path + "/" + reserveName) } catch { return }
+    }
+
+    package static func makeReserve<FS: FileSystem>(
         path: String, bytes: Int, fileSystem: FS
     ) throws(DataDirectoryError) {
         let file = path + "/" + reserveName
@@ -41,7 +45,7 @@ extension DataDirectory {
             try fresh.writeZeros(count: bytes, at: 0)
         } catch {
             guard error.isLackOfRoom else { throw DataDirectoryError(error) }
-            releaseReserve(path: path)
+            releaseReserve(path: path, fileSystem: fileSystem)
         }
     }
 }

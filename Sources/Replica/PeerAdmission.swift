@@ -15,7 +15,46 @@ package enum PeerAdmission: Hashable, Sendable {
     case anotherDisk
 }
 
+/// A node that called and was let in, as it described itself.
+package struct PeerCaller: Hashable, Sendable {
+    package var id: NodeID
+    package var disk: DiskID
+    /// Where its configuration stands in its log; zero when it knows none.
+    package var configurationIndex: LogIndex
+    /// Where it can be called; empty when it does not say.
+    package var peerAddress: String
+
+    package init(id: NodeID, disk: DiskID, configurationIndex: LogIndex, peerAddress: String) {
+        self.id = id
+        self.disk = disk
+        self.configurationIndex = configurationIndex
+        self.peerAddress = peerAddress
+    }
+}
+
 extension Replica {
+    /// How new the configuration is that this member knows, for those whom it calls; zero when it knows none.
+    package var knownConfigurationIndex: LogIndex {
+        core.configuration.voters.isEmpty ? .zero : core.configurationIndex
+    }
+
+    /// Whom to call: those whom Raft talks to, and of the callers those that are listened to. A node that has just been added, or
+    /// was away for long, answers those who bring it the log; one that is no member calls nobody else, so that it
+    /// disturbs nobody.
+    package func peersToCall(_ callers: some Sequence<PeerCaller>) -> [Member] {
+        let correspondents = core.correspondents
+        let members =
+            correspondents.contains { $0.id == id } ? correspondents.filter { $0.id != id } : []
+        let others = callers.filter { caller in
+            guard !caller.peerAddress.isEmpty, !members.contains(where: { $0.id == caller.id }) else { return false }
+            switch admission(of: caller.id, disk: caller.disk, configurationIndex: caller.configurationIndex) {
+            case .member, .newcomer: return true
+            case .notAMember, .anotherDisk: return false
+            }
+        }
+        return others.map { Member(id: $0.id, disk: $0.disk, peerAddress: $0.peerAddress, clientAddress: "") } + members
+    }
+
     /// Whether to listen to `peer`, which runs on `disk` and whose configuration stands at `configurationIndex` of its log.
     package func admission(of peer: NodeID, disk: DiskID, configurationIndex: LogIndex) -> PeerAdmission {
         let configuration = core.configuration

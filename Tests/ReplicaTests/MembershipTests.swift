@@ -134,6 +134,33 @@ struct MembershipTests {
                 || cluster.configuration(gone).member(leader) != nil)
     }
 
+    @Test(
+        "a member calls members and strangers that know more; who is none calls those that called it"
+    )
+    func whomToCall() throws {
+        let cluster = Harness(voters: [1, 2, 3])
+        func caller(_ id: UInt64, disk: UInt64? = nil, at index: UInt64, from address: String = "elsewhere:1")
+            -> PeerCaller
+        {
+            PeerCaller(
+                id: NodeID(id), disk: Harness.disk(disk ?? id), configurationIndex: LogIndex(index),
+                peerAddress: address)
+        }
+        func called(by id: NodeID, _ callers: PeerCaller...) throws -> [NodeID] {
+            try #require(cluster.places[id]).replica.peersToCall(callers).map(\.id)
+        }
+        #expect(try called(by: 1) == [2, 3])
+        #expect(try called(by: 1, caller(9, at: 1)) == [2, 3], "a stranger that knows no more than this one")
+        #expect(try called(by: 1, caller(9, at: 2)) == [9, 2, 3])
+        #expect(try called(by: 1, caller(9, at: 2, from: "")) == [2, 3], "nobody knows where it is")
+        // A member is called where the configuration has it.
+        let member = try #require(cluster.places[1]).replica.peersToCall([caller(2, at: 1)])
+        #expect(member == [Harness.member(2), Harness.member(3)])
+        cluster.join(4)
+        #expect(try called(by: 4) == [])
+        #expect(try called(by: 4, caller(1, at: 1)) == [1])
+    }
+
     @Test("a member that was away while all others changed lets in those who know more")
     func longAway() throws {
         let cluster = Harness(voters: [1, 2, 3])

@@ -7,26 +7,16 @@ import Wire
 
 /// Who belongs to the cluster: links that come and go with the configuration in effect, and what operators are told of it.
 extension Node {
-    /// Links lead to whom Raft talks to, and to callers that know more than this node: a node that has
-    /// just been added, or was away for long, answers those who bring it the log.
+    /// Links lead to whom the replica wants to call, and to nobody else.
     func reconcileLinks() {
-        let correspondents = replica.core.correspondents
-        var wanted: OrderedDictionary<NodeID, Member> = [:]
-        for (id, hello) in callers where !hello.peerAddress.isEmpty {
-            guard case .success = judge(hello) else { continue }
-            wanted[id] = Member(id: id, disk: hello.disk, peerAddress: hello.peerAddress, clientAddress: "")
-        }
-        // A node that is no member disturbs nobody.
-        if correspondents.contains(where: { $0.id == settings.id }) {
-            for member in correspondents where member.id != settings.id { wanted[member.id] = member }
-        }
-        linksToStop = OrderedSet(links.keys.filter { wanted[$0] == nil })
-        for (id, member) in wanted {
-            if let link = links[id] {
+        let wanted = replica.peersToCall(callers.values.lazy.map(PeerCaller.init))
+        linksToStop = OrderedSet(links.keys.filter { id in !wanted.contains { $0.id == id } })
+        for member in wanted {
+            if let link = links[member.id] {
                 link.update(member)
             } else {
                 let link = PeerLink(peer: member, node: self, logger: logger)
-                links[id] = link
+                links[member.id] = link
                 link.start()
             }
         }
@@ -82,5 +72,13 @@ extension Node {
                         + "finishes what stands in its log",
                     isDefinite: false, leader: leaderHint(leader)))
         }
+    }
+}
+
+extension PeerCaller {
+    fileprivate init(_ hello: PeerHello) {
+        self.init(
+            id: hello.node, disk: hello.disk, configurationIndex: hello.configurationIndex,
+            peerAddress: hello.peerAddress)
     }
 }

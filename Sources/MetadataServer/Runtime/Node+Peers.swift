@@ -42,11 +42,10 @@ extension Node {
     }
 
     func peerHello(to peer: NodeID) -> PeerHello {
-        let configuration = replica.core.configuration
-        let known = configuration.member(settings.id)?.peerAddress ?? ""
+        let known = replica.core.configuration.member(settings.id)?.peerAddress ?? ""
         return PeerHello(
             clusterID: settings.clusterID, node: settings.id, disk: settings.disk, target: peer,
-            configurationIndex: configuration.voters.isEmpty ? .zero : replica.core.configurationIndex,
+            configurationIndex: replica.knownConfigurationIndex,
             peerAddress: settings.peerAddress.isWildcard ? known : "\(settings.peerAddress)")
     }
 

@@ -10,87 +10,84 @@ package struct NodeMustRestart: Error, CustomStringConvertible {
     package var description: String { "the node starts again to repair itself from the other members: \(reason)" }
 }
 
-/// The repair of a data directory at the start of a node (Protocol-Aware Recovery, FAST 2018): what is damaged is moved away,
-/// and the node takes everything again from the leader before it votes.
+/// The repair of a data directory at the start of a node, told to its operator.
 struct NodeRepair {
     let path: String
-    let options: LogOptions
-    /// Named when neither log nor database can be read.
-    let initialMembers: RaftCore.Configuration?
-    let nodeID: NodeID
     let logger: Logger
+    private let repair: DirectoryRepair<PosixFileSystem>
+
+    init(
+        path: String, options: LogOptions, initialMembers: RaftCore.Configuration?, nodeID: NodeID, logger: Logger
+    ) {
+        self.path = path
+        self.logger = logger
+        repair = DirectoryRepair(
+            path: path, fileSystem: PosixFileSystem(), options: options, nodeID: nodeID, initialMembers: initialMembers)
+    }
 
     /// What was going on when the process ended.
     func unfinished() throws(NodeStartError) -> RepairMarker? {
-        do { return try DataDirectory.repairMarker(path: path) } catch { throw .directory(error) }
+        do { return try repair.unfinished() } catch { throw .directory(error) }
     }
 
     /// Log or database cannot be used, for this reason.
     func begin(_ reason: NodeStartError, members: [UInt8]) throws(NodeStartError) -> RepairMarker {
-        let known = members.isEmpty ? initialMembers?.encoded() ?? [] : members
-        return try discard(RepairMarker(phase: .discard, members: known, reason: "\(reason)"), because: reason)
+        try discard(RepairMarker(phase: .discard, members: members, reason: "\(reason)"), because: reason)
     }
 
     /// Moves away what is damaged, or the rest of it.
     func discard(_ marker: RepairMarker, because reason: NodeStartError?) throws(NodeStartError) -> RepairMarker {
-        var marker = marker
-        if marker.members.isEmpty { marker.members = initialMembers?.encoded() ?? [] }
-        let members = try configuration(of: marker)
-        // A voter that others can elect a leader without. Alone, or one of two, it would give up the only copy for nothing.
-        guard !members.voters.contains(nodeID) || members.voters.count > 2 else {
-            throw reason.map { .cannotRepair($0, members.voters.count) }
-                ?? .inconsistent(
-                    "the directory is marked for a repair (\(marker.reason)), and there are only \(members.voters.count) "
-                        + "voters: nobody could lead meanwhile")
-        }
-        logger.critical(
-            "log or database is damaged; both begin anew from the other members",
-            metadata: ["reason": "\(marker.reason)", "kept": "\(path)/damaged"])
-        do throws(DataDirectoryError) {
-            return try DataDirectory.discardDamaged(path: path, options: options, marker: marker)
-        } catch .log(let error) {
-            throw .log(error)
+        do throws(RepairFailure) {
+            let planned = try repair.plan(marker)
+            logger.critical(
+                "log or database is damaged; both begin anew from the other members",
+                metadata: ["reason": "\(marker.reason)", "kept": "\(path)/damaged"])
+            return try repair.discard(planned)
         } catch {
-            throw .directory(error)
+            if case .tooFewVoters(let count) = error, let reason { throw .cannotRepair(reason, count) }
+            throw startError(error, marker)
         }
     }
 
     func configuration(of marker: RepairMarker) throws(NodeStartError) -> RaftCore.Configuration {
-        guard !marker.members.isEmpty else {
-            throw .inconsistent(
-                "log and database are damaged (\(marker.reason)), and nothing says who the other members are: list them in "
-                    + "cluster.initial_members")
-        }
-        do {
-            return try RaftCore.Configuration(decoding: marker.members)
+        do throws(RepairFailure) {
+            return try repair.configuration(of: marker)
         } catch {
-            throw .inconsistent("the members noted for the repair cannot be read: \(error)")
+            throw startError(error, marker)
         }
     }
 
     /// The last members that the log or the database can still name; empty when neither can.
-    func salvagedMembers(logDirectory: String, databasePath: String?) -> [UInt8] {
-        var latest: [UInt8] = []
-        var at = LogIndex.zero
+    func salvagedMembers(databasePath: String?) -> [UInt8] {
+        var known: (configuration: RaftCore.Configuration, applied: LogIndex)?
         if let databasePath {
             do throws(StoreError) {
                 let store = try MetadataStore(path: databasePath, options: StoreOptions())
-                if let known = store.configuration { (latest, at) = (known.encoded(), store.applied.index) }
+                if let configuration = store.configuration { known = (configuration, store.applied.index) }
                 try store.close()
             } catch {
                 logger.warning("the database names no members", metadata: ["error": "\(error)"])
             }
         }
-        do throws(LogError) {
-            try LogDump.dump(directory: logDirectory, fileSystem: PosixFileSystem()) { record in
-                guard case .entry(_, _, let entry) = record, entry.kind == .configuration, entry.index > at else {
-                    return
-                }
-                (latest, at) = (entry.payload, entry.index)
-            }
-        } catch {
-            logger.warning("the log names no members", metadata: ["error": "\(error)"])
+        return repair.salvagedMembers(database: known) {
+            logger.warning("the log names no members", metadata: ["error": "\($0)"])
         }
-        return latest
+    }
+
+    private func startError(_ failure: RepairFailure, _ marker: RepairMarker) -> NodeStartError {
+        switch failure {
+        case .directory(let error): .directory(error)
+        case .log(let error): .log(error)
+        case .tooFewVoters(let count):
+            .inconsistent(
+                "the directory is marked for a repair (\(marker.reason)), and there are only \(count) voters: nobody could "
+                    + "lead meanwhile")
+        case .membersAreUnknown:
+            .inconsistent(
+                "log and database are damaged (\(marker.reason)), and nothing says who the other members are: list them in "
+                    + "cluster.initial_members")
+        case .membersAreUnreadable(let error):
+            .inconsistent("the members noted for the repair cannot be read: \(error)")
+        }
     }
 }

@@ -94,10 +94,7 @@ extension OpenedStorage {
         } catch {
             guard error.isRepairable else { throw error }
             let databasePath = error.isOfDatabase ? nil : directory.databasePath
-            let members =
-                marker?.members
-                ?? repair.salvagedMembers(
-                    logDirectory: directory.logDirectory, databasePath: databasePath)
+            let members = marker?.members ?? repair.salvagedMembers(databasePath: databasePath)
             marker = try repair.begin(error, members: members)
             // What is damaged again right after it was made anew is not for this program to repair.
             self = try OpenedStorage(directory, configuration, repair, marker, logger: logger)
