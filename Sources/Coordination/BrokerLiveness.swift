@@ -6,6 +6,9 @@ package enum HeartbeatDecision: Hashable, Sendable {
     /// The broker's lease lasts this long from the *sending* of its heartbeat. `shouldUnfence`: it is fenced, ready and
     /// alive, so an `unfenceBroker` for its epoch is to be proposed.
     case lease(milliseconds: UInt64, shouldUnfence: Bool)
+    /// It is to be fenced, and nothing stops that any more: it gets no lease until it is. `milliseconds` as above, for how
+    /// often it beats.
+    case condemned(milliseconds: UInt64)
     /// Not registered, or this node does not lead.
     case unknownBroker
     /// Another registration took its place: the broker must register again.
@@ -30,6 +33,9 @@ package struct BrokerLiveness: Sendable {
         var state: Broker.State
         /// When the broker counts as dead, before `Leading.pausedMilliseconds` is added.
         var end: UInt64
+        /// A `fenceBroker` for this epoch is on its way into the log, or in it and not applied: it only looks at the epoch, so
+        /// whatever is heard by now comes too late. Ends with the epoch, or when that entry is applied.
+        var isCondemned: Bool
         /// When an unfencing may be asked for again, before `Leading.pausedMilliseconds` is added.
         var unfenceAgain: UInt64
         /// The entry of the heap that stands for this lease; at most one does.
@@ -106,6 +112,7 @@ extension BrokerLiveness {
             leading.pass(to: now, pauseMilliseconds: pauseMilliseconds)
             guard var lease = leading.leases[broker] else { return .unknownBroker }
             guard lease.epoch == epoch else { return .staleEpoch }
+            guard !lease.isCondemned else { return .condemned(milliseconds: heartbeatTimeoutMilliseconds) }
             let time = leading.activeTime
             lease.end = max(lease.end, time + heartbeatTimeoutMilliseconds)
             var shouldUnfence = false
@@ -135,6 +142,35 @@ extension BrokerLiveness {
             let end = known.map { $0.epoch == broker.epoch ? $0.end : fresh } ?? fresh
             // Whoever just became active has been heard, but the entry took its time.
             leading.set(broker.id, epoch: broker.epoch, state: broker.state, end: max(end, fresh))
+            // Somebody else's entry came first; the fence still follows.
+            if let known, known.epoch == broker.epoch, known.isCondemned { leading.condemn(broker.id, known.epoch) }
+        }
+    }
+
+    /// A `fenceBroker` is about to be proposed for another reason than silence.
+    package mutating func fenceProposed(_ id: BrokerID, epoch: BrokerEpoch) {
+        switch state {
+        case .following:
+            return
+        case .leading(var leading):
+            state = .following
+            leading.condemn(id, epoch)
+            state = .leading(leading)
+        }
+    }
+
+    /// The `fenceBroker` was applied, and what follows from it was reported. A broker that is not fenced all the same (another
+    /// entry right behind lets it lead again) begins with a whole lease.
+    package mutating func fenceApplied(_ id: BrokerID, epoch: BrokerEpoch) {
+        switch state {
+        case .following:
+            return
+        case .leading(var leading):
+            state = .following
+            defer { state = .leading(leading) }
+            guard let lease = leading.leases[id], lease.epoch == epoch, lease.isCondemned else { return }
+            leading.set(
+                id, epoch: epoch, state: lease.state, end: leading.activeTime + heartbeatTimeoutMilliseconds)
         }
     }
 
@@ -150,8 +186,8 @@ extension BrokerLiveness {
         }
     }
 
-    /// The brokers whose lease has run out, by the time at which it did: a `fenceBroker` is to be proposed for each. Those
-    /// that are not fenced a while later (the proposal was lost) are returned again.
+    /// The brokers whose lease has run out, by the time at which it did: a `fenceBroker` has to be proposed for each, since
+    /// they get no lease until it is applied. Those that are not fenced a while later are returned again.
     package mutating func expired(now: UInt64) -> [(BrokerID, BrokerEpoch)] {
         switch state {
         case .following:
@@ -205,12 +241,18 @@ extension BrokerLiveness.Leading {
 
     fileprivate mutating func set(_ id: BrokerID, epoch: BrokerEpoch, state: Broker.State, end: UInt64) {
         lastStamp += 1
-        leases[id] = BrokerLiveness.Lease(epoch: epoch, state: state, end: end, unfenceAgain: 0, stamp: lastStamp)
+        leases[id] = BrokerLiveness.Lease(
+            epoch: epoch, state: state, end: end, isCondemned: false, unfenceAgain: 0, stamp: lastStamp)
         switch state {
         case .fenced: return
         case .active, .fencing, .shuttingDown:
             deadlines.insert(BrokerLiveness.Deadline(end: end, broker: id, stamp: lastStamp))
         }
+    }
+
+    fileprivate mutating func condemn(_ id: BrokerID, _ epoch: BrokerEpoch) {
+        guard leases[id]?.epoch == epoch else { return }
+        leases[id]?.isCondemned = true
     }
 
     fileprivate mutating func takeExpired(retryMilliseconds: UInt64) -> [(BrokerID, BrokerEpoch)] {
@@ -222,6 +264,7 @@ extension BrokerLiveness.Leading {
             if lease.end < activeTime {
                 found.append((deadline.broker, lease.epoch))
                 lease.end = activeTime + retryMilliseconds
+                lease.isCondemned = true
                 leases[deadline.broker] = lease
             }
             deadline.end = lease.end

@@ -26,6 +26,20 @@ extension RaftNode {
         return .accepted(first: first, term: term)
     }
 
+    /// How many of the payloads, from the first on, a leader has room for: `propose` would not find it overloaded by them.
+    public func fitting(_ payloads: [[UInt8]]) -> Int {
+        var total = uncommittedBytes
+        var count = 0
+        for payload in payloads {
+            // One proposal alone may exceed the limit, or it could never be made.
+            let isAlone = total == 0
+            total += payload.count + Entry.overheadBytes
+            guard isAlone || total <= options.uncommittedBytesMax else { break }
+            count += 1
+        }
+        return count
+    }
+
     /// Appends entries of the leader's own term. They leave for the followers, and for the disk, with the next `Ready`.
     mutating func appendOwn(_ payloads: [[UInt8]], kind: Entry.Kind) {
         var cost = 0

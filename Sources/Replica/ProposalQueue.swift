@@ -2,11 +2,10 @@ internal import DequeModule
 internal import MetadataModel
 internal import RaftCore
 
-/// Writes on their way through the log of a leader: gathered, proposed together, answered when applied.
+/// Writes of clients on their way through the log of a leader: gathered, proposed together, answered when applied.
 struct ProposalQueue {
     struct Gathered {
-        /// Nil: proposed by the replica itself; nobody waits for the answer.
-        var token: RequestToken?
+        var token: RequestToken
         var intent: WriteIntent
     }
 
@@ -23,7 +22,7 @@ struct ProposalQueue {
     var inFlightCount: Int { inFlight.count + gathered.count }
     var hasGathered: Bool { !gathered.isEmpty }
 
-    mutating func gather(_ intent: WriteIntent, token: RequestToken?) {
+    mutating func gather(_ intent: WriteIntent, token: RequestToken) {
         gathered.append(Gathered(token: token, intent: intent))
     }
 
@@ -38,8 +37,7 @@ struct ProposalQueue {
             precondition(last.index < first, "proposed at \(first), behind \(last.index) which is still open")
         }
         for (offset, item) in batch.enumerated() {
-            guard let token = item.token else { continue }
-            inFlight.append(InFlight(index: first.advanced(by: offset), token: token))
+            inFlight.append(InFlight(index: first.advanced(by: offset), token: item.token))
         }
     }
 

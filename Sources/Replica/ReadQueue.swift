@@ -31,9 +31,15 @@ struct ReadQueue {
     /// The gathered reads become one batch, if there are any.
     mutating func startBatch(now: UInt64) -> UInt64? {
         guard !gathered.isEmpty else { return nil }
-        lastID += 1
-        confirming.append(Confirming(id: lastID, tokens: gathered, since: now))
+        let id = drawID()
+        confirming.append(Confirming(id: id, tokens: gathered, since: now))
         gathered.removeAll(keepingCapacity: true)
+        return id
+    }
+
+    /// The id of a read that is none of the queue's.
+    mutating func drawID() -> UInt64 {
+        lastID += 1
         return lastID
     }
 

@@ -23,6 +23,7 @@ package struct Replica {
     private var waitingSnapshot: IncomingSnapshot?
 
     private var proposals = ProposalQueue()
+    private var own = OwnProposals()
     private var reads = ReadQueue()
     private var compaction: CompactionPolicy
     /// What a checkpoint has made durable. After a start nothing is known to be: the state may rest on a WAL that was never
@@ -34,6 +35,7 @@ package struct Replica {
     private var brokers: [BrokerID: Broker] = [:]
     private var liveness: BrokerLiveness
     var coordination: Coordination
+    private var belief = Belief.firm
 
     /// Damage and room, of this member and of the others.
     var protection: Protection
@@ -41,7 +43,8 @@ package struct Replica {
     /// Milliseconds on a clock that only goes forward; its origin means nothing.
     var now: UInt64
     private var lastLeaderContact: UInt64?
-    /// The end of the log when this member last became leader: applied that far, it knows all that was committed before.
+    /// The end of the log when this member last became leader: applied that far, it knows all that was committed before, and
+    /// a majority has followed it since it was elected.
     private(set) var electedAt = LogIndex.zero
     private var lastSessionSweep: UInt64
     /// The log ends here when nothing but the last sweep was written.
@@ -66,6 +69,17 @@ package struct Replica {
         /// The state machine is at this index, and the log, which was filled up meanwhile, is not yet synced so far. Exits:
         /// `idle` when it is.
         case settling(LogIndex)
+    }
+
+    /// Whether a leader may still take itself for one.
+    private enum Belief: Hashable {
+        /// CheckQuorum sees to it. Exit: `shaken` when this process stood still for longer than an election takes.
+        case firm
+        /// Another may lead by now, for any time. Exit: `asked` when a broker wants to know.
+        case shaken
+        /// The others are asked, as for the read with this id. Exits: `firm` when a majority has answered, `shaken` when the
+        /// question was lost.
+        case asked(UInt64)
     }
 
     /// - Parameters:
@@ -176,7 +190,10 @@ package struct Replica {
         }
     }
 
-    private mutating func advanceClock(to time: UInt64) { now = max(now, time) }
+    private mutating func advanceClock(to time: UInt64) {
+        if isLeader, time > now, time - now > options.pauseMilliseconds { belief = .shaken }
+        now = max(now, time)
+    }
 
     // MARK: Peers
 
@@ -256,10 +273,17 @@ package struct Replica {
     /// - Parameters:
     ///   - wantsFence: the broker asks to be fenced, or to stay so.
     ///   - wantsShutdown: the broker asks to stop; it may when leadership has moved off (KIP-631).
+    ///   - time: the present, on the caller's monotonic clock: the last tick may be long ago where the process was stopped.
     package mutating func heartbeat(
-        broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, wantsShutdown: Bool = false, token: RequestToken
+        broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, wantsShutdown: Bool = false, token: RequestToken,
+        now time: UInt64
     ) {
-        guard isLeader, protection.quarantine == nil else {
+        advanceClock(to: time)
+        guard grantsLeases else {
+            if isLeader, belief == .shaken {
+                let id = reads.drawID()
+                if core.read(id: id) { belief = .asked(id) }
+            }
             effects.append(.replyHeartbeat(token, .notLeader(isLeader ? nil : core.status.leader)))
             return
         }
@@ -271,8 +295,11 @@ package struct Replica {
                 return
             }
             if shouldUnfence { proposeOwn(.unfenceBroker(id: broker, epoch: epoch)) }
+            var answered = known.state
             if wantsFence, known.state != .fenced {
                 proposeOwn(.fenceBroker(id: broker, epoch: epoch))
+                liveness.fenceProposed(broker, epoch: epoch)
+                answered = .fencing
             } else if wantsShutdown, known.state == .active {
                 proposeOwn(.beginShutdown(id: broker, epoch: epoch))
             }
@@ -281,13 +308,26 @@ package struct Replica {
                 .replyHeartbeat(
                     token,
                     .accepted(
-                        state: known.state, leaseMilliseconds: milliseconds, version: version,
+                        state: answered, leaseMilliseconds: milliseconds, version: version,
                         shouldShutDown: leadsNothing && (wantsShutdown || known.state == .shuttingDown))))
+        case .condemned(let milliseconds):
+            let isFenced = brokers[broker]?.state == .fenced
+            effects.append(
+                .replyHeartbeat(
+                    token,
+                    .accepted(
+                        state: isFenced ? .fenced : .fencing, leaseMilliseconds: milliseconds, version: version,
+                        shouldShutDown: false)))
         case .unknownBroker, .staleEpoch:
-            // A new leader that has not applied what earlier ones committed does not know who is unknown.
-            let knowsAll = liveness.isLeading && core.appliedIndex >= electedAt
-            effects.append(.replyHeartbeat(token, knowsAll ? .unknownBroker : .notLeader(nil)))
+            effects.append(.replyHeartbeat(token, .unknownBroker))
         }
+    }
+
+    /// Whether this member may tell brokers what they are. It knows the state of all of them, those included that an earlier
+    /// leader was fencing, and nobody else leads that could fence them meanwhile.
+    private var grantsLeases: Bool {
+        isLeader && reportedStatus.role == .leader && reportedStatus.term == core.status.term
+            && core.appliedIndex >= electedAt && belief == .firm && protection.quarantine == nil
     }
 
     /// Hands leadership to the member that suits best, so that a graceful stop costs no election timeout (Diss. §3.10).
@@ -327,6 +367,7 @@ package struct Replica {
             brokers[id] = nil
             liveness.brokerRemoved(id)
         }
+        ownApplied(through: through)
         coordination.applied(report)
         for mark in report.digests { digested(mark) }
     }
@@ -354,7 +395,11 @@ package struct Replica {
         logClock.saw(image.logTimeMilliseconds)
         brokers = [:]
         for broker in image.brokers { brokers[broker.id] = broker }
-        if liveness.isLeading { judgeBrokers() }
+        if liveness.isLeading {
+            // What waits was wanted of brokers as they were before.
+            own.abandon()
+            judgeBrokers()
+        }
         core.step(
             Message(
                 from: snapshot.from, to: id, term: snapshot.term,
@@ -413,8 +458,14 @@ package struct Replica {
                 committed.lowerBound <= committedEnd, "committed \(committed) leaves a gap after \(committedEnd)")
             committedEnd = max(committedEnd, committed.upperBound)
         }
-        for read in ready.reads { reads.confirmed(read.id, index: read.index) }
-        for id in ready.droppedReads { refuse(reads.dropped(id), .unconfirmed) }
+        for read in ready.reads {
+            reads.confirmed(read.id, index: read.index)
+            if belief == .asked(read.id) { belief = .firm }
+        }
+        for id in ready.droppedReads {
+            refuse(reads.dropped(id), .unconfirmed)
+            if belief == .asked(id) { belief = .shaken }
+        }
         for peer in ready.snapshotsWanted {
             if isStateUsable {
                 effects.append(.sendSnapshot(peer))
@@ -433,8 +484,10 @@ package struct Replica {
                 effects.append(.replyWrite(token, .leadershipLost(status.leader)))
             }
             abandonChanges()
+            own.abandon()
             liveness.resigned()
             coordination.resigned()
+            belief = .firm
             protection.comparison.removeAll()
         }
         // It was its own leader until now; what it holds is no older than that.
@@ -456,40 +509,62 @@ package struct Replica {
         }
         logClock.resume(now: now)
         lastSessionSweep = now
-        electedAt = core.lastIndex
         judgeBrokers()
     }
 
-    /// Every registered broker gets a lease and the grace of a new leader.
+    /// Every registered broker is granted its timeout and the grace of a new leader, and none gets a lease before what the log
+    /// holds about it is applied.
     private mutating func judgeBrokers() {
+        electedAt = core.lastIndex
         liveness.becameLeader(now: now, brokers: registeredBrokers.map { ($0.id, $0.epoch, $0.state) })
         coordination.becameLeader(now: now, brokers: registeredBrokers)
     }
 
+    /// The leader's own commands first: the fence of a silent broker must not wait for clients to write less.
     private mutating func proposeGathered() {
+        proposeOwnCommands()
         guard proposals.hasGathered else { return }
-        let batch = proposals.takeGathered()
-        let time = logClock.time(now: now)
-        let payloads = batch.map { item in
-            LogEnvelope(
-                timeMilliseconds: time, session: item.intent.session, sequence: item.intent.sequence,
-                acknowledgedBelow: item.intent.acknowledgedBelow, commandBytes: item.intent.command
-            ).encoded()
-        }
-        let reply: WriteReply
-        switch core.propose(payloads) {
+        var batch = proposals.takeGathered()[...]
+        let payloads = batch.map { payload(of: $0.intent) }
+        // What came first and fits is taken; one at least is asked for, to learn why it is not.
+        let fitting = max(1, core.fitting(payloads))
+        var reply = WriteReply.overloaded
+        switch core.propose(Array(payloads.prefix(fitting))) {
         case .accepted(let first, _):
-            proposals.proposed(batch, first: first)
-            coordination.gatheredWasProposed(through: core.lastIndex)
-            return
+            proposals.proposed(Array(batch.prefix(fitting)), first: first)
+            batch = batch.dropFirst(fitting)
         case .notLeader(let leader):
             reply = .notLeader(leader)
         case .overloaded, .configurationChangeRefused:
-            reply = .overloaded
+            break
         }
-        coordination.gatheredWasProposed(through: .zero)
-        for item in batch {
-            if let token = item.token { effects.append(.replyWrite(token, reply)) }
+        for item in batch { effects.append(.replyWrite(item.token, reply)) }
+    }
+
+    /// Those that find no room, or come while leadership is being handed over, wait for the next turn.
+    private mutating func proposeOwnCommands() {
+        defer { if own.isEmpty { coordination.gatheredWasProposed(through: core.lastIndex) } }
+        let commands = own.next
+        guard !commands.isEmpty, core.transferTarget == nil else { return }
+        let payloads = commands.map {
+            payload(
+                of: WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: $0.schemaBytes()))
+        }
+        let fitting = core.fitting(payloads)
+        guard fitting > 0, case .accepted(let first, _) = core.propose(Array(payloads.prefix(fitting))) else { return }
+        own.proposed(fitting, first: first)
+    }
+
+    private func payload(of intent: WriteIntent) -> [UInt8] {
+        LogEnvelope(
+            timeMilliseconds: logClock.time(now: now), session: intent.session, sequence: intent.sequence,
+            acknowledgedBelow: intent.acknowledgedBelow, commandBytes: intent.command
+        ).encoded()
+    }
+
+    private mutating func ownApplied(through index: LogIndex) {
+        for case .fenceBroker(let id, let epoch) in own.applied(through: index) {
+            liveness.fenceApplied(id, epoch: epoch)
         }
     }
 
@@ -558,9 +633,6 @@ package struct Replica {
         if !tokens.isEmpty { effects.append(.refuseReads(tokens, reason)) }
     }
 
-    /// A command of the replica's own: outside of any session, checked again when it is applied.
-    mutating func proposeOwn(_ command: Command) {
-        proposals.gather(
-            WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: command.schemaBytes()), token: nil)
-    }
+    /// A command of the leader's own: outside of any session, checked again when it is applied.
+    mutating func proposeOwn(_ command: Command) { own.want(command) }
 }

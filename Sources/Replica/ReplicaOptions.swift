@@ -24,6 +24,9 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var readWaitMilliseconds: UInt64
     /// A leader whose disk has not answered for this long hands over, and after twice as long steps down.
     package var diskSilenceMilliseconds: UInt64
+    /// An election timeout: a leader whose clock has gone on by more between two inputs was stopped, and asks the others
+    /// whether it still leads before it grants a lease.
+    package var pauseMilliseconds: UInt64
     /// Entries in the log that are not applied here, at most; beyond it writes are refused as overloaded.
     package var unappliedEntriesMax: Int
     /// How often a leader has the digests of all members compared, if anything was written.
@@ -46,7 +49,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         checkpointBytes: Int = 4 << 20, applyEntriesMax: Int = 1_024, applyBytesMax: Int = 1 << 20,
         brokerTimeoutMilliseconds: UInt64 = 30_000, brokerGraceMilliseconds: UInt64 = 30_000,
         sessionSweepMilliseconds: UInt64 = 10_000, readWaitMilliseconds: UInt64 = 2_000,
-        diskSilenceMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
+        diskSilenceMilliseconds: UInt64 = 300, pauseMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
         digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0,
         catchUpRoundMilliseconds: UInt64 = 300, promotionWindowMilliseconds: UInt64 = 1_000,
         coordinator: CoordinatorOptions? = nil, raisesFeatureLevel: Bool = false
@@ -62,6 +65,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.sessionSweepMilliseconds = sessionSweepMilliseconds
         self.readWaitMilliseconds = readWaitMilliseconds
         self.diskSilenceMilliseconds = diskSilenceMilliseconds
+        self.pauseMilliseconds = pauseMilliseconds
         self.unappliedEntriesMax = unappliedEntriesMax
         self.digestIntervalMilliseconds = digestIntervalMilliseconds
         self.diskLowBytes = diskLowBytes

@@ -47,15 +47,16 @@ extension SimulatedCluster {
         }
         let token = RequestToken(
             connection: SimulatedCluster.brokerConnections + UInt64(number), request: queue.now)
+        let now = node(broker.target).clock.milliseconds(at: queue.now)
         try turn(broker.target, process.life) {
-            $0.heartbeat(broker: broker.id, epoch: epoch, wantsFence: false, token: token)
+            $0.heartbeat(broker: broker.id, epoch: epoch, wantsFence: false, token: token, now: now)
         }
         guard let replaced = broker.replacedEpoch, let process = node(broker.target).running else { return }
         // The process that was replaced goes on as if nothing had happened.
         let other = RequestToken(
             connection: SimulatedCluster.replacedConnections + UInt64(number), request: queue.now)
         try turn(broker.target, process.life) {
-            $0.heartbeat(broker: broker.id, epoch: replaced, wantsFence: false, token: other)
+            $0.heartbeat(broker: broker.id, epoch: replaced, wantsFence: false, token: other, now: now)
         }
     }
 

@@ -42,13 +42,14 @@ struct BrokerLivenessTests {
         #expect(beat(2, now: 3_200) == .lease(milliseconds: 1_000, shouldUnfence: false))
         #expect(run(from: 3_300, through: 4_000) == [], "the grace of the new leader")
         #expect(run(from: 4_100, through: 4_700) == [[4_200, 1], [4_300, 2]])
+        #expect(beat(1, now: 4_700) == .condemned(milliseconds: 1_000), "too late")
         #expect(run(from: 4_800, through: 4_900) == [[4_800, 1], [4_900, 2]])
         liveness.brokerChanged(broker(1, .fenced))
         liveness.brokerRemoved(BrokerID(2))
         #expect(run(from: 5_000, through: 9_000) == [])
     }
 
-    @Test("a heartbeat in time saves a broker, also after its fencing was proposed")
+    @Test("a heartbeat in time saves a broker; after its fencing was proposed none does")
     mutating func saved() {
         lead([broker(1)])
         for now in stride(from: UInt64(0), through: 20_000, by: 100) {
@@ -56,8 +57,39 @@ struct BrokerLivenessTests {
             #expect(liveness.expired(now: now).isEmpty)
         }
         #expect(run(from: 20_100, through: 21_200).count == 1)
-        beat(1, now: 21_200)
-        #expect(run(from: 21_300, through: 22_200) == [])
+        #expect(beat(1, now: 21_200) == .condemned(milliseconds: 1_000))
+        #expect(run(from: 21_300, through: 22_200).count == 2, "proposed again until it is applied")
+    }
+
+    @Test("a condemned broker gets no lease by other entries about it, until its fence is applied or its epoch ends")
+    mutating func condemned() {
+        lead([broker(1), broker(2), broker(3)])
+        #expect(run(from: 0, through: 4_100) == [[4_100, 1], [4_100, 2], [4_100, 3]])
+        // Its operator fences and unfences it, and both stand in the log before the leader's own fence.
+        liveness.brokerChanged(broker(1, .fenced))
+        #expect(beat(1, now: 4_110) == .condemned(milliseconds: 1_000))
+        liveness.brokerChanged(broker(1, .active))
+        #expect(beat(1, now: 4_120) == .condemned(milliseconds: 1_000))
+        liveness.brokerChanged(broker(1, .fenced))
+        liveness.fenceApplied(BrokerID(1), epoch: BrokerEpoch(1))
+        #expect(beat(1, now: 4_130) == .lease(milliseconds: 1_000, shouldUnfence: true))
+        // The entry right behind the fence, applied together with it, is the unfencing.
+        liveness.fenceApplied(BrokerID(2), epoch: BrokerEpoch(1))
+        #expect(beat(2, now: 4_140) == .lease(milliseconds: 1_000, shouldUnfence: false))
+        // Another process took its place: the fence names the epoch before and does nothing.
+        liveness.brokerChanged(broker(3, epoch: 9, .fenced))
+        liveness.brokerChanged(broker(3, epoch: 9, .active))
+        liveness.fenceApplied(BrokerID(3), epoch: BrokerEpoch(1))
+        #expect(beat(3, epoch: 9, now: 4_150) == .lease(milliseconds: 1_000, shouldUnfence: false))
+        #expect(run(from: 4_200, through: 5_100) == [])
+    }
+
+    @Test("a broker that asked to be fenced is condemned as one that was silent")
+    mutating func askedFor() {
+        lead([broker(1)])
+        #expect(beat(1, now: 0, wantsFence: true) == .lease(milliseconds: 1_000, shouldUnfence: false))
+        liveness.fenceProposed(BrokerID(1), epoch: BrokerEpoch(1))
+        #expect(beat(1, now: 10) == .condemned(milliseconds: 1_000))
     }
 
     @Test("a new leader grants everybody its grace before it judges")

@@ -321,7 +321,7 @@ struct ReplicaTests {
     func unknownBroker() {
         var alone = Alone()
         alone.elect()
-        alone.replica.heartbeat(broker: BrokerID(1), epoch: BrokerEpoch(1), wantsFence: false, token: token)
+        alone.heartbeat(BrokerEpoch(1), token)
         alone.turn()
         #expect(alone.others == [.replyHeartbeat(token, .unknownBroker)])
 
@@ -337,13 +337,47 @@ struct ReplicaTests {
             }
         }
         early.others = []
-        early.replica.heartbeat(broker: BrokerID(1), epoch: BrokerEpoch(1), wantsFence: false, token: token)
+        early.heartbeat(BrokerEpoch(1), token)
         early.turn()
         #expect(early.others == [.replyHeartbeat(token, .notLeader(nil))])
     }
 }
 
 extension ReplicaTests {
+    @Test(
+        "the leader's own commands come before those of clients and wait for room; of the clients' the first that fit go"
+    )
+    func ownFirst() {
+        var options = ReplicaOptions(
+            brokerTimeoutMilliseconds: 1_000, brokerGraceMilliseconds: 1_000, diskSilenceMilliseconds: 1_000_000)
+        options.raft.uncommittedBytesMax = 1_200
+        var alone = Alone(options: options)
+        alone.elect()
+        let broker = Broker(
+            id: BrokerID(1), epoch: BrokerEpoch(5), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+            rack: "", state: .active, version: Version(5))
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.apply(leaving: broker)
+        alone.settle()
+        // The disk does not answer while the broker's lease runs out, and the log has no room.
+        alone.replica.write(alone.intent(String(repeating: "y", count: 1_100)), token: token)
+        for _ in 0..<150 {
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+            alone.turn()
+        }
+        #expect(alone.replica.isLeader && alone.persists.count == 1)
+        alone.others = []
+        while !alone.persists.isEmpty { alone.replica.persisted(alone.persists.removeFirst()) }
+        let tokens = (UInt64(1)...3).map { RequestToken(connection: 7, request: $0) }
+        for token in tokens { alone.replica.write(alone.intent(String(repeating: "z", count: 400)), token: token) }
+        alone.turn()
+        #expect(alone.others == [.replyWrite(tokens[2], .overloaded)], "two fit beside the fence")
+        let commands = alone.apply(leaving: broker)
+        #expect(commands.count == 4)
+        #expect(commands.dropFirst().first == .fenceBroker(id: broker.id, epoch: broker.epoch))
+    }
+
     @Test("a broker that asks to stop has its shutdown proposed, and is told when it may stop (KIP-631)")
     func brokerShutdown() throws {
         var alone = Alone()
@@ -391,11 +425,16 @@ extension Alone {
         return commands
     }
 
+    fileprivate mutating func heartbeat(_ epoch: BrokerEpoch, _ token: RequestToken) {
+        replica.heartbeat(broker: BrokerID(1), epoch: epoch, wantsFence: false, token: token, now: now)
+    }
+
     fileprivate mutating func heartbeat(
         _ broker: Broker, wantsShutdown: Bool, _ token: RequestToken
     ) throws -> (state: Broker.State, shouldShutDown: Bool) {
         replica.heartbeat(
-            broker: broker.id, epoch: broker.epoch, wantsFence: false, wantsShutdown: wantsShutdown, token: token)
+            broker: broker.id, epoch: broker.epoch, wantsFence: false, wantsShutdown: wantsShutdown, token: token,
+            now: now)
         turn()
         let replies = others.compactMap { effect -> (Broker.State, Bool)? in
             guard case .replyHeartbeat(_, .accepted(let state, _, _, let shouldShutDown)) = effect else { return nil }

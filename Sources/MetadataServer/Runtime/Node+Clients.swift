@@ -113,7 +113,7 @@ extension Node {
         case .heartbeat(let heartbeat):
             replica.heartbeat(
                 broker: heartbeat.broker, epoch: heartbeat.epoch, wantsFence: heartbeat.wantsFence,
-                wantsShutdown: heartbeat.wantsShutdown, token: token)
+                wantsShutdown: heartbeat.wantsShutdown, token: token, now: Node.milliseconds)
         case .nodeStatus:
             respond(to: token, .nodeStatus(nodeStatus))
         case .members:

@@ -41,6 +41,7 @@ struct NodeSettings: Sendable {
             brokerTimeoutMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
             brokerGraceMilliseconds: timeouts.heartbeatTimeout.wholeMilliseconds,
             diskSilenceMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
+            pauseMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
             digestIntervalMilliseconds: configuration.storage.digestInterval.wholeMilliseconds,
             diskLowBytes: UInt64(configuration.storage.diskLowBytes),
             diskHighBytes: UInt64(configuration.storage.diskHighBytes),

@@ -186,7 +186,10 @@ struct ReplicaStory: StoryTeller {
         let broker = BrokerID(Int32(try arguments.number(3)))
         let epoch = BrokerEpoch(UInt64(arguments.option("epoch") ?? 0))
         let wantsFence = arguments.words.last == "fence"
-        cluster.on(id) { $0.heartbeat(broker: broker, epoch: epoch, wantsFence: wantsFence, token: token) }
+        let now = cluster.now
+        cluster.on(id) {
+            $0.heartbeat(broker: broker, epoch: epoch, wantsFence: wantsFence, token: token, now: now)
+        }
     }
 
     /// `cut 1->2` one way, `cut 1` everything from and to 1; `heal` likewise, and without arguments everything.
