@@ -171,7 +171,7 @@ extension Decider {
             return .refused(
                 Refusal(.noReassignmentInProgress, "\(name) has no reassignment that could be cancelled"))
         }
-        return try reassigned(before, to: before.replicas.filter { !before.adding.contains($0) }, name, &rules)
+        return try reassigned(before, to: before.originalReplicas, name, &rules)
     }
 
     /// The target comes first, so that its first is the preferred leader; replicas that are to leave stay behind it until it
@@ -180,7 +180,7 @@ extension Decider {
     func reassigned(
         _ before: Partition, to target: [BrokerID], _ name: String, _ rules: inout PartitionRules<View>
     ) throws(Failure) -> SettledPartition {
-        let original = before.replicas.filter { !before.adding.contains($0) }
+        let original = before.originalReplicas
         var wanted = before
         wanted.adding = target.filter { !original.contains($0) }
         wanted.removing = original.filter { !target.contains($0) }

@@ -26,7 +26,9 @@ extension Decider {
 
     /// Another process under the id of a broker.
     private func takeOver(_ before: Broker, _ command: Command.RegisterBroker) throws(Failure) -> Decision {
-        if let previous = command.previousEpoch, previous != before.epoch {
+        // A later epoch than any that is known is that of a registration which the metadata has lost, with the end of the log
+        // that an operator gave up: nobody came after it.
+        if let previous = command.previousEpoch, previous < before.epoch {
             return .refused(
                 .staleBrokerEpoch,
                 "broker \(before.id) was registered by another process (epoch \(before.epoch)) after this one (epoch "
@@ -43,18 +45,30 @@ extension Decider {
         var after = described(command, epoch: BrokerEpoch(index))
         after.isDraining = before.isDraining
         var changes: [Change] = [.broker(before: before, after: after)]
-        if command.previousEpoch == nil {
+        if command.previousEpoch != before.epoch {
             // What it had not synced may be gone, so that it lacks nothing cannot be believed any more (KIP-966).
             var rules = PartitionRules(view: view, version: version)
             try forEachPartition(withReplica: before.id) { (partition) throws(Failure) in
-                guard partition.eligibleLeaders.contains(before.id) else { return }
-                var wanted = partition
-                wanted.eligibleLeaders.removeAll { $0 == before.id }
-                guard let settled = try rules.settle(wanted, from: partition) else { return }
+                guard let settled = try withoutTrust(in: before.id, partition, &rules) else { return }
                 changes.append(.partition(before: partition, after: settled))
             }
         }
         return .done(changes: changes, result: .registered(after.epoch, after.version))
+    }
+
+    /// The partition when it does not rely any more on what a fenced broker had; nil when it did not. The last member of an
+    /// ISR stays what it is where nobody else is known to lack nothing (KIP-966, last replica standing).
+    private func withoutTrust(
+        in id: BrokerID, _ partition: Partition, _ rules: inout PartitionRules<View>
+    ) throws(Failure) -> Partition? {
+        guard partition.isr == [id] || partition.eligibleLeaders.contains(id) else { return nil }
+        var wanted = partition
+        wanted.eligibleLeaders.removeAll { $0 == id }
+        if partition.isr == [id] {
+            let heirs = wanted.eligibleLeaders
+            if let heir = try rules.firstActive(of: heirs) ?? heirs.first { wanted.isr = [heir] }
+        }
+        return try rules.settle(wanted, from: partition, distrusting: id)
     }
 
     /// Forgets a broker and its configurations. It must hold no replicas, which would point to nobody, unless it is forced
@@ -88,25 +102,14 @@ extension Decider {
         var lost: PartitionKey?
         try forEachPartition(withReplica: id) { (partition) throws(Failure) in
             guard lost == nil else { return }
-            var wanted = partition
-            wanted.replicas.removeAll { $0 == id }
-            wanted.isr.removeAll { $0 == id }
-            wanted.eligibleLeaders.removeAll { $0 == id }
-            wanted.adding.removeAll { $0 == id }
-            wanted.removing.removeAll { $0 == id }
-            guard wanted.replicas.count > wanted.adding.count else {
+            guard var wanted = partition.without(id) else {
                 lost = partition.key
                 return
             }
             if wanted.isr.isEmpty {
                 // Its log goes with it. The next best is what the partition is from now on.
-                let heirs = wanted.eligibleLeaders.isEmpty ? wanted.replicas : wanted.eligibleLeaders
-                var heir = heirs[0]
-                for candidate in heirs where try rules.isActive(candidate) {
-                    heir = candidate
-                    break
-                }
-                wanted.isr = [heir]
+                let heirs = wanted.eligibleLeaders.isEmpty ? wanted.originalsFirst : wanted.eligibleLeaders
+                wanted.isr = [try rules.firstActive(of: heirs) ?? heirs[0]]
             }
             guard let settled = try rules.settle(wanted, from: partition) else { return }
             changes.append(.partition(before: partition, after: settled))
@@ -222,6 +225,33 @@ extension Decider {
 private enum ForcedOut {
     case changes([Change])
     case refused(Refusal)
+}
+
+extension Partition {
+    /// The partition when a broker is forced out of it, its ISR perhaps empty; nil when nothing would be left.
+    ///
+    /// Of the replicas before a reassignment only that one goes. A reassignment that takes it away anyway goes on; any other
+    /// ends here, as its target cannot be reached any more and what is left of it would take replicas away for nothing.
+    fileprivate func without(_ id: BrokerID) -> Partition? {
+        var wanted = self
+        wanted.isr.removeAll { $0 == id }
+        wanted.eligibleLeaders.removeAll { $0 == id }
+        let originals = originalReplicas.filter { $0 != id }
+        if removing.contains(id), !originals.isEmpty {
+            wanted.replicas.removeAll { $0 == id }
+            wanted.removing.removeAll { $0 == id }
+            return wanted
+        }
+        // Replicas that have come already stay where none of the others is in sync.
+        let hasInSync = originals.contains { isr.contains($0) }
+        let arrived = adding.filter { $0 != id && (isr.contains($0) || eligibleLeaders.contains($0)) }
+        wanted.replicas = hasInSync ? originals : arrived + originals
+        wanted.adding = []
+        wanted.removing = []
+        wanted.isr = wanted.replicas.filter { isr.contains($0) }
+        wanted.eligibleLeaders = wanted.replicas.filter { eligibleLeaders.contains($0) }
+        return wanted.replicas.isEmpty ? nil : wanted
+    }
 }
 
 extension Broker {

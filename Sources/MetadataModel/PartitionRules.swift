@@ -44,8 +44,11 @@ struct PartitionRules<View: MetadataView> {
 
     /// The partition when everything has followed from `wanted`, what a command makes of `before` in its replicas, ISR and
     /// reassignment; nil when it then is as it was. Epochs, leader and version of `wanted` are ignored.
+    ///
+    /// - Parameter distrusted: a broker that may have lost what it had: leaving the ISR makes it no eligible leader.
     mutating func settle(
-        _ wanted: Partition, from before: Partition, electing election: Election = .ifNeeded
+        _ wanted: Partition, from before: Partition, electing election: Election = .ifNeeded,
+        distrusting distrusted: BrokerID? = nil
     ) throws(Failure) -> Partition? {
         precondition(!wanted.isr.isEmpty, "partition \(wanted.key.index) of topic \(wanted.key.topic) without an ISR")
         var after = wanted
@@ -54,7 +57,7 @@ struct PartitionRules<View: MetadataView> {
         let isUnclean = try elect(&after, election)
         // An election outside of the ISR makes a new one, of a replica that is perhaps the last that was waited for.
         try completeReassignment(&after)
-        after.eligibleLeaders = isUnclean ? [] : try eligibleLeaders(after, before)
+        after.eligibleLeaders = isUnclean ? [] : try eligibleLeaders(after, before).filter { $0 != distrusted }
         guard after != before else { return nil }
         // A replica that leaves must not be taken for one any more, so its leader's epoch ends too, as in Kafka.
         let hasLostReplica = !before.replicas.allSatisfy { after.replicas.contains($0) }
@@ -96,7 +99,7 @@ struct PartitionRules<View: MetadataView> {
         case .ifNeeded, .member:
             guard try settings(of: partition.key.topic).allowsUncleanElection else { return false }
         }
-        guard let leader = try firstActive(of: partition.replicas) else { return false }
+        guard let leader = try firstActive(of: partition.originalsFirst) else { return false }
         partition.leader = leader
         partition.isr = [leader]
         return true
@@ -115,7 +118,7 @@ struct PartitionRules<View: MetadataView> {
         }
     }
 
-    private mutating func firstActive(of brokers: [BrokerID]) throws(Failure) -> BrokerID? {
+    mutating func firstActive(of brokers: [BrokerID]) throws(Failure) -> BrokerID? {
         for broker in brokers where try isActive(broker) { return broker }
         return nil
     }
@@ -150,6 +153,26 @@ struct PartitionRules<View: MetadataView> {
 extension Partition {
     /// Replicas are being added or removed.
     public var isReassigning: Bool { !adding.isEmpty || !removing.isEmpty }
+
+    /// The replicas as a cancelled reassignment leaves them: those that are to leave take the places of those that came for
+    /// them.
+    var originalReplicas: [BrokerID] {
+        var leaving = removing[...]
+        var found: [BrokerID] = []
+        for replica in replicas where !removing.contains(replica) {
+            if !adding.contains(replica) {
+                found.append(replica)
+            } else if let original = leaving.popFirst() {
+                found.append(original)
+            }
+        }
+        return found + leaving
+    }
+
+    /// By how much they probably have: replicas that a reassignment brings in last.
+    var originalsFirst: [BrokerID] {
+        replicas.filter { !adding.contains($0) } + replicas.filter { adding.contains($0) }
+    }
 }
 
 extension Broker {

@@ -72,6 +72,39 @@ struct BrokerLifeTests {
         model.checkInvariants()
     }
 
+    @Test("forcing a broker out of a reassignment takes one of the replicas from before it at most")
+    func forceDuringMove() {
+        /// Brokers 1 to 5 active; the partition after `target` was asked for, `change` was done, and `out` was forced out.
+        func forced(
+            _ replicas: [Int32], to target: [Int32], out: Int32, _ change: (inout Model) -> Void = { _ in }
+        ) -> String? {
+            var model = Model()
+            model.addBrokers(1...5)
+            model.createTopic("orders", id: 1, assignment: [replicas])
+            model.reassign(1, 0, to: target)
+            change(&model)
+            model.fence(out)
+            model.apply(.unregisterBroker(id: BrokerID(out), epoch: nil, force: true))
+            model.checkInvariants()
+            return model.partition(1, 0)?.shape
+        }
+        #expect(forced([1, 2], to: [3, 2], out: 3) == "[1,2] isr 1,2 leader 1", "it is no move to 2 alone")
+        #expect(forced([1, 2, 3], to: [4], out: 4) == "[1,2,3] isr 1,2,3 leader 1", "nothing comes any more")
+        #expect(forced([1, 2], to: [3, 2], out: 2) == "[1] isr 1 leader 1")
+        #expect(forced([1, 2], to: [3, 2], out: 1) == "[3,2] isr 2 leader 2 +3", "it was to leave anyway")
+        let ofOne = forced([1, 2], to: [3, 1], out: 1) { $0.apply($0.report(1, 0, isr: [1])) }
+        #expect(ofOne == "[2] isr 2 leader 2", "3 has copied nothing yet")
+        let arrived = forced([1, 2], to: [3, 4], out: 4) { model in
+            model.apply(model.report(1, 0, isr: [1, 2, 3]))
+            model.fence(1)
+            model.fence(2)
+        }
+        #expect(arrived == "[3,1,2] isr 3 leader 3", "only 3 has everything")
+        let last = forced([1], to: [2, 3], out: 1) { $0.apply($0.report(1, 0, isr: [1, 2])) }
+        #expect(last == "[2] isr 2 leader 2")
+        #expect(forced([1], to: [2, 3], out: 1) == "[2,3,1] isr 1 leader none +2,3 -1", "refused: nobody else has it")
+    }
+
     @Test("a broker with twice the capacity is given twice the replicas")
     func capacity() {
         var model = Model()

@@ -58,6 +58,65 @@ struct LeaderElectionTests {
         }
     }
 
+    @Test("the last member of the ISR that comes back unclean makes way for a replica that lacks nothing (KIP-966)")
+    func lastReplicaStanding() {
+        for clean in [true, false] {
+            var model = model(minInSync: "2")
+            model.fence(3)
+            model.fence(2)
+            model.fence(1)
+            #expect(model.partition(1, 0)?.shape == "[1,2,3] isr 1 leader none elr 2")
+            var again = Command.RegisterBroker.sample(1, incarnation: 2)
+            if clean { again.previousEpoch = model.epoch(1) }
+            model.apply(.registerBroker(again))
+            model.unfence(1)
+            let expected = clean ? "[1,2,3] isr 1 leader 1 elr 2" : "[1,2,3] isr 2 leader none"
+            #expect(model.partition(1, 0)?.shape == expected, "1 may lack what 2 has")
+            model.unfence(2)
+            #expect(model.partition(1, 0)?.leader == BrokerID(clean ? 1 : 2))
+            model.checkInvariants()
+        }
+    }
+
+    @Test(
+        "an unclean return of the last member brings no offline partition another leader than an active, eligible one")
+    func lastReplicaStandingAlone() {
+        var model = model(minInSync: "1")
+        model.apply(model.report(1, 0, isr: [1]))
+        model.fence(1)
+        model.apply(.registerBroker(.sample(1, incarnation: 2)))
+        #expect(model.partition(1, 0)?.shape == "[1,2,3] isr 1 leader none", "nobody else lacks nothing")
+        model.unfence(1)
+        #expect(model.partition(1, 0)?.shape == "[1,2,3] isr 1 leader 1")
+        model.checkInvariants()
+    }
+
+    @Test("a registration that the metadata has lost is taken up again, and is trusted with nothing")
+    func lostRegistration() {
+        var model = model(minInSync: "2")
+        for id in [Int32(3), 2, 1] { model.fence(id) }
+        var again = Command.RegisterBroker.sample(2, incarnation: 2)
+        again.previousEpoch = BrokerEpoch(model.index + 1_000)
+        model.apply(.registerBroker(again))
+        #expect(model.epoch(2) == BrokerEpoch(model.index))
+        #expect(model.partition(1, 0)?.eligibleLeaders == .init())
+        model.checkInvariants()
+    }
+
+    @Test("an unclean election takes a replica from before a reassignment, if one is active")
+    func uncleanDuringMove() {
+        var model = Model()
+        model.addBrokers(1...4)
+        model.createTopic("orders", id: 1, assignment: [[1, 2]])
+        model.apply(model.report(1, 0, isr: [1]))
+        model.reassign(1, 0, to: [3, 1])
+        model.fence(1)
+        let key = PartitionKey(topic: TopicID(1), index: PartitionIndex(0))
+        model.apply(.electLeaders(Command.ElectLeaders(.unclean, partitions: [key])))
+        #expect(model.partition(1, 0)?.shape == "[3,1,2] isr 2 leader 2 +3 -2", "3 has copied nothing yet")
+        model.checkInvariants()
+    }
+
     @Test(
         "a smaller min.insync.replicas ends eligibility at once, for it lets the ISR go on alone",
         arguments: ["topic", "cluster", "removed"])

@@ -55,6 +55,17 @@ struct ReassignmentTests {
         model.checkInvariants()
     }
 
+    @Test("cancelling gives replicas that were to leave their places back, the preferred leader's too")
+    func cancelPlaces() {
+        for target: [Int32] in [[4, 2, 3], [1, 4, 3], [4, 5, 6], [4], [4, 2, 3, 5]] {
+            var model = model()
+            model.reassign(1, 0, to: target)
+            model.reassign(1, 0, to: nil)
+            #expect(model.partition(1, 0)?.shape == "[1,2,3] isr 1,2,3 leader 1", "\(target)")
+            model.checkInvariants()
+        }
+    }
+
     @Test("a reassignment is not cancelled when only new replicas are in sync")
     func cancelRefused() {
         var model = model()
