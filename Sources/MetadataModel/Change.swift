@@ -33,11 +33,32 @@ public struct ChangeEvent: Hashable, Sendable {
     public var version: Version
     /// Everything that changed at this version: delivered whole or not at all.
     public var changes: [ObservedChange]
+    /// Which brokers hold replicas no more by these changes, which do not show it themselves: for the filter. It stays inside
+    /// of a node; by rising place.
+    package var departures: [Departure]
 
     /// Takes the fields as they are.
     public init(version: Version, changes: [ObservedChange]) {
+        self.init(version: version, changes: changes, departures: [])
+    }
+
+    package init(version: Version, changes: [ObservedChange], departures: [Departure]) {
         self.version = version
         self.changes = changes
+        self.departures = departures
+    }
+}
+
+/// Brokers that lost replicas by one of the changes of an event.
+package struct Departure: Hashable, Sendable {
+    /// The place of the change in `ChangeEvent.changes`: of a partition, or the removal of a topic.
+    package var place: Int
+    /// By rising id, never empty.
+    package var brokers: [BrokerID]
+
+    package init(place: Int, brokers: [BrokerID]) {
+        self.place = place
+        self.brokers = brokers
     }
 }
 
@@ -54,7 +75,8 @@ public enum ObservedChange: Hashable, Sendable {
 
 /// Which changes a watcher wants. An empty filter wants everything; otherwise a change passes when one condition holds.
 public struct WatchFilter: Hashable, Sendable {
-    /// Changes of brokers, and of partitions that have one of these among their replicas.
+    /// Changes of brokers, and of partitions that have one of these among their replicas or had it until then; removals of
+    /// topics that had.
     public var brokers: [BrokerID]
     /// Changes of topics, partitions and topic configurations whose topic name starts with one of these.
     public var topicPrefixes: [String]

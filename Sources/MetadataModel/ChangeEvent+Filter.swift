@@ -9,16 +9,23 @@ extension ChangeEvent {
         var names: [TopicID: String] = [:]
         var removedTopics: Set<TopicID> = []
         var removedBrokers: Set<BrokerID> = []
+        var holders: [TopicID: Set<BrokerID>] = [:]
         for change in changes {
             switch change {
             case .topic(_, let after?): names[after.id] = after.name
             case .topic(let before?, nil): removedTopics.insert(before.id)
             case .broker(let before?, nil): removedBrokers.insert(before.id)
+            case .partition(let before?, nil): holders[before.key.topic, default: []].formUnion(before.replicas)
             default: continue
             }
         }
         var observed: [ObservedChange] = []
         observed.reserveCapacity(changes.count)
+        var departures: [Departure] = []
+        func leave(_ brokers: some Collection<BrokerID>) {
+            guard !brokers.isEmpty else { return }
+            departures.append(Departure(place: observed.count, brokers: brokers.sorted()))
+        }
         for change in changes {
             switch change {
             case .broker(_, let after?):
@@ -28,8 +35,10 @@ extension ChangeEvent {
             case .topic(_, let after?):
                 observed.append(.topicChanged(after))
             case .topic(let before?, nil):
+                leave(holders[before.id] ?? [])
                 observed.append(.topicRemoved(id: before.id, name: before.name))
-            case .partition(_, let after?):
+            case .partition(let before, let after?):
+                leave(before?.replicas.filter { !after.replicas.contains($0) } ?? [])
                 let topic = after.key.topic
                 if names[topic] == nil { names[topic] = try topicName(topic) }
                 guard let name = names[topic] else {
@@ -51,7 +60,7 @@ extension ChangeEvent {
             }
         }
         guard !observed.isEmpty else { return nil }
-        self.init(version: version, changes: observed)
+        self.init(version: version, changes: observed, departures: departures)
     }
 
     /// The part of the event that the filter wants; nil when that is nothing.
@@ -60,7 +69,18 @@ extension ChangeEvent {
         // A change of a topic's configuration moves the topic's version, so the topic is in the same event by name.
         var names: [TopicID: String] = [:]
         for case .topicChanged(let topic) in changes { names[topic.id] = topic.name }
-        let passing = changes.filter { filter.passes($0, topicName: { names[$0] }) }
+        var leaving = departures[...]
+        var passing: [ObservedChange] = []
+        for (place, change) in changes.enumerated() {
+            var left: [BrokerID] = []
+            if let first = leaving.first, first.place == place {
+                left = first.brokers
+                leaving.removeFirst()
+            }
+            let passes =
+                filter.passes(change, topicName: { names[$0] }) || filter.brokers.contains(where: left.contains)
+            if passes { passing.append(change) }
+        }
         return passing.isEmpty ? nil : ChangeEvent(version: version, changes: passing)
     }
 }

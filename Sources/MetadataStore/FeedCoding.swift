@@ -6,7 +6,8 @@ internal import MetadataModel
 /// ```
 /// event   8  version
 ///         4  length of what follows
-///         -  changes, each: 1 tag, then the row as in a snapshot (`RowCoding`), or the key of what was removed
+///         -  changes, each: 1 tag, then the row as in a snapshot (`RowCoding`), or the key of what was removed; tag 8 and a
+///            list of brokers (2 count, 4 each) behind a change by which these brokers lost replicas
 /// ```
 enum FeedCoding {
     static let eventHeaderBytes = 12
@@ -19,13 +20,22 @@ enum FeedCoding {
         case partitionChanged = 5
         case configChanged = 6
         case configRemoved = 7
+        case departure = 8
     }
 
     static func append(_ event: ChangeEvent, to writer: inout ByteWriter) {
         writer.append(event.version.rawValue)
         let lengthOffset = writer.count
         writer.append(UInt32(0))
-        for change in event.changes { append(change, to: &writer) }
+        var departures = event.departures[...]
+        for (place, change) in event.changes.enumerated() {
+            append(change, to: &writer)
+            guard let departure = departures.first, departure.place == place else { continue }
+            departures.removeFirst()
+            writer.append(Tag.departure.rawValue)
+            writer.append(departure.brokers)
+        }
+        precondition(departures.isEmpty, "\(departures.count) departures of an event belong to none of its changes")
         writer.fillLength(at: lengthOffset)
     }
 
@@ -75,22 +85,34 @@ enum FeedCoding {
             }
             previous = eventVersion
             guard eventVersion > version else { continue }
-            let event = ChangeEvent(version: eventVersion, changes: try changes(bytes))
+            let event = try event(bytes, version: eventVersion)
             guard try body(event, bytes.count) else { return }
         }
     }
 
-    private static func changes(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> [ObservedChange] {
+    private static func event(_ bytes: UnsafeRawBufferPointer, version: Version) throws(StoreError) -> ChangeEvent {
         var reader = ByteReader(bytes, "an event of the change feed")
-        var changes: [ObservedChange] = []
-        while reader.remaining > 0 { changes.append(try change(&reader)) }
-        return changes
+        var event = ChangeEvent(version: version, changes: [])
+        while reader.remaining > 0 {
+            let rawTag = try reader.integer(UInt8.self)
+            guard let tag = Tag(rawValue: rawTag) else { throw .corrupt(what: "change of kind \(rawTag)") }
+            if let change = try change(tag, &reader) {
+                event.changes.append(change)
+                continue
+            }
+            let place = event.changes.count - 1
+            guard place > event.departures.last?.place ?? -1 else {
+                throw .corrupt(what: "replicas leave in event \(version), which has no change for that")
+            }
+            event.departures.append(Departure(place: place, brokers: try reader.brokers()))
+        }
+        return event
     }
 
-    private static func change(_ reader: inout ByteReader) throws(StoreError) -> ObservedChange {
-        let rawTag = try reader.integer(UInt8.self)
-        guard let tag = Tag(rawValue: rawTag) else { throw .corrupt(what: "change of kind \(rawTag)") }
+    /// Nil: a departure follows, which is none.
+    private static func change(_ tag: Tag, _ reader: inout ByteReader) throws(StoreError) -> ObservedChange? {
         switch tag {
+        case .departure: return nil
         case .brokerChanged: return .brokerChanged(try RowCoding.broker(&reader))
         case .brokerRemoved: return .brokerRemoved(BrokerID(try reader.integer()))
         case .topicChanged: return .topicChanged(try RowCoding.topic(&reader))

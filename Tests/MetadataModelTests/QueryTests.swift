@@ -162,14 +162,33 @@ struct QueryTests {
                 ["topic orders", "partition orders-0", "partition orders-1"], ["config user.a", "topic orders"],
                 ["no config user.a", "topic orders"], ["no topic orders"],
             ])
-        #expect(seen(WatchFilter(brokers: .init(1))) == [["partition orders-0"], ["config user.a"]])
+        #expect(
+            seen(WatchFilter(brokers: .init(1))) == [["partition orders-0"], ["config user.a"], ["no topic orders"]])
         #expect(
             seen(WatchFilter(brokers: .init(4, 9), topicPrefixes: ["x"])) == [
-                ["partition orders-1"], ["partition other-0"], ["broker 9"], ["no broker 9"],
+                ["partition orders-1"], ["partition other-0"], ["no topic orders"], ["broker 9"], ["no broker 9"],
             ])
         #expect(seen(WatchFilter()).count == 10)
         #expect(seen(WatchFilter(topicPrefixes: [""])).count == 6)
         #expect(seen(WatchFilter(brokers: .init(77))) == [])
+    }
+
+    @Test("a watch of a broker hears that its replica has left, with the change by which it leaves")
+    mutating func replicaLeaves() {
+        model.createTopic("orders", id: 21, assignment: [[1, 2]])
+        model.reassign(21, 0, to: [3, 2])
+        let start = model.machine.version
+        let last = model.applyEntry(model.report(21, 0, isr: [1, 2, 3]))
+        #expect(model.partition(21, 0)?.shape == "[3,2] isr 3,2 leader 3")
+        #expect(last.event?.departures == [Departure(place: 0, brokers: .init(1))])
+        for id: Int32 in 1...4 {
+            let answer = model.answer(.changes(after: start, filter: WatchFilter(brokers: .init(id)), limit: 9))
+            guard case .changes(.events(let events, _)) = answer else {
+                Issue.record("\(answer)")
+                continue
+            }
+            #expect(events.map { $0.changes.map(QueryTests.name) } == (id == 4 ? [] : [["partition orders-0"]]))
+        }
     }
 
     private static func name(_ change: ObservedChange) -> String {

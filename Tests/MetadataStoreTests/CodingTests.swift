@@ -61,6 +61,9 @@ struct CodingTests {
                 .topicRemoved(id: topic.id, name: "t"), .partitionChanged(partition, topicName: "t"),
                 .configChanged(config), .configRemoved(resource: .broker(BrokerID(3)), name: "n"),
                 .configRemoved(resource: .cluster, name: "n"),
+            ],
+            departures: [
+                Departure(place: 3, brokers: [BrokerID(3), BrokerID(9)]), Departure(place: 4, brokers: [BrokerID(7)]),
             ])
         var writer = ByteWriter()
         FeedCoding.append(ChangeEvent(version: Version(10), changes: [.brokerRemoved(BrokerID(1))]), to: &writer)
@@ -73,6 +76,21 @@ struct CodingTests {
                 _ = try decode(Array(writer.bytes[..<length]), after: .zero)
             }
         }
+    }
+
+    @Test("a change that takes replicas away has the golden bytes of the feed, and one list of brokers at most")
+    func departure() throws {
+        let event = ChangeEvent(
+            version: Version(10), changes: [.brokerRemoved(BrokerID(1))],
+            departures: [Departure(place: 0, brokers: [BrokerID(2), BrokerID(258)])])
+        var writer = ByteWriter()
+        FeedCoding.append(event, to: &writer)
+        let departure: [UInt8] = [8, 0, 2, 0, 0, 0, 2, 0, 0, 1, 2]
+        let change: [UInt8] = [2, 0, 0, 0, 1]
+        let header: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0]
+        #expect(writer.bytes == header + [16] + change + departure)
+        #expect(throws: StoreError.self) { try decode(header + [27] + change + departure + departure, after: .zero) }
+        #expect(throws: StoreError.self) { try decode(header + [16] + departure + change, after: .zero) }
     }
 
     private func decode(_ bytes: [UInt8], after version: Version) throws -> [ChangeEvent] {
