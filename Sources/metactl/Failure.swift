@@ -1,3 +1,5 @@
+import MetadataClient
+
 /// How `metactl` ends. The numbers are an interface: scripts branch on them (docs/operations/metactl.md).
 enum ExitStatus: Int32 {
     /// Everything that was asked for was done.
@@ -8,7 +10,8 @@ enum ExitStatus: Int32 {
     case usage = 2
     /// No answer, and certainly nothing changed: no node reachable, no leader, overloaded, or a local file is unreadable.
     case unavailable = 3
-    /// A change was sent and its answer is missing: it may have happened, or may yet happen.
+    /// Something was changed, or may have been or may yet be, and not all that was asked for is known to be done: a change
+    /// was sent and its answer is missing, or what had to follow a change failed.
     case unknownOutcome = 4
 }
 
@@ -51,6 +54,21 @@ struct CommandFailure: Error, Hashable {
     /// A value on the command line that only turned out to be wrong later.
     static func usage(_ detail: String) -> CommandFailure {
         CommandFailure(status: .usage, code: "invalid_argument", category: "invalid_input", detail: detail)
+    }
+
+    /// What failed behind a change that was made: taken by itself it would say that nothing was changed.
+    ///
+    /// - Parameter done: what was done, as a sentence part: `node 4 was added`.
+    init(after done: String, _ error: any Error) {
+        let failure: CommandFailure
+        switch error {
+        case let known as CommandFailure: failure = known
+        case let known as MetadataError: failure = CommandFailure(known)
+        default: failure = .unavailable(code: "local_failure", "\(error)")
+        }
+        self.init(
+            status: .unknownOutcome, code: failure.code, category: failure.category,
+            detail: "\(done); then: \(failure.detail)", outcome: .indefinite)
     }
 
     /// The one line that people see: what happened, its code, the particulars.

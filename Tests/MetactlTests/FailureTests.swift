@@ -42,6 +42,18 @@ struct FailureTests {
         #expect(CommandFailure(error(.unavailable, .definite)).line == "metactl: unavailable: the detail")
     }
 
+    @Test("what fails behind a change that was made ends with 4, whatever it says of itself")
+    func afterChange() {
+        for known: any Error in [
+            error(.unavailable, .definite), CommandFailure.notFound(code: "unavailable", "the detail"),
+            CommandFailure.unavailable(code: "unavailable", "the detail"),
+        ] {
+            let failure = CommandFailure(after: "added node 4", known)
+            #expect(failure.status == .unknownOutcome && failure.outcome == .indefinite)
+            #expect(failure.line == "metactl: outcome unknown: unavailable: added node 4; then: the detail")
+        }
+    }
+
     @Test("usage errors end with 2, help with 0, whatever the parser would have used")
     func parserErrors() async {
         #expect(await Program.run(arguments: ["no-such-command"]) == .usage)

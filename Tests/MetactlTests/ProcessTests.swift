@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import MetadataModel
 import Testing
 
 /// Runs the program itself against a node of its own.
@@ -88,6 +89,26 @@ struct ProcessTests {
             #expect(gone.status == 1)
             #expect(gone.errors.hasPrefix(#"{"error":{"category":"refused","code":"topic_not_found","#))
             #expect(try await metactl("topics list -o json", node).json()["topics"] as? [String] == [])
+        }
+    }
+
+    @Test("a failure behind the first of several commands shows what is done, and ends with 4")
+    func failsHalfway() async throws {
+        try await TestNode.run(.losesLeaderByElection) { node in
+            #expect(try await metactl("brokers register --id 1 --host h --port 9092", node).status == 0)
+            #expect(try await metactl("brokers unfence 1", node).status == 0)
+            let count = Limits.partitionsPerCommandMax + 1
+            let created = try await metactl("topics create orders --partitions \(count) --replication-factor 1", node)
+            #expect(created.status == 0, "\(created.errors)")
+            let elected = try await metactl("partitions elect-leader orders -o json --timeout 500ms", node)
+            #expect(elected.status == 4)
+            let results = try #require(try elected.json()["results"] as? [[String: Any]])
+            #expect(results.count == Limits.partitionsPerCommandMax)
+            #expect(results.first?["leader"] as? Int == 1)
+            #expect(
+                elected.errors.contains("\(Limits.partitionsPerCommandMax) of \(count) partitions are done; then: "))
+            // Nothing was changed by one that fails at once.
+            #expect(try await metactl("partitions elect-leader orders --timeout 500ms", node).status == 3)
         }
     }
 

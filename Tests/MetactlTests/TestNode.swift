@@ -16,6 +16,8 @@ final class TestNode: Sendable {
         case swallowsWrites
         /// Knows no leader.
         case hasNoLeader
+        /// Answers one command that elects leaders, then knows no leader.
+        case losesLeaderByElection
     }
 
     private struct Watcher {
@@ -139,6 +141,9 @@ final class TestNode: Sendable {
             case .answers: reply(.write(apply(write)))
             case .swallowsWrites: if isSessionOpening(write) { reply(.write(apply(write))) }
             case .hasNoLeader: reply(.failure(noLeader))
+            case .losesLeaderByElection:
+                if isElection(write) { loseLeader() }
+                reply(.write(apply(write)))
             }
         case .read(let read):
             guard mood != .hasNoLeader else { return reply(.failure(noLeader)) }
@@ -157,6 +162,15 @@ final class TestNode: Sendable {
             reply(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 9_000, version: .zero)))
         case .members, .changeMembers, .transferLeadership:
             reply(.membershipRefused(MembershipRefusal(.changeUnderWay, "the change at log index 7 is not finished")))
+        }
+    }
+
+    private func isElection(_ write: WriteRequest) -> Bool {
+        do {
+            if case .electLeaders = try Command(schemaBytes: write.command) { return true }
+            return false
+        } catch {
+            return false
         }
     }
 

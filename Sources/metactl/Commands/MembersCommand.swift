@@ -38,15 +38,14 @@ struct MembersCommand: AsyncParsableCommand {
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let report = try await global.withClient { client in
+            let (report, failure) = try await global.withClient { client in
                 let member = try await joining.member(at: address, client, global)
                 let isPromoted = !learner
                 try await client.change(.add(member, isPromoted: isPromoted))
-                if wait, isPromoted { try await client.waitUntilVoter(member.id, within: global.timeout) }
-                return MembersChangedReport(
-                    message: "added node \(member.id)", members: MembersReport(try await client.members()))
+                return await client.report(
+                    "added node \(member.id)", awaiting: wait && isPromoted ? member.id : nil, within: global.timeout)
             }
-            try global.console.print(report)
+            try global.console.printChange(report, failure)
         }
     }
 
@@ -61,8 +60,7 @@ struct MembersCommand: AsyncParsableCommand {
         func run() async throws {
             let report = try await global.withClient { client in
                 try await client.change(.remove(id), isForced: forcing.force)
-                return MembersChangedReport(
-                    message: "removed node \(id)", members: MembersReport(try await client.members()))
+                return await client.report("removed node \(id)")
             }
             try global.console.print(report)
         }
@@ -85,15 +83,14 @@ struct MembersCommand: AsyncParsableCommand {
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let report = try await global.withClient { client in
+            let (report, failure) = try await global.withClient { client in
                 let member = try await joining.member(at: address, client, global)
                 try await client.change(.replace(id, with: member), isForced: forcing.force)
-                if wait { try await client.waitUntilVoter(member.id, within: global.timeout) }
-                return MembersChangedReport(
-                    message: "node \(member.id) on disk \(member.disk.text) takes the place of node \(id)",
-                    members: MembersReport(try await client.members()))
+                return await client.report(
+                    "node \(member.id) on disk \(member.disk.text) takes the place of node \(id)",
+                    awaiting: wait ? member.id : nil, within: global.timeout)
             }
-            try global.console.print(report)
+            try global.console.printChange(report, failure)
         }
     }
 
@@ -107,8 +104,7 @@ struct MembersCommand: AsyncParsableCommand {
         func run() async throws {
             let report = try await global.withClient { client in
                 try await client.change(.promote(id), isForced: forcing.force)
-                return MembersChangedReport(
-                    message: "node \(id) votes", members: MembersReport(try await client.members()))
+                return await client.report("node \(id) votes")
             }
             try global.console.print(report)
         }
@@ -127,8 +123,7 @@ struct MembersCommand: AsyncParsableCommand {
                 // The target is chosen here, so that asking again after a lost answer means the same.
                 let target = try await target(client)
                 if let refusal = try await client.transferLeadership(to: target) { throw CommandFailure(refusal) }
-                return MembersChangedReport(
-                    message: "node \(target) leads", members: MembersReport(try await client.members()))
+                return await client.report("node \(target) leads")
             }
             try global.console.print(report)
         }
@@ -214,6 +209,30 @@ extension MetadataClient {
         throw CommandFailure.unavailable(code: "unavailable", "no node of the cluster answers")
     }
 
+    /// What a change that was made has led to. The list is a courtesy: that it cannot be had does not undo the change.
+    fileprivate func report(_ message: String) async -> MembersChangedReport {
+        do {
+            return MembersChangedReport(message: message, members: MembersReport(try await members()))
+        } catch {
+            return MembersChangedReport(message: "\(message); the members are not known: \(error)", members: nil)
+        }
+    }
+
+    /// The same, when the node that is waited for votes. The failure says why that is not known.
+    fileprivate func report(
+        _ message: String, awaiting id: NodeID?, within patience: Duration
+    ) async -> (MembersChangedReport, CommandFailure?) {
+        var failure: CommandFailure?
+        if let id {
+            do {
+                try await waitUntilVoter(id, within: patience)
+            } catch {
+                failure = CommandFailure(after: message, error)
+            }
+        }
+        return (await report(message), failure)
+    }
+
     fileprivate func waitUntilVoter(_ id: NodeID, within patience: Duration) async throws {
         let deadline = ContinuousClock.now + patience
         var behind: UInt64 = 0
@@ -230,6 +249,14 @@ extension MetadataClient {
             status: .unknownOutcome, code: "not_promoted_yet", category: "transient",
             detail: "node \(id) is a learner, \(behind) entries behind; it votes by itself once it has caught up",
             outcome: .indefinite)
+    }
+}
+
+extension Console {
+    /// Prints what a change has led to, also when what should have followed it is not known to have happened.
+    fileprivate func printChange(_ report: MembersChangedReport, _ failure: CommandFailure?) throws {
+        try print(report)
+        if let failure { throw failure }
     }
 }
 

@@ -103,7 +103,8 @@ struct PartitionsCommand: AsyncParsableCommand {
             discussion: """
                 preferred: the first of the replicas leads again, where it is in sync. unclean: a partition without a \
                 leader gets any active replica; what only others have is lost. Prints what became of each partition, and \
-                ends with 1 when one was refused.
+                ends with 1 when one was refused. Many partitions take several commands: when one fails behind others it prints \
+                what those have done, and ends with 4.
                 """)
 
         @Argument(help: "The topic's name, or id: and its 32 digits. Default: all topics (see --all).")
@@ -118,16 +119,23 @@ struct PartitionsCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            let report = try await global.withClient { client in
+            let (report, failure) = try await global.withClient { client in
                 let keys = try await partitions(client)
                 var results: [PartitionResult] = []
+                var failure: CommandFailure?
                 for start in stride(from: 0, to: keys.count, by: Limits.partitionsPerCommandMax) {
                     let chunk = Array(keys[start..<min(start + Limits.partitionsPerCommandMax, keys.count)])
-                    results += try await client.electLeaders(election, of: chunk)
+                    do {
+                        results += try await client.electLeaders(election, of: chunk)
+                    } catch  where !results.isEmpty {
+                        failure = CommandFailure(
+                            after: "\(results.count) of \(keys.count) partitions are done", error)
+                        break
+                    }
                 }
-                return try await client.report(keys, results)
+                return (await client.report(keys, results), failure)
             }
-            try global.console.printEach(report)
+            try global.console.printEach(report, failure)
         }
 
         private func partitions(_ client: MetadataClient) async throws -> [PartitionKey] {
@@ -185,7 +193,7 @@ struct PartitionsCommand: AsyncParsableCommand {
             let report = try await global.withClient { client in
                 let key = PartitionKey(topic: try await client.existingTopic(topic.reference).id, index: index)
                 let reassignment = Command.Reassignment(partition: key, replicas: replicas?.replicas.first)
-                return try await client.report([key], try await client.reassignPartitions([reassignment]))
+                return await client.report([key], try await client.reassignPartitions([reassignment]))
             }
             try global.console.printEach(report)
         }
@@ -210,19 +218,24 @@ extension MetadataClient {
     /// Beyond this many a list of all topics costs less.
     private static let topicsAskedOneByOne = 50
 
-    fileprivate func report(
-        _ keys: [PartitionKey], _ results: [PartitionResult]
-    ) async throws -> PartitionResultsReport {
-        let names = try await topicNames(of: keys)
+    /// What was done. The names of the topics are a courtesy: their ids stand for them when they cannot be had.
+    fileprivate func report(_ keys: [PartitionKey], _ results: [PartitionResult]) async -> PartitionResultsReport {
+        let names: [TopicID: String]
+        do {
+            names = try await topicNames(of: keys)
+        } catch {
+            names = [:]
+        }
         return PartitionResultsReport(
             zip(keys, results).map { ($0, names[$0.topic] ?? Names.topicID($0.topic), $1) })
     }
 }
 
 extension Console {
-    /// Prints what became of each partition; one that was refused makes the command fail.
-    fileprivate func printEach(_ report: PartitionResultsReport) throws {
+    /// Prints what became of each partition; one that was refused makes the command fail, if nothing worse does.
+    fileprivate func printEach(_ report: PartitionResultsReport, _ failure: CommandFailure? = nil) throws {
         try print(report)
+        if let failure { throw failure }
         guard report.refusedCount > 0 else { return }
         throw CommandFailure(
             status: .refused, code: "partitions_refused", category: "refused",

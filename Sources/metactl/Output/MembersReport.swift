@@ -60,7 +60,8 @@ struct MembersReport: Report, Equatable {
 /// What a change has led to.
 struct MembersChangedReport: Report, Equatable {
     var message: String
-    var members: MembersReport
+    /// Null when they could not be listed.
+    @OrNull var members: MembersReport?
 
-    var table: String { message + "\n" + members.table }
+    var table: String { ([message] + [members?.table].compactMap(\.self)).joined(separator: "\n") }
 }
