@@ -48,6 +48,32 @@ struct Connection {
         guard mode == "wal" else { throw .pragma(name: "journal_mode", wanted: "wal", found: mode) }
     }
 
+    /// Runs `body`. Once `isCancelled` is true the statement under way, however long it takes, fails with SQLITE_INTERRUPT.
+    func interrupted<Value>(
+        when isCancelled: @escaping () -> Bool, _ body: () throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let question = Question(isCancelled: isCancelled)
+        sqlite3_progress_handler(
+            handle, Question.stepsBetween,
+            { context in
+                guard let context else { return 0 }
+                return Unmanaged<Question>.fromOpaque(context).takeUnretainedValue().isCancelled() ? 1 : 0
+            }, Unmanaged.passUnretained(question).toOpaque())
+        // The connection forgets it before it goes.
+        defer { withExtendedLifetime(question) { sqlite3_progress_handler(handle, 0, nil, nil) } }
+        return try body()
+    }
+
+    /// What the progress handler of SQLite asks.
+    private final class Question {
+        let isCancelled: () -> Bool
+
+        init(isCancelled: @escaping () -> Bool) { self.isCancelled = isCancelled }
+
+        /// Instructions of SQLite's virtual machine, a fraction of a millisecond.
+        static let stepsBetween: Int32 = 1_000
+    }
+
     var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
     /// Runs `body` in one transaction. After a failure nothing of it remains.

@@ -124,9 +124,17 @@ package final class MetadataStore: Sendable {
     /// Reads all rows and compares their digest with the one that is kept beside them, both of one moment: what finds
     /// pages that changed by themselves. Thread-safe; holds a read transaction while it reads.
     ///
-    /// - Parameter pace: called every few thousand rows, on this thread: a caller that sleeps in it bounds the rate.
-    package func scrub(pace: @escaping () -> Void = {}) throws(StoreError) -> ScrubResult {
-        try onReader("scrub") { (connection) throws(StoreError) in try DigestScan.run(connection, pace: pace) }
+    /// - Parameters:
+    ///   - pace: called every few thousand rows, on this thread: a caller that sleeps in it bounds the rate.
+    ///   - isCancelled: asked often, on this thread; once it is true the scrub throws.
+    package func scrub(
+        pace: @escaping () -> Void = {}, isCancelled: @escaping () -> Bool = { false }
+    ) throws(StoreError) -> ScrubResult {
+        try onReader("scrub") { (connection) throws(StoreError) in
+            try connection.interrupted(when: isCancelled) { () throws(StoreError) in
+                try DigestScan.run(connection, pace: pace)
+            }
+        }
     }
 
     /// The most pages that the database may grow to, from now on: the bound that a full disk would be.

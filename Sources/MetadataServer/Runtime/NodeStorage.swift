@@ -125,11 +125,11 @@ final class NodeStorage: Sendable {
             let clock = ContinuousClock()
             var sliceBegan = clock.now
             let result = Result { () throws(StoreError) in
-                try store.scrub {
-                    guard !self.isStopping.load(ordering: .relaxed) else { return }
-                    Thread.sleep(forTimeInterval: 3 * ((clock.now - sliceBegan) / .seconds(1)))
-                    sliceBegan = clock.now
-                }
+                try store.scrub(
+                    pace: {
+                        Thread.sleep(forTimeInterval: 3 * ((clock.now - sliceBegan) / .seconds(1)))
+                        sliceBegan = clock.now
+                    }, isCancelled: { self.isStopping.load(ordering: .relaxed) })
             }
             outbox.send { $0.scrubbed(result) }
         }
