@@ -131,7 +131,8 @@ public final class BrokerSession: Sendable {
     }
 
     /// The broker has followed the metadata up to this version; the next heartbeat says so. A session with a cache knows by
-    /// itself.
+    /// itself. A broker that has said it once is let lead only when it has followed as far as its own registration; one that
+    /// never does need not watch at all.
     public func caughtUp(to version: Version) {
         state.withLock { $0.caughtUp = max($0.caughtUp, version) }
     }

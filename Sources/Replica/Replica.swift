@@ -271,12 +271,13 @@ package struct Replica {
     /// they arrive).
     ///
     /// - Parameters:
+    ///   - caughtUp: the version that the broker has followed the metadata to; zero from one that does not say.
     ///   - wantsFence: the broker asks to be fenced, or to stay so.
     ///   - wantsShutdown: the broker asks to stop; it may when leadership has moved off (KIP-631).
     ///   - time: the present, on the caller's monotonic clock: the last tick may be long ago where the process was stopped.
     package mutating func heartbeat(
-        broker: BrokerID, epoch: BrokerEpoch, wantsFence: Bool, wantsShutdown: Bool = false, token: RequestToken,
-        now time: UInt64
+        broker: BrokerID, epoch: BrokerEpoch, caughtUp: Version = .zero, wantsFence: Bool, wantsShutdown: Bool = false,
+        token: RequestToken, now time: UInt64
     ) {
         advanceClock(to: time)
         guard grantsLeases else {
@@ -287,7 +288,11 @@ package struct Replica {
             effects.append(.replyHeartbeat(token, .notLeader(isLeader ? nil : core.status.leader)))
             return
         }
-        let decision = liveness.heard(broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown)
+        // Whoever follows the metadata leads only when it has seen its own registration, whose version is its epoch, and so
+        // all that was decided about its replicas before (KIP-631).
+        let isBehind = caughtUp != .zero && caughtUp.rawValue < epoch.rawValue
+        let decision = liveness.heard(
+            broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown || isBehind)
         switch decision {
         case .lease(let milliseconds, let shouldUnfence):
             guard let known = brokers[broker] else {

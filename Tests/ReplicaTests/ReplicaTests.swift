@@ -378,6 +378,26 @@ extension ReplicaTests {
         #expect(commands.dropFirst().first == .fenceBroker(id: broker.id, epoch: broker.epoch))
     }
 
+    @Test("a broker that follows the metadata is unfenced when it has seen its registration, one that does not at once")
+    func caughtUp() throws {
+        let broker = Broker(
+            id: BrokerID(1), epoch: BrokerEpoch(5), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+            rack: "", state: .fenced, version: Version(5))
+        for (version, isUnfenced) in [(UInt64(0), true), (4, false), (5, true), (6, true)] {
+            var alone = Alone()
+            alone.elect()
+            alone.replica.write(alone.intent("x"), token: token)
+            alone.apply(leaving: broker)
+            alone.settle()
+            alone.replica.heartbeat(
+                broker: broker.id, epoch: broker.epoch, caughtUp: Version(version), wantsFence: false, token: token,
+                now: alone.now)
+            let proposed = alone.apply(leaving: broker)
+            #expect(
+                proposed == (isUnfenced ? [.unfenceBroker(id: broker.id, epoch: broker.epoch)] : []), "\(version)")
+        }
+    }
+
     @Test("a broker that asks to stop has its shutdown proposed, and is told when it may stop (KIP-631)")
     func brokerShutdown() throws {
         var alone = Alone()

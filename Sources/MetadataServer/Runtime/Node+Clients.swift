@@ -112,7 +112,8 @@ extension Node {
             watches.remove(WatchKey(connection: connection.id, request: request))
         case .heartbeat(let heartbeat):
             replica.heartbeat(
-                broker: heartbeat.broker, epoch: heartbeat.epoch, wantsFence: heartbeat.wantsFence,
+                broker: heartbeat.broker, epoch: heartbeat.epoch, caughtUp: heartbeat.caughtUpVersion,
+                wantsFence: heartbeat.wantsFence,
                 wantsShutdown: heartbeat.wantsShutdown, token: token, now: Node.milliseconds)
         case .nodeStatus:
             respond(to: token, .nodeStatus(nodeStatus))
