@@ -44,6 +44,9 @@ public enum Limits {
     public static let sessionsMax = 100_000
     /// Writes of one session that may wait for their answer to be acknowledged.
     public static let sessionWindow: UInt64 = 1_024
+    /// What the answers that a session keeps may weigh (`CommandOutcome.weight`, about their bytes) before it is given more:
+    /// then a write is refused, whatever it is, and that is its answer.
+    public static let sessionResultsWeightMax = 8 << 20
     /// The shortest session timeout.
     public static let sessionTimeoutMillisecondsMin: UInt64 = 1_000
     /// The longest session timeout.

@@ -17,6 +17,33 @@ public enum CommandResult: Hashable, Sendable {
     case partitions([PartitionResult])
 }
 
+extension CommandOutcome {
+    /// What a session keeps of the outcome. Of the partitions of a command only the reasons: a thousand sentences for each
+    /// of a thousand writes are too much.
+    package var remembered: CommandOutcome {
+        guard case .done(.partitions(let results)) = self else { return self }
+        return .done(
+            .partitions(
+                results.map { result in
+                    switch result {
+                    case .done: result
+                    case .refused(let refusal): .refused(Refusal(refusal.reason, ""))
+                    }
+                }))
+    }
+
+    /// About the bytes that it takes when it is remembered. Equal on all nodes: the sentences of refusals do not count, as
+    /// they do not in the digest.
+    var weight: Int {
+        guard case .done(.partitions(let results)) = self else { return Self.weightOfOne }
+        return Self.weightOfOne + Self.weightOfPartition * results.count
+    }
+
+    private static let weightOfOne = 256
+    /// A leader and two epochs.
+    private static let weightOfPartition = 24
+}
+
 /// What became of one partition of a command that names many.
 public enum PartitionResult: Hashable, Sendable {
     /// The partition as it is now, also when nothing had to be changed. A nil leader: offline.

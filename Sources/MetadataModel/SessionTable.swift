@@ -16,7 +16,7 @@ package struct SessionState: Hashable, Sendable {
     package var session: Session
     /// The client has the answers to all sequence numbers below this one; none of them is in `results`.
     package var acknowledgedBelow: UInt64
-    /// By sequence number, at most `Limits.sessionWindow`.
+    /// By sequence number, at most `Limits.sessionWindow`, and none is added beyond `Limits.sessionResultsWeightMax`.
     package var results: [SessionResult]
 
     package init(session: Session, acknowledgedBelow: UInt64, results: [SessionResult]) {
@@ -32,6 +32,8 @@ package struct SessionTable: Sendable {
     package enum Admission: Hashable, Sendable {
         /// The write is new: do it, then `record` its outcome.
         case execute
+        /// The write is new, and the session keeps too much already: `record` this as its outcome without doing it.
+        case decline(Refusal)
         case replay(CommandOutcome)
         /// Not done, and not remembered.
         case refused(Refusal)
@@ -47,6 +49,8 @@ package struct SessionTable: Sendable {
         var acknowledgedBelow: UInt64
         /// By sequence number; all in the window that begins at `acknowledgedBelow`.
         var results: Deque<StoredResult>
+        /// Of all outcomes in `results`.
+        var weight = 0
         /// Of `session` and `acknowledgedBelow`, without the results.
         var digest: UInt64
 
@@ -77,15 +81,18 @@ package struct SessionTable: Sendable {
             let id = state.session.id
             precondition(entries[id] == nil, "session \(id) was restored twice")
             var results = Deque<StoredResult>(minimumCapacity: state.results.count)
+            var weight = 0
             for result in state.results {
                 let hash = StateDigest.of(result, in: id)
                 results.append(StoredResult(result: result, digest: hash))
                 digest &+= hash
+                weight += result.outcome.weight
             }
             let header = StateDigest.of(state.session, acknowledgedBelow: state.acknowledgedBelow)
             digest &+= header
             entries[id] = Stored(
-                session: state.session, acknowledgedBelow: state.acknowledgedBelow, results: results, digest: header)
+                session: state.session, acknowledgedBelow: state.acknowledgedBelow, results: results, weight: weight,
+                digest: header)
         }
     }
 
@@ -129,13 +136,21 @@ package struct SessionTable: Sendable {
                         + "\(first): acknowledge answers first"))
         }
         let place = entries.values[position].position(of: sequence)
+        let weight = entries.values[position].weight
+        if !place.found, weight >= Limits.sessionResultsWeightMax {
+            return .decline(
+                Refusal(
+                    .limitExceeded,
+                    "session \(id) keeps answers of about \(weight) bytes, from write \(first) on, the limit is "
+                        + "\(Limits.sessionResultsWeightMax): acknowledge answers first"))
+        }
         return place.found ? .replay(entries.values[position].results[place.index].result.outcome) : .execute
     }
 
-    /// Remembers the outcome of an admitted write. Does nothing when the write closed its own session.
+    /// Remembers the outcome of a write that is to be executed or declined, as `CommandOutcome.remembered`. Does nothing when the write closed its own session.
     package mutating func record(_ id: SessionID, sequence: UInt64, outcome: CommandOutcome) {
         guard let position = entries.index(forKey: id) else { return }
-        let result = SessionResult(sequence: sequence, outcome: outcome)
+        let result = SessionResult(sequence: sequence, outcome: outcome.remembered)
         let hash = StateDigest.of(result, in: id)
         let place = entries.values[position].position(of: sequence)
         precondition(!place.found, "write \(sequence) of session \(id) was recorded twice")
@@ -143,6 +158,7 @@ package struct SessionTable: Sendable {
         precondition(
             entries.values[position].results.count <= Int(Limits.sessionWindow),
             "session \(id) holds \(entries.values[position].results.count) results")
+        entries.values[position].weight += result.outcome.weight
         digest &+= hash
         touched.insert(id)
     }
@@ -201,6 +217,7 @@ package struct SessionTable: Sendable {
             entry.acknowledgedBelow = acknowledgedBelow
             while let first = entry.results.first, first.result.sequence < acknowledgedBelow {
                 delta &-= first.digest
+                entry.weight -= first.result.outcome.weight
                 entry.results.removeFirst()
             }
         }

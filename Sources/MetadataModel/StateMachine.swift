@@ -41,6 +41,9 @@ package struct StateMachine<Storage: MetadataStorage> {
             return Applied(outcome: outcome, event: nil, wasReplay: true)
         case .refused(let refusal):
             return Applied(outcome: .refused(refusal), event: nil, wasReplay: false)
+        case .decline(let refusal):
+            sessions.record(session, sequence: entry.sequence, outcome: .refused(refusal))
+            return Applied(outcome: .refused(refusal), event: nil, wasReplay: false)
         case .execute:
             let applied = try execute(index: index, entry.command)
             sessions.record(session, sequence: entry.sequence, outcome: applied.outcome)

@@ -50,7 +50,8 @@ enum SnapshotFormat {
     static let zlibLevel: Int32 = 1
     /// A block ends with the row that crosses this.
     static let blockBytes = 256 << 10
-    /// The largest row is a session with a full window of results, far below this.
+    /// The largest row is a session whose results are as heavy as `Limits.sessionResultsWeightMax` lets them be, far below
+    /// this.
     static let blockBytesMax = 64 << 20
     static let headerBytesMax = 1 << 20
     static let blockHeaderBytes = 12

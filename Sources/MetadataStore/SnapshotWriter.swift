@@ -29,8 +29,11 @@ struct SnapshotWriter {
     }
 
     private mutating func flush() throws(StoreError) {
-        precondition(
-            rows.count <= SnapshotFormat.blockBytesMax, "a block of \(rows.count) bytes holds a row that is too large")
+        guard rows.count <= SnapshotFormat.blockBytesMax else {
+            throw .snapshot(
+                reason: "a block of \(rows.count) bytes holds a row that is too large, \(SnapshotFormat.blockBytesMax) "
+                    + "are allowed")
+        }
         try writeBlock(
             raw: UInt32(rows.count), stored: try Compression.compress(rows.bytes, level: SnapshotFormat.zlibLevel))
         blockCount += 1

@@ -50,6 +50,51 @@ struct SessionTests {
         #expect(model.storage.topic(named: "orders") != nil)
     }
 
+    @Test("of a command for many partitions the reasons are remembered and answered again, without their sentences")
+    func partitionRetries() throws {
+        var (model, session) = try opened()
+        let gone = PartitionKey(topic: TopicID(9), index: PartitionIndex(0))
+        let elect = Command.electLeaders(Command.ElectLeaders(.preferred, partitions: [gone]))
+        let first = model.applyEntry(elect, session: session, sequence: 0)
+        let retry = model.applyEntry(elect, session: session, sequence: 0)
+        #expect(first.outcome.results?.map(\.summary) == ["topic_not_found"])
+        #expect(first.outcome != retry.outcome)
+        #expect(retry.outcome == .done(.partitions([.refused(Refusal(.topicNotFound, ""))])))
+        #expect(retry.wasReplay)
+    }
+
+    @Test("a session that keeps too much is given nothing more to keep until answers are acknowledged")
+    func heavySession() throws {
+        var (model, session) = try opened()
+        model.createTopic("orders", id: 1)
+        let keys = (0..<Limits.partitionsPerCommandMax).map {
+            PartitionKey(topic: TopicID(9), index: PartitionIndex(Int32($0)))
+        }
+        let heavy = Command.electLeaders(Command.ElectLeaders(.preferred, partitions: keys))
+        var sequence: UInt64 = 0
+        while model.applyEntry(heavy, session: session, sequence: sequence).outcome.refusal == nil { sequence += 1 }
+        #expect((100..<Limits.sessionWindow).contains(sequence))
+        let delete = Command.deleteTopic(topic: .name("orders"), ifVersion: nil)
+        let declined = model.applyEntry(delete, session: session, sequence: sequence + 1)
+        #expect(declined.outcome.refusal?.reason == .limitExceeded)
+        #expect(model.storage.topic(named: "orders") != nil)
+        // It is the answer to this write, also when a copy of it comes later; only the next one is done.
+        let copy = model.applyEntry(delete, session: session, sequence: sequence + 1)
+        #expect(copy == Applied(outcome: declined.outcome, event: nil, wasReplay: true))
+        // What it keeps is counted alike by a node that has read it from its database.
+        var restored = SessionTable(restoring: model.machine.sessions.states())
+        let next = sequence + 2
+        let full = restored.admit(session, sequence: next, acknowledgedBelow: 0, timeMilliseconds: 0)
+        guard case .decline = full else {
+            Issue.record("\(full)")
+            return
+        }
+        #expect(restored.admit(session, sequence: next, acknowledgedBelow: 9, timeMilliseconds: 0) == .execute)
+        let last = model.applyEntry(delete, session: session, sequence: sequence + 2, acknowledgedBelow: sequence)
+        #expect(last.outcome.refusal == nil)
+        #expect(model.machine.digest == model.storage.digest() &+ model.machine.sessions.digest)
+    }
+
     @Test("an entry that cannot be understood is refused, remembered and answered alike when retried")
     func unknownRetries() throws {
         var (model, session) = try opened()

@@ -43,6 +43,41 @@ struct SnapshotTests {
         try store.close()
     }
 
+    @Test("a session whose window is full of commands for a thousand partitions fits a snapshot")
+    func heavySession() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        let keys = (0..<Limits.partitionsPerCommandMax).map {
+            PartitionKey(topic: TopicID(high: 9, low: UInt64($0)), index: PartitionIndex(0))
+        }
+        let heavy = Command.electLeaders(Command.ElectLeaders(.preferred, partitions: keys))
+        var entries = [commandEntry(1, .openSession(timeoutMilliseconds: 600_000))]
+        for sequence in 0..<Limits.sessionWindow {
+            entries.append(commandEntry(sequence + 2, heavy, session: SessionID(1), sequence: sequence))
+        }
+        let outcomes = try store.apply(entries).outcomes.map(\.outcome)
+        let declined = outcomes.count { outcome in
+            if case .refused(let refusal) = outcome { refusal.reason == .limitExceeded } else { false }
+        }
+        #expect((1..<outcomes.count - 100).contains(declined))
+        let written = try store.writeSnapshot(to: directory.file("snapshot"))
+        #expect(try MetadataStore.verifySnapshot(at: directory.file("snapshot")) == written)
+        let other = try MetadataStore(path: directory.file("other"))
+        _ = try other.installSnapshot(from: directory.file("snapshot"))
+        #expect(try other.scrub().isSound)
+        try other.close()
+        try store.close()
+    }
+
+    @Test("a scrub that is cancelled ends at once, in the middle of a statement, and leaves the store as it was")
+    func cancelledScrub() throws {
+        let directory = try TemporaryDirectory()
+        let (store, _) = try filled(directory.file("db"), seed: 29)
+        #expect(throws: StoreError.self) { try store.scrub(isCancelled: { true }) }
+        #expect(try store.scrub().isSound)
+        try store.close()
+    }
+
     @Test("an install replaces everything that was there, and readers that are open see it next")
     func installOver() throws {
         let directory = try TemporaryDirectory()

@@ -38,6 +38,8 @@ package struct OneEffectChecker {
             }
         }
         let write = Write(session: session, sequence: sequence)
+        // An answer that is given again lacks the sentences of the first.
+        let outcome = outcome.remembered
         if let other = answers[write], other != outcome {
             throw Violation(
                 rule: "one answer",
