@@ -146,6 +146,12 @@ struct Format: AsyncParsableCommand {
     }
 }
 
+/// Where a node says that it is. One that listens everywhere does not know.
+private func peerPlace(_ node: NodeConfiguration.Node) -> String {
+    let address = node.advertisedPeerAddress
+    return address.isWildcard ? "the address that the members have of it" : "\(address)"
+}
+
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check-config", abstract: "Check the settings and say all that is wrong with them.")
@@ -155,6 +161,8 @@ struct CheckConfig: AsyncParsableCommand {
     func run() async throws {
         let configuration = try await options.load()
         for notice in configuration.notices { print("notice: \(notice)") }
-        print("ok: node \(configuration.node.id) of cluster \(configuration.cluster.id)")
+        let node = configuration.node
+        print("ok: node \(node.id) of cluster \(configuration.cluster.id)")
+        print("clients find it at \(node.advertisedClientAddress), the other nodes at \(peerPlace(node))")
     }
 }

@@ -130,6 +130,17 @@ extension ConfigurationValue where Value == NetworkAddress {
             return address
         }
     }
+
+    /// For others to dial; `same` is where this node listens.
+    static func advertisedAddress(of listening: NetworkAddress) -> Self {
+        Self { text throws(Refusal) in
+            if text == "same" { return listening }
+            guard let address = NetworkAddress(parsing: text), address.port > 0, !address.isWildcard else {
+                throw Refusal(reason: "must be host:port that others can dial, such as meta1.example:7401, or same")
+            }
+            return address
+        }
+    }
 }
 
 extension ConfigurationValue where Value == InitialMember {

@@ -47,10 +47,15 @@ extension NodeConfiguration {
         let id = fields.required("node.id", .nodeID, placeholder: NodeID(1))
         let directory = fields.required("node.data_dir", .text, placeholder: "missing")
         let start = currentDirectory ?? FileManager.default.currentDirectoryPath
+        let clientAddress = fields.value("node.client_address", .listenAddress, default: "127.0.0.1:7400")
+        let peerAddress = fields.value("node.peer_address", .listenAddress, default: "127.0.0.1:7500")
         return Node(
             id: id, dataDirectory: directory.hasPrefix("/") ? directory : start + "/" + directory,
-            clientAddress: fields.value("node.client_address", .listenAddress, default: "127.0.0.1:7400"),
-            peerAddress: fields.value("node.peer_address", .listenAddress, default: "127.0.0.1:7500"))
+            clientAddress: clientAddress, peerAddress: peerAddress,
+            advertisedClientAddress: fields.value(
+                "node.advertised_client_address", .advertisedAddress(of: clientAddress), default: "same"),
+            advertisedPeerAddress: fields.value(
+                "node.advertised_peer_address", .advertisedAddress(of: peerAddress), default: "same"))
     }
 
     private static func readRaft(_ fields: inout ConfigurationFields) -> Raft {
@@ -210,14 +215,9 @@ extension NodeConfiguration {
         if metrics.isEnabled { listeners.append(("metrics.port", metrics.address)) }
         for (position, (key, address)) in listeners.enumerated() where address.port != 0 {
             for (otherKey, other) in listeners[..<position] where other.port == address.port {
-                guard other.host == address.host || other.isEverywhere || address.isEverywhere else { continue }
+                guard other.host == address.host || other.isWildcard || address.isWildcard else { continue }
                 fields.report(key, "\(address)", "is taken by \(otherKey) (\(other))")
             }
         }
     }
-}
-
-extension NetworkAddress {
-    /// Whether listening here means listening on every address of the machine.
-    var isEverywhere: Bool { host == "0.0.0.0" || host == "::" }
 }

@@ -28,6 +28,10 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var clientAddress: NetworkAddress
         /// Where the other nodes connect.
         package var peerAddress: NetworkAddress
+        /// What others are told of `clientAddress` and `peerAddress`: something else where a proxy, a container or address
+        /// translation stands in between.
+        package var advertisedClientAddress: NetworkAddress
+        package var advertisedPeerAddress: NetworkAddress
     }
 
     package struct Cluster: Equatable, Sendable {

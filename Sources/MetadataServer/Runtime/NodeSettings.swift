@@ -9,7 +9,7 @@ struct NodeSettings: Sendable {
     var id: NodeID
     var clusterID: String
     var disk: DiskID
-    /// Where this node listens, by its own settings.
+    /// Where this node is to be found, by its own settings.
     var clientAddress: NetworkAddress
     var peerAddress: NetworkAddress
     var tick: TimeAmount
@@ -31,8 +31,8 @@ struct NodeSettings: Sendable {
         id = configuration.node.id
         clusterID = configuration.cluster.id
         self.disk = disk
-        clientAddress = configuration.node.clientAddress
-        peerAddress = configuration.node.peerAddress
+        clientAddress = configuration.node.advertisedClientAddress
+        peerAddress = configuration.node.advertisedPeerAddress
         tick = TimeAmount(configuration.raft.tick)
         replica = ReplicaOptions(
             raft: configuration.raft.options,

@@ -1,9 +1,10 @@
 import Foundation
 import Logging
-import MetadataServer
 import RaftCore
 import Telemetry
 import Testing
+
+@testable import MetadataServer
 
 @Suite("Node configuration")
 struct NodeConfigurationTests {
@@ -68,6 +69,19 @@ struct NodeConfigurationTests {
         #expect(configuration.node.peerAddress.isLoopback)
         #expect(configuration.health.http.address.isLoopback)
         #expect(configuration.metrics.address.isLoopback)
+    }
+
+    @Test("a node that listens everywhere tells others what it was told to, and otherwise where it listens")
+    func advertised() async throws {
+        let behindProxy = try await load(
+            Self.least, environment: ["METAD_NODE_ADVERTISED_PEER_ADDRESS": "meta2.example:17500"],
+            overrides: ["node.peer_address": "0.0.0.0:7500", "node.client_address": "10.0.0.2:7400"])
+        #expect(behindProxy.node.peerAddress == NetworkAddress(host: "0.0.0.0", port: 7_500))
+        #expect(behindProxy.node.advertisedPeerAddress == NetworkAddress(host: "meta2.example", port: 17_500))
+        #expect(behindProxy.node.advertisedClientAddress == NetworkAddress(host: "10.0.0.2", port: 7_400))
+        let settings = NodeSettings(behindProxy, disk: DiskID(high: 1, low: 2), seed: 1)
+        #expect(settings.peerAddress == behindProxy.node.advertisedPeerAddress)
+        #expect(settings.clientAddress == behindProxy.node.advertisedClientAddress)
     }
 
     @Test("flags beat the environment, which beats the file, which beats the defaults")
@@ -187,6 +201,8 @@ struct NodeConfigurationTests {
             ("node.client_address", "host:+1"), ("node.client_address", " host:1"), ("node.id", "0"), ("node.id", "-1"),
             ("metrics.path", "metrics"), ("metrics.path", "/a b"), ("metrics.enabled", "1"), ("logging.level", "loud"),
             ("logging.output", "file:"), ("health.http.port", "65536"), ("health.http.bind_address", "127.0.0.1:80"),
+            ("node.advertised_peer_address", "0.0.0.0:7500"), ("node.advertised_peer_address", "[::]:7500"),
+            ("node.advertised_client_address", "meta1"), ("node.advertised_client_address", "meta1:0"),
             ("cluster.id", "a b"), ("cluster.id", String(repeating: "x", count: 65)),
         ])
     func refusedValues(key: String, text: String) async throws {
