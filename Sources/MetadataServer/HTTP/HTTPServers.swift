@@ -85,7 +85,7 @@ package struct HTTPServers: Service {
 
     /// 200 or 503 tells a load balancer enough; the body tells a person the rest.
     private static func healthRouter(_ health: any HealthSource) -> Router<BasicRequestContext> {
-        let router = Router(options: .autoGenerateHeadEndpoints)
+        let router = readOnlyRouter(["/health", "/health/live", "/health/ready", "/health/raft"])
         router.get("/health") { _, _ in
             let snapshot = health.snapshot()
             return try answer(HealthReport.whole(snapshot), isGood: snapshot.isReady)
@@ -107,12 +107,18 @@ package struct HTTPServers: Service {
     }
 
     private static func metricsRouter(_ registry: MetricsRegistry, path: String) -> Router<BasicRequestContext> {
-        let router = Router(options: .autoGenerateHeadEndpoints)
+        let router = readOnlyRouter([path])
         router.get(RouterPath(path)) { _, _ in
             Response(
                 status: .ok, headers: headers(MetricsRegistry.contentType),
                 body: ResponseBody(byteBuffer: ByteBuffer(string: registry.exposition())))
         }
+        return router
+    }
+
+    private static func readOnlyRouter(_ paths: Set<String>) -> Router<BasicRequestContext> {
+        let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: ReadOnly(paths: paths))
         return router
     }
 
@@ -127,6 +133,22 @@ package struct HTTPServers: Service {
     /// Both change with every request; a cache on the way must not answer for the node.
     private static func headers(_ contentType: String) -> HTTPFields {
         [.contentType: contentType, .cacheControl: "no-store"]
+    }
+}
+
+/// Says of the pages that there are that they can only be read, where the router would say that there is no such page (RFC 9110,
+/// §15.5.6).
+private struct ReadOnly: RouterMiddleware {
+    let paths: Set<String>
+
+    func handle(
+        _ request: Request, context: BasicRequestContext,
+        next: (Request, BasicRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard request.method != .get, request.method != .head, paths.contains(request.uri.path) else {
+            return try await next(request, context)
+        }
+        return Response(status: .methodNotAllowed, headers: [.allow: "GET, HEAD"])
     }
 }
 

@@ -93,16 +93,17 @@ struct HealthReport: Encodable, Equatable {
             health.raft.leader == nil ? Check(status: .fail, output: "no leader is known") : Check(status: .pass)
         let storeCheck =
             store.suspendedReason.map { Check(status: .fail, output: $0) } ?? Check(status: .pass)
-        let silent = health.raft.peers.filter { !$0.isActive }.map(\.id).sorted()
-        let peersCheck =
-            silent.isEmpty
-            ? Check(status: .pass)
-            : Check(status: .warn, output: "silent: " + silent.map(\.description).joined(separator: ", "))
         func warning(_ text: String?) -> Check { Check(status: text == nil ? .pass : .warn, output: text) }
-        let checks = [
-            "raft:leader": leaderCheck, "raft:peers": peersCheck, "store:apply": storeCheck,
-            "store:digest": warning(health.warnings.digest), "store:disk": warning(health.warnings.disk),
+        var checks = [
+            "raft:leader": leaderCheck, "store:apply": storeCheck, "store:digest": warning(health.warnings.digest),
+            "store:disk": warning(health.warnings.disk),
         ]
+        // Only a leader hears from all others: elsewhere there is nothing to judge.
+        if health.raft.role == .leader {
+            let silent = health.raft.peers.filter { !$0.isActive }.map(\.id).sorted()
+            let list = silent.map(\.description).joined(separator: ", ")
+            checks["raft:peers"] = warning(silent.isEmpty ? nil : "silent: \(list)")
+        }
         let warns = checks.values.contains { $0.status != .pass }
         return Whole(
             status: health.isReady ? (warns ? .warn : .pass) : .fail, serviceId: "metad-\(health.nodeID)",

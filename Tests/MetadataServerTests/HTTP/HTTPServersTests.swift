@@ -27,6 +27,9 @@ struct HTTPServersTests {
         var status: Int
         var contentType: String?
         var body: String
+        var allow: String?
+        /// No cache may keep it.
+        var isFresh: Bool
     }
 
     private static let leader = NodeHealth(
@@ -49,10 +52,25 @@ struct HTTPServersTests {
             ].merging(overrides) { _, new in new })
     }
 
-    /// Runs the servers on ports that the system chooses, and the body with a way to ask them.
     private func withServers(
         _ source: Source, registry: MetricsRegistry = MetricsRegistry(), overrides: [String: String] = [:],
         _ body: (_ get: (HTTPServers.Listener, String) async throws -> Answer) async throws -> Void
+    ) async throws {
+        try await withServers(
+            source, registry: registry, overrides: overrides,
+            asked: { ask in
+                try await body { listener, path in
+                    let answer = try await ask(listener, path, "GET")
+                    #expect(answer.isFresh || answer.status == 404)
+                    return answer
+                }
+            })
+    }
+
+    /// Runs the servers on ports that the system chooses, and the body with a way to ask them.
+    private func withServers(
+        _ source: Source, registry: MetricsRegistry = MetricsRegistry(), overrides: [String: String] = [:],
+        asked body: (_ ask: (HTTPServers.Listener, String, String) async throws -> Answer) async throws -> Void
     ) async throws {
         let (opened, continuation) = AsyncStream.makeStream(of: (HTTPServers.Listener, NetworkAddress).self)
         let servers = HTTPServers(
@@ -70,15 +88,16 @@ struct HTTPServersTests {
             if addresses.count == HTTPServers.Listener.allCases.count { break }
         }
         let bound = addresses
-        try await body { listener, path in
+        try await body { listener, path, method in
             let address = try #require(bound[listener])
-            let url = try #require(URL(string: "http://\(address)\(path)"))
-            let (data, response) = try await URLSession.shared.data(from: url)
+            var request = URLRequest(url: try #require(URL(string: "http://\(address)\(path)")))
+            request.httpMethod = method
+            let (data, response) = try await URLSession.shared.data(for: request)
             let http = try #require(response as? HTTPURLResponse)
-            #expect(http.value(forHTTPHeaderField: "Cache-Control") == "no-store" || http.statusCode == 404)
             return Answer(
                 status: http.statusCode, contentType: http.value(forHTTPHeaderField: "Content-Type"),
-                body: String(decoding: data, as: UTF8.self))
+                body: String(decoding: data, as: UTF8.self), allow: http.value(forHTTPHeaderField: "Allow"),
+                isFresh: http.value(forHTTPHeaderField: "Cache-Control") == "no-store")
         }
     }
 
@@ -103,6 +122,37 @@ struct HTTPServersTests {
                     "suspended_reason":null,"version":88}}
                     """)
         }
+    }
+
+    @Test("a follower, which does not hear from the others, says nothing of them")
+    func follower() async throws {
+        let source = Source(Self.leader)
+        source.change {
+            $0.raft.role = .follower
+            $0.raft.peers = []
+        }
+        try await withServers(source) { get in
+            let answer = try await get(.health, "/health")
+            #expect(answer.status == 200)
+            #expect(answer.body.hasPrefix(#"{"checks":{"raft:leader":{"status":"pass"},"store:apply":"#))
+        }
+    }
+
+    @Test("a page that can only be read says so to who writes, and a page that is not there says that")
+    func onlyReading() async throws {
+        try await withServers(
+            Source(Self.leader),
+            asked: { ask in
+                for (listener, path) in [(HTTPServers.Listener.health, "/health/live"), (.metrics, "/metrics")] {
+                    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+                        let answer = try await ask(listener, path, method)
+                        #expect(answer.status == 405, "\(method) \(path)")
+                        #expect(answer.allow == "GET, HEAD")
+                    }
+                    #expect(try await ask(listener, path, "HEAD").status == 200)
+                    #expect(try await ask(listener, "/nothing", "POST").status == 404)
+                }
+            })
     }
 
     @Test("a node that is not ready answers 503 with its reasons, and still lives")
