@@ -212,7 +212,7 @@ package struct MembershipPlanner {
         let found = alive.isEmpty ? "none was" : "only \(alive.text) \(alive.count == 1 ? "was" : "were")"
         let damaged = voters.filter { heard.contains($0) && unfit.contains($0) }.sorted()
         return
-            "of the voters \(voters.sorted().text) \(needed) are needed, and \(found) heard within an election timeout"
+            "\(needed) of the voters \(voters.sorted().text) are needed, and \(found) heard within an election timeout"
             + (damaged.isEmpty ? "" : ", not counting \(damaged.text), damaged or being repaired")
     }
 }

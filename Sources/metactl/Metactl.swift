@@ -10,10 +10,8 @@ struct Metactl: AsyncParsableCommand {
             have happened). Errors are one line on standard error, or one JSON object with --output json.
             """,
         subcommands: [
-            RecoverCommand.self,
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
             MembersCommand.self, RebalanceCommand.self, FeatureLevelCommand.self, WatchCommand.self,
-            RaftLogCommand.self, BenchCommand.self,
-            DemoBrokerCommand.self,
+            RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, RecoverCommand.self,
         ])
 }

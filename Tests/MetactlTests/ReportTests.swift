@@ -53,12 +53,24 @@ struct ReportTests {
         #expect(
             try JSON.line(report)
                 == #"{"cluster_id":"local","leader":null,"nodes":["#
-                + #"{"address":"127.0.0.1:7401","applied_index":1041,"commit_index":1041,"detail":"","#
+                + #"{"address":"127.0.0.1:7401","applied_index":1041,"commit_index":1041,"detail":null,"#
                 + #""digest":"0000000000009f3c","healthy":true,"id":1,"role":"pre_candidate","term":6,"version":1040},"#
                 + unreachableJSON(2) + "," + unreachableJSON(3) + ","
                 + #"{"address":"127.0.0.1:9000","applied_index":null,"commit_index":null,"detail":"connection refused","#
                 + #""digest":null,"healthy":false,"id":null,"role":"unreachable","term":null,"version":null}"#
                 + #"],"term":6,"version":1040}"#)
+    }
+
+    @Test("when no node answers, nothing is made up: null in JSON, a dash in the table")
+    func statusOfNobody() throws {
+        let report = StatusReport([unreachable(7401)])
+        #expect(
+            try JSON.line(report)
+                == #"{"cluster_id":null,"leader":null,"nodes":["#
+                + #"{"address":"127.0.0.1:7401","applied_index":null,"commit_index":null,"detail":"connection refused","#
+                + #""digest":null,"healthy":false,"id":null,"role":"unreachable","term":null,"version":null}"#
+                + #"],"term":null,"version":null}"#)
+        #expect(report.table.hasPrefix("CLUSTER -   LEADER none   TERM -   VERSION -\n"))
     }
 
     private func unreachableJSON(_ id: Int) -> String {
@@ -231,7 +243,7 @@ struct ReportTests {
         #expect(
             try JSON.line(BrokerListReport([broker]))
                 == #"{"brokers":[{"capacity":100,"draining":false,"endpoints":[{"host":"::1","name":"PLAINTEXT","port":9092}],"#
-                + #""epoch":12,"id":3,"incarnation":"000000000000000100000000000000ff","rack":"","state":"active","#
+                + #""epoch":12,"id":3,"incarnation":"000000000000000100000000000000ff","rack":null,"state":"active","#
                 + #""tags":[],"version":13}]}"#)
         #expect(
             BrokerListReport([broker]).table == """

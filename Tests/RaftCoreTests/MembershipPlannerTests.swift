@@ -95,7 +95,7 @@ import Testing
         #expect(refusal.reason == .quorumAtRisk)
         #expect(
             refusal.detail
-                == "of the voters 1, 3 2 are needed, and only 1 was heard within an election timeout, "
+                == "2 of the voters 1, 3 are needed, and only 1 was heard within an election timeout, "
                 + "not counting 3, damaged or being repaired")
         #expect(reason(plan(.remove(3), in: three, unfit: [3])) == nil, "it may go itself")
         #expect(reason(plan(.replace(3, with: member(3, disk: 9)), in: three, unfit: [3])) == .memberAlive)
@@ -107,7 +107,7 @@ import Testing
         guard case .failure(let refusal) = result else { return #expect(Bool(false), "\(result) was not refused") }
         #expect(refusal.reason == .quorumAtRisk)
         #expect(
-            refusal.detail == "of the voters 1, 3 2 are needed, and only 1 was heard within an election timeout")
+            refusal.detail == "2 of the voters 1, 3 are needed, and only 1 was heard within an election timeout")
         #expect(reason(plan(.remove(2), in: three, heard: [1, 2], isForced: true)) == nil)
         #expect(reason(plan(.remove(3), in: three, heard: [1, 2])) == nil, "the dead may go")
         let two = Cluster.configuration(voters: [1, 2], learners: [3])

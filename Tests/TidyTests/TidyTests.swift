@@ -38,6 +38,19 @@ struct TidyTests {
         }
     }
 
+    @Test("every code that a caller can meet stands on the page about errors")
+    func errorCodes() throws {
+        let page = try RepositoryFiles.text("docs/errors.md")
+        var codes: [String] = []
+        for file in try RepositoryFiles.swiftFiles.get() where file.path.hasPrefix("Sources/") {
+            codes += ErrorCodes.declared(in: file)
+            if file.path.hasPrefix("Sources/metactl/") { codes += ErrorCodes.used(in: file) }
+        }
+        #expect(codes.count > 80, "too few codes were found for the rule to mean anything")
+        let missing = Set(codes).filter { !page.contains("`\($0)`") }.sorted()
+        #expect(missing == [])
+    }
+
     @Test("every relative link of the pages leads to a file, and its anchor to a heading")
     func links() throws {
         let pages = try RepositoryFiles.markdownPages()
@@ -150,6 +163,26 @@ struct TidyRuleTests {
         let page = "a `stays` b `swift test` `x.txt`\n```\n`no`\n```\n| `A.b(c:)` | `a < b` |"
         #expect(DeclaredNames.mentioned(in: page).map(\.name) == ["stays", "x.txt", "A.b(c:)"])
         #expect(DeclaredNames.mentioned(in: page).map(\.line) == [1, 1, 5])
+    }
+
+    @Test("a code is found where it is declared, with or without a text of its own, and where it is used")
+    func errorCodes() {
+        let file = SourceFile(
+            path: "Sources/Wire/A.swift",
+            text: """
+                enum Code: String {
+                    /// Not `this`.
+                    case refused, other
+                    case timedOut = "timed_out"
+                }
+                enum Kind: String { case unrelated }
+                throw .local("no_room", "detail")
+                throw F(code: "a_b", detail: "c")
+                throw .refused(
+                    "of_two_lines", "x")
+                """)
+        #expect(ErrorCodes.declared(in: file) == ["refused", "other", "timed_out"])
+        #expect(ErrorCodes.used(in: file) == ["no_room", "a_b", "of_two_lines"])
     }
 
     @Test("a finding names the file and the line")

@@ -112,7 +112,8 @@ struct FailoverRunner {
 
     private func currentLeader() async throws -> Leader? {
         let fresh = StatusReport(await monitor.nodeStatuses(timeout: FailoverRunner.statusTimeout))
-        return fresh.leader.map { Leader(node: $0, term: fresh.term) }
+        guard let node = fresh.leader, let term = fresh.term else { return nil }
+        return Leader(node: node, term: term)
     }
 
     /// That somebody leads in a later term shows that the fault happened at all.
@@ -120,7 +121,9 @@ struct FailoverRunner {
         let deadline = clock.now + recovery
         while clock.now < deadline {
             let status = StatusReport(await monitor.nodeStatuses(timeout: FailoverRunner.statusTimeout))
-            if let node = status.leader, status.term > leader.term { return Leader(node: node, term: status.term) }
+            if let node = status.leader, let term = status.term, term > leader.term {
+                return Leader(node: node, term: term)
+            }
             try await pump(for: FailoverRunner.statusPause)
         }
         throw CommandFailure.unavailable(
@@ -138,7 +141,9 @@ struct FailoverRunner {
                 status.leader != nil && status.nodes.allSatisfy { $0.healthy && $0.term == status.term }
             if isWhole { return }
             guard clock.now < deadline else {
-                let sick = status.nodes.filter { !$0.healthy }.map { "\($0.address) (\($0.role): \($0.detail))" }
+                let sick = status.nodes.filter { !$0.healthy }.map {
+                    "\($0.address) (\($0.role): \($0.detail ?? "no reason given"))"
+                }
                 throw CommandFailure.unavailable(
                     code: "cluster_not_whole",
                     "not all nodes became healthy within \(recovery): \(sick.joined(separator: ", "))")

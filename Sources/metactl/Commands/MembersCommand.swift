@@ -120,24 +120,32 @@ struct MembersCommand: AsyncParsableCommand {
 
         func run() async throws {
             let report = try await global.withClient { client in
-                // The target is chosen here, so that asking again after a lost answer means the same.
-                let target = try await target(client)
-                if let refusal = try await client.transferLeadership(to: target) { throw CommandFailure(refusal) }
+                let target = try await handOver(client)
                 return await client.report("node \(target) leads")
             }
             try global.console.print(report)
         }
 
-        private func target(_ client: MetadataClient) async throws -> NodeID {
-            if let to { return to }
-            let candidates = try await client.members().members.filter {
-                $0.role == .voter && !$0.isLeader && $0.isHeard
+        /// - Returns: who leads now.
+        private func handOver(_ client: MetadataClient) async throws -> NodeID {
+            var refusal = MembershipRefusal(.memberSilent, "no other voter was heard within an election timeout")
+            // The target is named here, so that asking again after a lost answer means the same.
+            for target in try await candidates(client) {
+                guard let problem = try await client.transferLeadership(to: target) else { return target }
+                refusal = problem
+                // The leader alone knows who is being repaired; the next one may be whole.
+                guard problem.reason == .notCaughtUp else { break }
             }
-            guard let best = candidates.max(by: { $0.match < $1.match }) else {
-                throw CommandFailure(
-                    MembershipRefusal(.memberSilent, "no other voter was heard within an election timeout"))
-            }
-            return best.member.id
+            throw CommandFailure(refusal)
+        }
+
+        /// The furthest first.
+        private func candidates(_ client: MetadataClient) async throws -> [NodeID] {
+            if let to { return [to] }
+            return try await client.members().members
+                .filter { $0.role == .voter && !$0.isLeader && $0.isHeard }
+                .sorted { $0.match > $1.match }
+                .map(\.member.id)
         }
     }
 }

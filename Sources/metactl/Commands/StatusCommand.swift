@@ -37,7 +37,8 @@ extension StatusReport {
             nodes[status.nodeID] = NodeReport(
                 id: status.nodeID, role: status.role, address: address, term: status.term,
                 commitIndex: status.commitIndex, appliedIndex: status.appliedIndex, version: status.version.rawValue,
-                digest: Names.hex(status.digest), healthy: status.healthy, detail: status.detail)
+                digest: Names.hex(status.digest), healthy: status.healthy,
+                detail: status.detail.isEmpty ? nil : status.detail)
         }
         let members = answers.flatMap { answer -> [NodeStatusReport.Member] in
             guard case .success(let status) = answer.status else { return [] }

@@ -8,7 +8,7 @@ struct WatchCommand: PrintingCommand {
         abstract: "Prints changes as they happen, a line for each.",
         discussion: """
             Ordered, none twice, none missing; connections that break are resumed. Filters add up: a change is printed when \
-            one of them lets it pass. Ends with 1 when the cluster no longer knows all changes since --from.
+            one of them lets it pass. Ends with 1 when the cluster no longer knows all changes since --from, or is not there yet.
             """)
 
     @Option(
@@ -31,6 +31,12 @@ struct WatchCommand: PrintingCommand {
         try await global.withClient { client in
             // Asked for also when --from is given: a watch would wait for a cluster that is not there, a command must not.
             let current = try await client.summary().version
+            // It would wait in silence, perhaps for ever: most likely the version is one of another cluster.
+            if let from, from > current {
+                throw CommandFailure(
+                    status: .refused, code: "version_not_reached", category: "invalid_input",
+                    detail: "the cluster is at version \(current); there is no version \(from) yet")
+            }
             let filter = WatchFilter(brokers: broker, topicPrefixes: topicPrefix)
             try await follow(client.watch(after: from ?? current, filter: filter))
         }

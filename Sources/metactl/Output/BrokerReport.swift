@@ -17,8 +17,8 @@ struct BrokerReport: Encodable, Equatable {
     var epoch: UInt64
     var incarnation: String
     var endpoints: [EndpointReport]
-    /// Empty when the broker has none.
-    var rack: String
+    /// Null when the broker has none.
+    @OrNull var rack: String?
     var capacity: UInt32
     var tags: [TagReport]
     /// `fenced`, `active`, `fencing` or `shutting_down`.
@@ -32,7 +32,7 @@ struct BrokerReport: Encodable, Equatable {
         epoch = broker.epoch.rawValue
         incarnation = Names.incarnation(broker.incarnation)
         endpoints = broker.endpoints.map { EndpointReport(host: $0.host, name: $0.name, port: $0.port) }
-        rack = broker.rack
+        rack = broker.rack.isEmpty ? nil : broker.rack
         capacity = broker.capacity
         tags = broker.tags.map { TagReport(name: $0.name, value: $0.value) }
         state = broker.state.rawValue
@@ -57,7 +57,7 @@ struct BrokerListReport: Report {
         var table = Table(["BROKER", "STATE", "DRAINING", "EPOCH", "RACK", "CAPACITY", "ENDPOINTS", "VERSION"])
         for broker in brokers {
             table.add([
-                "\(broker.id)", broker.state, broker.draining ? "yes" : "no", "\(broker.epoch)", broker.rack,
+                "\(broker.id)", broker.state, broker.draining ? "yes" : "no", "\(broker.epoch)", broker.rack ?? "",
                 "\(broker.capacity)", broker.endpointText, "\(broker.version)",
             ])
         }
@@ -78,7 +78,7 @@ struct BrokerDetailReport: Report {
     var table: String {
         let facts = [
             "BROKER \(broker.id)", "STATE \(broker.state)", "DRAINING \(broker.draining ? "yes" : "no")",
-            "EPOCH \(broker.epoch)", "RACK \(broker.rack.isEmpty ? "-" : broker.rack.printable)",
+            "EPOCH \(broker.epoch)", "RACK \(broker.rack?.printable ?? "-")",
             "CAPACITY \(broker.capacity)", "VERSION \(broker.version)",
         ]
         let tags = broker.tags.map { "\($0.name)=\($0.value)" }.joined(separator: " ")

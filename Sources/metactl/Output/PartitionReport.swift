@@ -89,7 +89,7 @@ struct PartitionResultsReport: Report {
         @OrNull var partitionEpoch: Int32?
         /// Null when it was done; else the reason, as in docs/errors.md.
         @OrNull var refused: String?
-        var detail: String
+        @OrNull var detail: String?
     }
 
     var results: [Item]
@@ -100,7 +100,7 @@ struct PartitionResultsReport: Report {
             case .done(let leader, let leaderEpoch, let partitionEpoch):
                 Item(
                     topic: topic, partition: key.index.rawValue, leader: leader?.rawValue, leaderEpoch: leaderEpoch,
-                    partitionEpoch: partitionEpoch, refused: nil, detail: "")
+                    partitionEpoch: partitionEpoch, refused: nil, detail: nil)
             case .refused(let refusal):
                 Item(
                     topic: topic, partition: key.index.rawValue, leader: nil, leaderEpoch: nil, partitionEpoch: nil,
@@ -118,7 +118,7 @@ struct PartitionResultsReport: Report {
             table.add([
                 item.topic, "\(item.partition)", item.leader.map(String.init) ?? (isDone ? "none" : ""),
                 item.leaderEpoch.map(String.init) ?? "", item.partitionEpoch.map(String.init) ?? "",
-                item.refused.map { "\($0): \(item.detail)" } ?? "done",
+                item.refused.map { "\($0): \(item.detail ?? "")" } ?? "done",
             ])
         }
         return table.text

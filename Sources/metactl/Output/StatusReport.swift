@@ -13,8 +13,8 @@ struct NodeReport: Encodable, Equatable {
     /// 16 hexadecimal digits: equal on two nodes with the same `applied_index`.
     @OrNull var digest: String?
     var healthy: Bool
-    /// Why not healthy; empty otherwise.
-    var detail: String
+    /// Why not healthy; null otherwise.
+    @OrNull var detail: String?
 
     static let unreachableRole = "unreachable"
 
@@ -27,23 +27,24 @@ struct NodeReport: Encodable, Equatable {
 
 /// The cluster as its nodes describe it.
 struct StatusReport: Report, Equatable {
-    var clusterID: String
+    /// This and all else that nobody says is null when no node answers.
+    @OrNull var clusterID: String?
     /// The node that leads in the highest term that any node reports; null when none is known.
     @OrNull var leader: UInt64?
-    var term: UInt64
+    @OrNull var term: UInt64?
     /// The highest version that any node has applied.
-    var version: UInt64
+    @OrNull var version: UInt64?
     /// By id; endpoints whose node is not known come last.
     var nodes: [NodeReport]
 
     /// - Parameter leaders: who leads which term, as far as any node knows. Terms only grow, so the highest is the
     ///   news and lower ones are memories (Raft §5.1).
     init(clusterID: String, leaders: [(node: UInt64, term: UInt64)], nodes: [NodeReport]) {
-        self.clusterID = clusterID
-        let term = nodes.reduce(0) { max($0, $1.term ?? 0) }
+        self.clusterID = clusterID.isEmpty ? nil : clusterID
+        let term = nodes.compactMap(\.term).max()
         self.term = term
-        self.leader = leaders.filter { $0.term >= term }.max { $0.term < $1.term }?.node
-        self.version = nodes.reduce(0) { max($0, $1.version ?? 0) }
+        self.leader = leaders.filter { $0.term >= term ?? 0 }.max { $0.term < $1.term }?.node
+        self.version = nodes.compactMap(\.version).max()
         self.nodes = nodes.sorted {
             ($0.id ?? .max, $0.address) < ($1.id ?? .max, $1.address)
         }
@@ -51,11 +52,12 @@ struct StatusReport: Report, Equatable {
 
     var table: String {
         let leader = self.leader.map { "node \($0)" } ?? "none"
+        func text(_ number: UInt64?) -> String { number.map(String.init) ?? "-" }
         let head =
-            "CLUSTER \(clusterID.isEmpty ? "-" : clusterID.printable)   LEADER \(leader)   TERM \(term)   VERSION \(version)"
+            "CLUSTER \(clusterID?.printable ?? "-")   LEADER \(leader)   TERM \(text(term))   VERSION \(text(version))"
         var table = Table(["NODE", "ROLE", "ADDRESS", "TERM", "COMMIT", "APPLIED", "DIGEST", "HEALTHY"])
         for node in nodes {
-            let healthy = node.healthy ? "yes" : node.detail.isEmpty ? "no" : "no: \(node.detail)"
+            let healthy = node.healthy ? "yes" : "no" + (node.detail.map { ": \($0)" } ?? "")
             table.add([
                 node.id.map(String.init) ?? "?", node.role, node.address, node.term.map(String.init) ?? "",
                 node.commitIndex.map(String.init) ?? "", node.appliedIndex.map(String.init) ?? "", node.digest ?? "",
