@@ -18,7 +18,25 @@ enum DatabaseSchema {
         guard isNew || applicationID == Self.applicationID else {
             throw .foreignDatabase(path: path, applicationID: applicationID)
         }
-        guard found <= version else { throw .schemaTooNew(found: Int(found), supported: version) }
+        try checkMigrations(connection, version: found)
+    }
+
+    /// Each migration leaves its name in the same transaction in which it raises `user_version` by one. So a newer release shows in
+    /// both, and a number that does not fit the names was damaged.
+    private static func checkMigrations(_ connection: Connection, version found: Int64) throws(StoreError) {
+        let known = migrator.migrations.map { "'\($0)'" }.joined(separator: ", ")
+        func count(_ condition: String) throws(StoreError) -> Int64 {
+            try connection.integer("SELECT count(*) FROM grdb_migrations WHERE \(condition)", "count migrations")
+        }
+        let hasNames = try connection.integer(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'grdb_migrations'", "look for migrations")
+        let made = hasNames == 0 ? 0 : try count("identifier IN (\(known))")
+        let unknown = hasNames == 0 ? 0 : try count("identifier NOT IN (\(known))")
+        if found > version, unknown > 0 { throw .schemaTooNew(found: Int(found), supported: version) }
+        guard found == made, unknown == 0 else {
+            throw .corrupt(
+                what: "it says schema \(found), and names \(made + unknown) migrations, \(unknown) of them unknown")
+        }
     }
 
     /// Each migration runs once, in a transaction, and raises `user_version`. A released migration never changes.

@@ -7,7 +7,7 @@ extension MetadataStore {
     /// that was opened on it.
     package func copy(to path: String) throws(StoreError) {
         let quoted = path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
-        try Self.onWriter(of: pool, "copy the database") { (connection) throws(StoreError) in
+        try Self.onWriter(of: writerQueue, "copy the database") { (connection) throws(StoreError) in
             try connection.execute("VACUUM INTO '\(quoted)'", "copy the database to \(path)")
         }
     }

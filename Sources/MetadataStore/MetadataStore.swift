@@ -15,7 +15,8 @@ import Synchronization
 package final class MetadataStore: Sendable {
     let location: DatabaseLocation
     let options: StoreOptions
-    private let writerQueue: DatabaseQueue
+    /// The one connection that writes.
+    let writerQueue: DatabaseQueue
     private let writer: WriterConfined
     private let published: Mutex<Published>
     let checkpointer: Checkpointer
@@ -187,9 +188,6 @@ package final class MetadataStore: Sendable {
         }
         return try result.get()
     }
-
-    /// The one connection that writes, for `onWriter`.
-    var pool: DatabaseQueue { writerQueue }
 
     static func onWriter<Value>(
         of queue: DatabaseQueue, _ operation: String, _ body: (Connection) throws(StoreError) -> Value

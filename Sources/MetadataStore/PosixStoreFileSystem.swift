@@ -4,17 +4,13 @@
     import Glibc
 #endif
 
-enum FileAccess {
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-}
-
 /// The operating system's files.
 package struct PosixStoreFileSystem: StoreFileSystem {
     package init() {}
 
     package var vfsName: String? { nil }
 
-    package func exists(_ path: String) -> Bool { FileAccess.exists(path) }
+    package func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     package func open(_ path: String) throws(StoreError) -> any StoreFile {
         try PosixStoreFile(open: path, flags: PosixStoreFile.readFlags)

@@ -21,7 +21,7 @@ struct SnapshotReader {
     private var tally: SnapshotTally
 
     /// Opens the file and reads its header.
-    init(path: String, in fileSystem: any StoreFileSystem = PosixStoreFileSystem()) throws(StoreError) {
+    init(path: String, in fileSystem: any StoreFileSystem) throws(StoreError) {
         file = try fileSystem.open(path)
         bytes = try file.size()
         remaining = bytes

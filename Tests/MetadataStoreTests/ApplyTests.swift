@@ -47,7 +47,7 @@ struct ApplyTests {
 
     /// What `decide` reads beside the queries: loads and the index of replicas.
     private func expectSameView(_ store: MetadataStore, _ reference: Reference) throws {
-        try MetadataStore.onWriter(of: store.pool, "compare") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "compare") { (connection) throws(StoreError) in
             let state = try StateStatements(connection).read()
             let storage = try DatabaseStorage(connection, state: state)
             let expected = reference.machine.storage

@@ -1,8 +1,49 @@
 import MetadataModel
 import RaftCore
+import Synchronization
 import Testing
 
 @testable import MetadataStore
+
+/// The system's files, with something that happens whenever a file that was created is synced.
+private struct HookedFileSystem: StoreFileSystem {
+    final class Hook: Sendable {
+        let body = Mutex<(@Sendable () -> Void)?>(nil)
+    }
+
+    private final class File: StoreFile {
+        let file: any StoreFile
+        let hook: Hook
+
+        init(_ file: any StoreFile, _ hook: Hook) {
+            self.file = file
+            self.hook = hook
+        }
+
+        func size() throws(StoreError) -> Int { try file.size() }
+        func read(_ count: Int) throws(StoreError) -> [UInt8] { try file.read(count) }
+        func write(_ bytes: UnsafeRawBufferPointer) throws(StoreError) { try file.write(bytes) }
+        func close() throws(StoreError) { try file.close() }
+
+        func sync() throws(StoreError) {
+            hook.body.withLock { $0 }?()
+            try file.sync()
+        }
+    }
+
+    let hook: Hook
+    private let system = PosixStoreFileSystem()
+
+    init(hook: Hook) { self.hook = hook }
+
+    var vfsName: String? { system.vfsName }
+    func exists(_ path: String) -> Bool { system.exists(path) }
+    func open(_ path: String) throws(StoreError) -> any StoreFile { try system.open(path) }
+    func create(_ path: String) throws(StoreError) -> any StoreFile { File(try system.create(path), hook) }
+    func rename(_ from: String, to target: String) throws(StoreError) { try system.rename(from, to: target) }
+    func removeIfExists(_ path: String) throws(StoreError) { try system.removeIfExists(path) }
+    func syncDirectory(of path: String) throws(StoreError) { try system.syncDirectory(of: path) }
+}
 
 @Suite("Checkpoints")
 struct CheckpointTests {
@@ -35,6 +76,30 @@ struct CheckpointTests {
             #expect(store.durablePosition == first)
         }
         #expect(try store.checkpoint(.passive).index == LogIndex(10))
+        try store.close()
+    }
+
+    @Test("a snapshot file that is slow to reach the disk pins no WAL: its read transaction has ended (pitfall 53)")
+    func slowSnapshot() throws {
+        let directory = try TemporaryDirectory()
+        let hook = HookedFileSystem.Hook()
+        let store = try MetadataStore(path: directory.file("db"), fileSystem: HookedFileSystem(hook: hook))
+        _ = try store.apply(smallCluster())
+        let reached = Mutex(LogPosition.zero)
+        hook.body.withLock { body in
+            body = {
+                do {
+                    _ = try store.apply([commandEntry(9, registration(9))])
+                    let position = try store.checkpoint(.passive)
+                    reached.withLock { $0 = position }
+                } catch {
+                    Issue.record("\(error)")
+                }
+            }
+        }
+        _ = try store.writeSnapshot(to: directory.file("snapshot"))
+        #expect(reached.withLock { $0.index } == LogIndex(9))
+        #expect(try MetadataStore.verifySnapshot(at: directory.file("snapshot")).position.index == LogIndex(8))
         try store.close()
     }
 

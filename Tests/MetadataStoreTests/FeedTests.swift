@@ -129,7 +129,7 @@ struct FeedTests {
         let value = String(repeating: "v", count: 60_000)
         let batch = (UInt64(9)..<109).map { commandEntry($0, configChange("orders", "k", "\($0)\(value)")) }
         let done = try store.apply(batch)
-        try MetadataStore.onWriter(of: store.pool, "count") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "count") { (connection) throws(StoreError) in
             #expect(try connection.integer("SELECT count(*) FROM feed", "count") == 7)
         }
         var found: [ChangeEvent] = []

@@ -36,7 +36,7 @@ struct RecoveryTests {
         _ = try store.apply(log.entries(300))
         let before = try store.dump(in: directory)
         let path = directory.file("db")
-        try MetadataStore.onWriter(of: store.pool, "half a batch") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "half a batch") { (connection) throws(StoreError) in
             // A cache so small that uncommitted pages go to the WAL.
             try connection.execute("PRAGMA cache_size = 2", "shrink the cache")
             try connection.execute("BEGIN IMMEDIATE", "begin")
@@ -70,7 +70,7 @@ struct RecoveryTests {
         let before = try store.dump(in: directory)
         let applied = store.applied
         var pages: Int64 = 0
-        try MetadataStore.onWriter(of: store.pool, "count") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "count") { (connection) throws(StoreError) in
             pages = try connection.integer("PRAGMA page_count", "count pages")
         }
         try store.limitPages(to: Int(pages))
@@ -117,7 +117,7 @@ struct RecoveryTests {
         let store = try MetadataStore(path: directory.file("db"))
         _ = try store.apply(smallCluster())
         let applied = store.applied
-        try MetadataStore.onWriter(of: store.pool, "damage") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "damage") { (connection) throws(StoreError) in
             // Three bytes are no list of brokers.
             try connection.execute("UPDATE partition SET isr = X'010203'", "damage")
         }
@@ -175,11 +175,35 @@ struct RecoveryTests {
         let path = directory.file("db")
         let store = try MetadataStore(path: path)
         _ = try store.apply(smallCluster())
-        try MetadataStore.onWriter(of: store.pool, "raise") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "raise") { (connection) throws(StoreError) in
             try connection.execute("PRAGMA user_version = 3", "raise the version")
+            try connection.execute("INSERT INTO grdb_migrations VALUES ('3: later')", "name the migration")
         }
         try store.close()
         #expect(throws: StoreError.schemaTooNew(found: 3, supported: 2)) { _ = try MetadataStore(path: path) }
+    }
+
+    @Test("a flipped bit in the number of the schema, or in the name of a migration, is damage and no newer release")
+    func flippedSchema() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("db")
+        let damages =
+            (0..<31).map { "PRAGMA user_version = \(2 ^ (1 << $0))" }
+            + ["UPDATE grdb_migrations SET identifier = '3' || substr(identifier, 2) WHERE identifier LIKE '2:%'"]
+        for damage in damages {
+            let store = try MetadataStore(path: path)
+            try MetadataStore.onWriter(of: store.writerQueue, "damage") { (connection) throws(StoreError) in
+                try connection.execute(damage, "damage")
+            }
+            try store.close()
+            let failure = #expect(throws: StoreError.self, "\(damage)") { _ = try MetadataStore(path: path) }
+            guard case .corrupt = failure else {
+                Issue.record("\(damage) came out as \(String(describing: failure))")
+                return
+            }
+            #expect(failure?.isDamage == true)
+            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) }
+        }
     }
 
     @Test("a database of the first schema becomes one of the second, and its feed begins anew")
@@ -189,7 +213,7 @@ struct RecoveryTests {
         let store = try MetadataStore(path: path)
         _ = try store.apply(smallCluster())
         let (rows, summary) = (try store.dump(in: directory), store.summary)
-        try MetadataStore.onWriter(of: store.pool, "go back") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "go back") { (connection) throws(StoreError) in
             for statement in [
                 "DROP INDEX partition_offline", "DROP INDEX partition_under_replicated",
                 "DROP INDEX partition_reassigning", "ALTER TABLE broker DROP COLUMN capacity",
@@ -238,12 +262,12 @@ struct RecoveryTests {
         ]
         for (pragma, wanted) in expected {
             var found = ""
-            try MetadataStore.onWriter(of: store.pool, "check") { (connection) throws(StoreError) in
+            try MetadataStore.onWriter(of: store.writerQueue, "check") { (connection) throws(StoreError) in
                 found = try connection.text("PRAGMA \(pragma)", "check")
             }
             #expect(found == wanted, "\(pragma)")
         }
-        try MetadataStore.onWriter(of: store.pool, "check") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "check") { (connection) throws(StoreError) in
             _ = #expect(throws: StoreError.pragma(name: "page_size", wanted: "8192", found: "4096")) {
                 try connection.set("page_size", to: 8_192)
             }

@@ -166,7 +166,7 @@ struct SnapshotTests {
         let path = directory.file("db")
         let store = try MetadataStore(path: path)
         _ = try store.apply(smallCluster())
-        try MetadataStore.onWriter(of: store.pool, "spoil") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: store.writerQueue, "spoil") { (connection) throws(StoreError) in
             try connection.execute("UPDATE partition SET leader_epoch = leader_epoch + 1", "spoil")
         }
         _ = try store.writeSnapshot(to: directory.file("snapshot"))
@@ -211,7 +211,7 @@ struct SnapshotTests {
         #expect(other.digest == log.reference.machine.digest)
         _ = try other.installSnapshot(from: directory.file("snapshot"))
         #expect(other.summary == store.summary)
-        try MetadataStore.onWriter(of: other.pool, "check") { (connection) throws(StoreError) in
+        try MetadataStore.onWriter(of: other.writerQueue, "check") { (connection) throws(StoreError) in
             #expect(try connection.integer("PRAGMA synchronous", "check") == 1)
         }
         try other.close()

@@ -148,7 +148,7 @@ extension FuzzTarget {
         try Data(bytes).write(to: URL(fileURLWithPath: file))
         defer { unlink(file) }
         do throws(StoreError) {
-            var reader = try SnapshotReader(path: file)
+            var reader = try SnapshotReader(path: file, in: PosixStoreFileSystem())
             let snapshot = try reader.readAll { (_) throws(StoreError) in }
             guard snapshot.bytes == bytes.count else { return .refused }
         } catch {
