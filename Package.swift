@@ -161,6 +161,8 @@ let package = Package(
         .target(name: "StoryFiles", path: "Tests/StoryFiles", swiftSettings: settings),
         fuzzTargets,
         tests("TidyTests", []),
-        tests("ChaosTests", ["MetadataClient", "MetadataModel", grdb], path: "ChaosTests", exclude: ["README.md"]),
+        tests(
+            "ChaosTests", ["MetadataClient", "MetadataModel", "Wire", nioCore, grdb], path: "ChaosTests",
+            exclude: ["README.md"]),
     ]
 )

@@ -134,22 +134,8 @@ struct LiveNodeTests {
 
     /// Sends `bytes` and says whether the other side hangs up.
     private func closesConnection(port: UInt16, after bytes: [UInt8]) throws -> Bool {
-        let descriptor = socket(AF_INET, streamSocketType, 0)
+        let descriptor = try connectedSocket(port: port, patience: .seconds(15))
         defer { close(descriptor) }
-        var patience = timeval(tv_sec: 15, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard connected == 0 else {
-            throw LocalCluster.HarnessFailure(description: "cannot connect to port \(port): errno \(errno)")
-        }
         guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return true }
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {

@@ -12,11 +12,7 @@ struct MembershipTests {
     func growAndShrink() async throws {
         try await withCluster(nodes: 5, initial: 1) { cluster, client, writers in
             for pair in [[2, 3], [4, 5]] {
-                for id in pair {
-                    try await cluster.format(id)
-                    try await cluster.start(id)
-                    try await waitUntil("node \(id) answers") { await cluster.statuses().contains { $0.nodeID == id } }
-                }
+                for id in pair { try await join(id, cluster) }
                 let waiting = try await cluster.get(pair[0], "/health/ready")
                 #expect(waiting.status == 503 && waiting.body.contains("waits to be added"), "\(waiting.body)")
                 for id in pair {
@@ -103,13 +99,99 @@ struct MembershipTests {
         }
     }
 
+    @Test(
+        "a node behind a proxy is followed to where it says it is found, not to where it listens",
+        .timeLimit(.minutes(2)))
+    func advertisedAddress() async throws {
+        try await withCluster(nodes: 3, initial: 3, hasProxies: true) { cluster, client, writers in
+            let leader = try await cluster.leader()
+            let mover = leader % 3 + 1
+            try await cluster.kill(mover)
+            try await cluster.moveProxy(of: mover)
+            try await cluster.start(mover)
+            let proxy = try #require(await cluster.proxies[mover])
+            try await waitUntil("the others reach node \(mover) through its new proxy") {
+                let own = await cluster.statuses().first { $0.nodeID == mover }
+                return own?.healthy == true && proxy.accepted > 0
+            }
+            let list = try await members(cluster, ["add", address(of: mover, cluster)])
+            #expect(list.first { $0.id == mover }?.peerAddress == "127.0.0.1:\(proxy.port)")
+            try await writeOn(writers, 20)
+            _ = try await members(cluster, ["transfer-leadership", "--to", "\(mover)"])
+            try await writeOn(writers, 20)
+            try await judge(writers, cluster, client, nodes: 3)
+        }
+    }
+
+    @Test(
+        "leadership goes to no learner, to nobody silent, and to nobody whose disk lags; the leader leads on",
+        .timeLimit(.minutes(2)))
+    func transferRefused() async throws {
+        try await withCluster(nodes: 4, initial: 3) { cluster, client, writers in
+            try await join(4, cluster)
+            _ = try await members(cluster, ["add", address(of: 4, cluster), "--learner"])
+            let leader = try await cluster.leader()
+            let learner = try await cluster.metactl(["members", "transfer-leadership", "--to", "4"])
+            #expect(learner.status == 1 && learner.errors.contains("not_a_voter"), "\(learner.errors)")
+
+            let silent = leader % 3 + 1
+            await cluster.pause(silent)
+            try await waitUntil("node \(silent) is silent") {
+                try await members(cluster, ["list"]).contains { $0.id == silent && !$0.heard }
+            }
+            let refused = try await cluster.metactl(["members", "transfer-leadership", "--to", "\(silent)"])
+            #expect(refused.status == 1 && refused.errors.contains("member_silent"), "\(refused.errors)")
+            await cluster.resume(silent)
+
+            if let disk = try FaultyDisk.compiled(in: cluster.folder) {
+                // It hears and answers, and its log stands still: it never holds what it would need to lead.
+                _ = try await cluster.terminate(silent)
+                try await cluster.start(silent, environment: disk.hanging(silent))
+                try await waitUntil("node \(silent) is back") {
+                    await cluster.statuses().contains { $0.nodeID == silent && $0.healthy }
+                }
+                try disk.setHanging(silent, true)
+                try await writeOn(writers, 20)
+                let late = try await cluster.metactl(["members", "transfer-leadership", "--to", "\(silent)"])
+                #expect(late.status == 1 && late.errors.contains("transfer_failed"), "\(late.errors)")
+                try await writeOn(writers, 20)
+                try disk.setHanging(silent, false)
+            }
+            #expect(try await cluster.leader() == leader, "leadership moved")
+            try await writeOn(writers, 20)
+            try await judge(writers, cluster, client, nodes: 4)
+        }
+    }
+
+    @Test("a lost node is replaced by one under an id of its own", .timeLimit(.minutes(2)))
+    func replacedByAnother() async throws {
+        try await withCluster(nodes: 4, initial: 3) { cluster, client, writers in
+            let victim = try await cluster.leader() % 3 + 1
+            try await cluster.kill(victim)
+            try await join(4, cluster)
+            let target = await address(of: 4, cluster)
+            let list = try await members(cluster, ["replace", "\(victim)", target, "--wait", "--timeout", "20s"])
+            #expect(Set(list.map(\.id)) == Set(1...4).subtracting([victim]))
+            #expect(list.map(\.role) == ["voter", "voter", "voter"])
+            try await writeOn(writers, 20)
+            try await judge(writers, cluster, client, nodes: 3)
+        }
+    }
+
     // MARK: Helpers
+
+    private func join(_ id: Int, _ cluster: LocalCluster) async throws {
+        try await cluster.format(id)
+        try await cluster.start(id)
+        try await waitUntil("node \(id) answers") { await cluster.statuses().contains { $0.nodeID == id } }
+    }
 
     private struct Item: Decodable {
         var id: Int
         var role: String
         var heard: Bool
         var clientAddress: String
+        var peerAddress: String
     }
 
     private struct ListAnswer: Decodable { var members: [Item] }
@@ -150,9 +232,11 @@ struct MembershipTests {
 
     /// A cluster of the first members, an active broker, and two writers that never pause.
     private func withCluster(
-        nodes: Int, initial: Int, _ body: (LocalCluster, MetadataClient, [TopicWriter]) async throws -> Void
+        nodes: Int, initial: Int, hasProxies: Bool = false,
+        _ body: (LocalCluster, MetadataClient, [TopicWriter]) async throws -> Void
     ) async throws {
-        let cluster = try LocalCluster(settings: Self.settings, nodes: nodes, initial: initial)
+        let cluster = try LocalCluster(
+            settings: Self.settings, hasProxies: hasProxies, nodes: nodes, initial: initial)
         for id in 1...initial {
             try await cluster.format(id)
             try await cluster.start(id)

@@ -1,6 +1,7 @@
 import Foundation
 import MetadataClient
 import MetadataModel
+import Synchronization
 import Testing
 
 /// Each level of reading, on nodes that are paused or cut off.
@@ -77,6 +78,58 @@ struct ReadTests {
             try await client.summary(consistency: .stale(maxLagMilliseconds: 200), timeout: .seconds(2))
         }
         await client.close()
+        await cluster.stop()
+    }
+
+    @Test(
+        "a follower answers linearizable reads through a change of the leader, and never with the past",
+        .timeLimit(.minutes(3)))
+    func followerAcrossTransfers() async throws {
+        let cluster = try await LocalCluster.started()
+        let writer = await cluster.client()
+        _ = try await write(0, writer)
+        let leader = try await cluster.leader()
+        let others = (1...3).filter { $0 != leader }
+        let port = await cluster.nodes[others[0] - 1].clientPort
+        let acknowledged = Mutex(0)
+        let isOver = Mutex(false)
+        // The follower stays one: leadership goes to and fro between the other two.
+        let reading = Task.detached {
+            let reader = try DirectReader(port: port)
+            var (answered, refused) = (0, 0)
+            while !isOver.withLock({ $0 }) {
+                let floor = acknowledged.withLock { $0 }
+                guard let text = try reader.config("user.counter", .linearizable) else {
+                    refused += 1
+                    continue
+                }
+                answered += 1
+                let value = Int(text) ?? -1
+                if value < floor { Issue.record("read \(value) after \(floor) was acknowledged") }
+            }
+            return (answered, refused)
+        }
+        let writing = Task {
+            var value = 0
+            while !isOver.withLock({ $0 }) {
+                value += 1
+                _ = try await write(value, writer)
+                acknowledged.withLock { [value] in $0 = value }
+            }
+        }
+        for target in [others[1], leader, others[1], leader] {
+            try await Task.sleep(for: .milliseconds(500))
+            let result = try await cluster.metactl(["members", "transfer-leadership", "--to", "\(target)"])
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        try await Task.sleep(for: .milliseconds(500))
+        isOver.withLock { $0 = true }
+        let (answered, refused) = try await reading.value
+        try await writing.value
+        print("\(answered) reads answered by a follower, \(refused) refused, \(acknowledged.withLock { $0 }) writes")
+        #expect(try await cluster.leader() == leader)
+        #expect(answered > 100 && acknowledged.withLock { $0 } > 100)
+        await writer.close()
         await cluster.stop()
     }
 

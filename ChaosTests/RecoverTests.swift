@@ -81,9 +81,28 @@ struct RecoverTests {
         #expect(status.count == 1 && nodes.count == 3)
 
         // A restart of the recovered node finds everything again.
+        let settings = ["cluster.id=chaos-2"]
         #expect(try await cluster.terminate(1) == 0)
-        try await cluster.start(1, ownSettings: ["cluster.id=chaos-2"])
+        try await cluster.start(1, ownSettings: settings)
         #expect(try await client.topics().count == 52)
+
+        // The two are made anew and join: three voters again, as the procedure says.
+        for id in 2...3 { try await cluster.kill(id) }
+        for id in 2...3 {
+            try await cluster.wipeToJoin(id, ownSettings: settings)
+            try await cluster.start(id, ownSettings: settings)
+            for _ in 0..<400 where await !cluster.statuses().contains(where: { $0.nodeID == UInt64(id) }) {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            let target = await cluster.endpoints[id - 1].description
+            let added = try await cluster.metactl(["members", "add", target, "--wait", "--timeout", "20s"])
+            #expect(added.status == 0, "\(added.errors)")
+        }
+        try await cluster.waitUntilHealthy()
+        // The node that was recovered is not needed any more.
+        try await cluster.kill(1)
+        #expect(try await client.topics(timeout: .seconds(20)).count == 52)
+        _ = try await client.createTopic(name: "new-3", partitions: 1, replicationFactor: 1, timeout: .seconds(20))
         await again.close()
         await client.close()
         await cluster.stop()

@@ -103,21 +103,26 @@ actor LocalCluster {
 
     private func arguments(_ id: Int) -> [String] {
         guard let own = ports.indices.contains(id - 1) ? ports[id - 1] : nil else { return [] }
-        // A node tells the others where it listens, unless it listens everywhere; behind a proxy that is not where it is found.
-        let peerHost = proxies[id] == nil ? "127.0.0.1" : "0.0.0.0"
-        let ownSettings = [
+        var ownSettings = [
             "node.id=\(id)", "node.data_dir=\(folder.path)/node\(id)",
-            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=\(peerHost):\(own[1] ?? 0)",
+            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=127.0.0.1:\(own[1] ?? 0)",
             "health.http.port=\(own[2] ?? 0)", "metrics.port=\(own[3] ?? 0)",
         ]
+        // Behind a proxy, where a node listens is not where it is found.
+        if let proxy = proxies[id] {
+            ownSettings += [
+                "node.peer_address=0.0.0.0:\(own[1] ?? 0)", "node.advertised_peer_address=127.0.0.1:\(proxy.port)",
+            ]
+        }
         let file = joiners.contains(id) ? joining : configuration
         return ["--config", file.path] + (ownSettings + settings).flatMap { ["--set", $0] }
     }
 
-    func format(_ id: Int) throws {
+    /// - Parameter ownSettings: `key=value`, before those of the cluster.
+    func format(_ id: Int, ownSettings: [String] = []) throws {
         let process = Process()
         process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
-        process.arguments = ["format"] + arguments(id)
+        process.arguments = ["format"] + arguments(id) + ownSettings.flatMap { ["--set", $0] }
         process.standardOutput = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
@@ -213,9 +218,10 @@ actor LocalCluster {
     }
 
     /// A lost disk again, and an operator who knows what to do: the new directory is that of a node that joins.
-    func wipeToJoin(_ id: Int) throws {
+    func wipeToJoin(_ id: Int, ownSettings: [String] = []) throws {
         joiners.insert(id)
-        try wipe(id)
+        try FileManager.default.removeItem(at: directory(of: id))
+        try format(id, ownSettings: ownSettings)
     }
 
     /// From its next start on the node listens for clients and peers elsewhere.
@@ -224,6 +230,12 @@ actor LocalCluster {
         ports[id - 1][Port.client.rawValue] = numbers[0]
         ports[id - 1][Port.peer.rawValue] = numbers[1]
         nodes[id - 1].clientPort = numbers[0]
+    }
+
+    /// From its next start on the others reach the node through another proxy.
+    func moveProxy(of id: Int) throws {
+        proxies[id]?.close()
+        proxies[id] = try TCPProxy(target: ports[id - 1][Port.peer.rawValue] ?? 0)
     }
 
     /// Runs `metactl` against the whole cluster.
