@@ -169,19 +169,23 @@ extension CoordinatorWork {
         hasTooManyReassignments = report.hasMoreReassigning
         // What was applied while the survey was made is newer than the survey.
         if let found = report.rebalance, found.id.rawValue > rebalance?.id.rawValue ?? 0 { rebalanceChanged(found) }
-        nextPoll = facts.now + CoordinatorOptions.pollMilliseconds
         obstacle = obstacle(facts)
+        let isBusy = obstacle == nil && task != nil
+        nextPoll =
+            facts.now + (isBusy ? CoordinatorOptions.pollMilliseconds : CoordinatorOptions.pauseMilliseconds)
         var moves = reconcile(report.reassigning, now: facts.now)
+        var actions: [Coordinator.Action] = []
         if let plan = report.plan, let scan = asked.scan {
-            let actions = planned(plan, scan, asked, version: report.version, facts)
-            guard actions.isEmpty else { return actions }
+            actions = planned(plan, scan, asked, version: report.version, facts)
         } else if obstacle == nil {
             moves += steps(asked.moves, report.partitions, now: facts.now)
         } else {
             waiting.prepend(contentsOf: asked.moves)
         }
-        guard !moves.isEmpty, let task else { return [] }
-        return [.propose(.moveReplicas(Command.MoveReplicas(rebalance: task.rebalanceID, moves: moves)))]
+        guard !moves.isEmpty else { return actions }
+        // First, while the rebalance still runs. What makes no progress is taken back also when its task is over.
+        let steps = Command.MoveReplicas(rebalance: task?.rebalanceID, moves: moves)
+        return [.propose(.moveReplicas(steps))] + actions
     }
 }
 
@@ -219,8 +223,11 @@ extension CoordinatorWork {
     }
 
     private mutating func surveyDue(_ facts: Coordinator.Facts, ticket: UInt64) -> Asked? {
-        guard isInformed else { return Asked(ticket: ticket, moves: [], scan: nil) }
+        let look = Asked(ticket: ticket, moves: [], scan: nil)
+        guard isInformed else { return facts.now >= nextPoll ? look : nil }
         if let asked = taskDue(facts, ticket: ticket) { return asked }
+        // What was begun goes on to its end, whatever became of its task.
+        if task == nil, !underWay.isEmpty, facts.now >= nextPoll { return look }
         guard facts.now >= min(nextRebalanceCheck, nextLeaderCheck) else { return nil }
         // A rebalance measures with each plan.
         if case .rebalance = task {
@@ -303,6 +310,9 @@ extension CoordinatorWork {
             case .rebalance(let rebalance):
                 restingImbalance = found.imbalance
                 nextPlan = now + CoordinatorOptions.pauseMilliseconds
+                // Leaders follow their replicas.
+                nextLeaderCheck = now
+                measuredVersion = nil
                 return [end(rebalance, .finished, ending(found))]
             case .drain:
                 nextPlan = drainRetry(found, now: now)
@@ -363,7 +373,9 @@ extension CoordinatorWork {
         status.stuckCount = stuck.count + max(0, (plan?.blockedCount ?? 0) - (plan?.blocked.count ?? 0))
         status.stuck = Array(stuck.prefix(CoordinatorStatus.stuckMax))
         guard task != nil else { return status }
-        if let obstacle {
+        if !isInformed {
+            status.activity = .planning
+        } else if let obstacle {
             status.activity = .paused
             status.detail = obstacle
         } else if asked?.scan != nil || needsPlan {

@@ -84,6 +84,30 @@ struct CoordinatorTests {
         #expect(cluster.applied.count == moves, "nothing moves any more")
     }
 
+    @Test("a move that gets nowhere is taken back also when its rebalance was cancelled")
+    func stalledAfterCancel() {
+        var cluster = CoordinatorCluster.random(
+            .init(movesPerBrokerMax: 2, movesMax: 4, stepMilliseconds: 1_000), seed: 5, brokers: 6, racks: 0,
+            partitions: 60, factor: 2)
+        cluster.copies = 0
+        cluster.apply(Self.start)
+        #expect(cluster.run(ticks: 100) { $0.reassigning.count == 4 })
+        cluster.apply(.endRebalance(.init(rebalance: nil, ending: .cancelled)))
+        #expect(cluster.run(ticks: 200) { $0.reassigning.isEmpty })
+        #expect(cluster.run(ticks: 200) { $0.coordinator.status?.movesUnderWay == 0 })
+    }
+
+    @Test("leaders follow their replicas when a rebalance is finished")
+    func leadersFollow() {
+        var cluster = CoordinatorCluster(.init(movesPerBrokerMax: 20, movesMax: 20), seed: 1)
+        cluster.apply(.setFeatureLevel(Limits.featureLevelOfRebalances))
+        cluster.model.addBrokers(0...1)
+        cluster.model.createTopic("t", id: 1, assignment: Array(repeating: [0, 1], count: 12))
+        cluster.begin()
+        cluster.apply(Self.start)
+        #expect(cluster.run(ticks: 1_000) { $0.model.storage.brokerLoads().map(\.leaders) == [6, 6] })
+    }
+
     @Test("a move of which nobody gets in sync is taken back, with its reason, and the rest goes on")
     func stepTimeout() {
         var cluster = CoordinatorCluster.random(
