@@ -116,7 +116,7 @@ let package = Package(
             [
                 "MetadataClient", "MetadataModel", "MetadataStore", "Coordination", "RaftCore", "RaftLog", "Replica",
                 "MetadataSchema",
-                argumentParser, histogram, logging,
+                argumentParser, collections, histogram, logging,
             ]),
         program("simulate", ["Simulation", argumentParser]),
 

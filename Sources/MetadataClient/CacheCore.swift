@@ -6,7 +6,13 @@ final class CacheCore: Sendable {
     /// One reference, so that a lookup holds the lock for no longer than it takes to count it.
     private final class Shown: Sendable {
         let image: MetadataImage
-        init(_ image: MetadataImage) { self.image = image }
+        /// False: nothing was read yet, which is not the same as a cluster without anything in it.
+        let isRead: Bool
+
+        init(_ image: MetadataImage, isRead: Bool) {
+            self.image = image
+            self.isRead = isRead
+        }
     }
 
     private struct Waiter {
@@ -25,10 +31,15 @@ final class CacheCore: Sendable {
         var hasEnded = false
     }
 
-    private let shown = Mutex(Shown(MetadataImage()))
+    private let shown = Mutex(Shown(MetadataImage(), isRead: false))
     private let state = Mutex(State())
 
     var image: MetadataImage { shown.withLock { $0 }.image }
+
+    private func hasReached(_ version: Version) -> Bool {
+        let shown = shown.withLock { $0 }
+        return shown.isRead && shown.image.version >= version
+    }
 
     // MARK: The feeder's side
 
@@ -64,7 +75,7 @@ final class CacheCore: Sendable {
     }
 
     private func show(_ image: MetadataImage) {
-        let next = Shown(image)
+        let next = Shown(image, isRead: true)
         // What is shown now may be freed by this, which takes time: not under the lock.
         let before = shown.withLock { current in
             let before = current
@@ -93,7 +104,7 @@ final class CacheCore: Sendable {
     }
 
     func lag(at now: ContinuousClock.Instant) -> Duration? {
-        guard image.version > .zero else { return nil }
+        guard hasReached(.zero) else { return nil }
         let (watch, before) = state.withLock { ($0.watch, $0.heardBefore) }
         return (watch?.heardAt ?? before).map { max(.zero, $0.duration(to: now)) }
     }
@@ -114,8 +125,9 @@ final class CacheCore: Sendable {
 
     // MARK: Waiting for a version
 
+    /// Version zero: any image at all.
     func reached(_ version: Version, timeout: Duration?) async throws(MetadataError) {
-        guard image.version < version else { return }
+        guard !hasReached(version) else { return }
         let id = state.withLock { state in
             state.lastWaiter += 1
             return state.lastWaiter
@@ -159,7 +171,7 @@ final class CacheCore: Sendable {
         }
         if hasEnded { return waiter.resume(CacheCore.ended) }
         // It may have been shown just before the waiter was noted down.
-        if image.version >= waiter.version { resume(id, nil) }
+        if hasReached(waiter.version) { resume(id, nil) }
     }
 
     private func resume(_ id: UInt64, _ failure: CallFailure?) {

@@ -34,7 +34,7 @@ public final class MetadataCache: Sendable {
     /// all is well, and growing while no node is heard. A node that has lost its leader is left within seconds.
     public var lag: Duration? { core.lag(at: .now) }
 
-    /// Waits until `version` is shown, or a later one.
+    /// Waits until `version` is shown, or a later one; a version of zero waits for the first image.
     ///
     /// - Parameter timeout: How long to wait; nil waits for as long as it takes.
     /// - Throws: The codes `timedOut`, `cancelled`, and `clientClosed` when the cache has ended.
@@ -44,7 +44,7 @@ public final class MetadataCache: Sendable {
 
     /// Waits until there is an image at all; see `reached(_:timeout:)`.
     public func ready(timeout: Duration? = nil) async throws(MetadataError) {
-        try await core.reached(Version(1), timeout: timeout)
+        try await core.reached(.zero, timeout: timeout)
     }
 
     // MARK: Lookups

@@ -12,6 +12,7 @@ struct Metactl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
             MembersCommand.self, RebalanceCommand.self, FeatureLevelCommand.self, WatchCommand.self,
-            RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, RecoverCommand.self,
+            RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, SimulateBrokersCommand.self,
+            RecoverCommand.self,
         ])
 }

@@ -8,5 +8,8 @@ struct BenchCommand: AsyncParsableCommand {
             --clients callers get. The load shares the machine with whatever else runs there; keys user.bench-… of the \
             cluster's configuration are written and removed at the end.
             """,
-        subcommands: [BenchWriteCommand.self, BenchReadCommand.self, BenchFailoverCommand.self, BenchPlanCommand.self])
+        subcommands: [
+            BenchWriteCommand.self, BenchReadCommand.self, BenchFailoverCommand.self, BenchPlanCommand.self,
+            BenchCacheCommand.self,
+        ])
 }
