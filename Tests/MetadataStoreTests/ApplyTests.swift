@@ -45,6 +45,32 @@ struct ApplyTests {
         try store.close()
     }
 
+    @Test("the database equals the reference in rebalances too", arguments: [UInt64(5), 6, 7])
+    func rebalances(seed: UInt64) throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        let reader = try store.makeReader()
+        var log = RandomLog(seed: seed, hasRebalances: true)
+        for round in 0..<20 {
+            let batch = log.entries(17)
+            for (index, outcome) in try store.apply(batch).outcomes {
+                #expect(outcome == log.outcomes[index.rawValue], "seed \(seed), entry \(index)")
+            }
+            #expect(store.digest == log.reference.machine.digest, "seed \(seed), round \(round)")
+        }
+        let row = Query.configs(.cluster, after: String(Rebalance.configName.dropLast()), limit: 1)
+        let (whole, _, _) = try reader.answer([row])
+        let oneByOne = try reader.answer { (ask) throws(StoreError) in try ask(row) }
+        #expect(whole == [log.reference.answer(row)] && oneByOne == whole[0])
+        guard case .configs(let page) = oneByOne else {
+            Issue.record("\(oneByOne)")
+            return
+        }
+        #expect(page.items.contains { Rebalance($0) != nil })
+        #expect(try store.scrub().isSound)
+        try store.close()
+    }
+
     /// What `decide` reads beside the queries: loads and the index of replicas.
     private func expectSameView(_ store: MetadataStore, _ reference: Reference) throws {
         try MetadataStore.onWriter(of: store.writerQueue, "compare") { (connection) throws(StoreError) in

@@ -35,7 +35,13 @@ struct RandomLog {
     private(set) var outcomes: [UInt64: CommandOutcome] = [:]
     private(set) var marks: [DigestMark] = []
 
-    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+    /// Every few entries is one of a rebalance.
+    private let hasRebalances: Bool
+
+    init(seed: UInt64, hasRebalances: Bool = false) {
+        random = SeededGenerator(seed: seed)
+        self.hasRebalances = hasRebalances
+    }
 
     mutating func entries(_ count: Int) -> [Entry] { (0..<count).map { _ in next() } }
 
@@ -71,7 +77,8 @@ struct RandomLog {
             // A client that got no answer sends its write again.
             return Entry(term: Term(1), index: LogIndex(index), kind: .command, payload: last.payload)
         }
-        let command = command(index)
+        let command: Command
+        if let rebalance = rebalanceCommand(index) { command = rebalance } else { command = self.command(index) }
         guard roll < 70, !sessions.isEmpty else { return commandEntry(index, command, time: time) }
         let position = random.below(sessions.count)
         sessions[position].sequence += 1
@@ -79,6 +86,24 @@ struct RandomLog {
         return commandEntry(
             index, command, time: time, session: sessions[position].id, sequence: sequence,
             acknowledgedBelow: sequence > 6 ? sequence - UInt64(random.below(6)) : 0)
+    }
+
+    private mutating func rebalanceCommand(_ index: UInt64) -> Command? {
+        guard hasRebalances else { return nil }
+        let latest = reference.machine.storage.config(.cluster, name: Rebalance.configName).flatMap { Rebalance($0) }
+        switch index % 12 {
+        case 1: return .setFeatureLevel(Limits.featureLevelOfRebalances)
+        case 3: return .startRebalance(.init(strategy: .balanced, origin: .request))
+        case 5, 7:
+            let partition = somePartition(someTopic())
+            let move = Command.ReplicaMove(
+                partition: partition.key, replicas: random.below(4) == 0 ? nil : [someBroker().id],
+                partitionEpoch: partition.partitionEpoch)
+            return .moveReplicas(.init(rebalance: latest?.id, moves: [move]))
+        case 9:
+            return .endRebalance(.init(rebalance: nil, ending: .finished, detail: "ended=1 detail=\(index)"))
+        default: return nil
+        }
     }
 
     private mutating func command(_ index: UInt64) -> Command {
@@ -121,17 +146,6 @@ struct RandomLog {
             let election: Command.ElectLeaders.Election = random.below(3) == 0 ? .unclean : .preferred
             return .electLeaders(
                 Command.ElectLeaders(election, partitions: [somePartition(topic).key, somePartition(topic).key]))
-        case 29 where random.below(3) == 0:
-            let partition = somePartition(topic)
-            let rebalance = reference.machine.storage.config(.cluster, name: Rebalance.configName)
-            return .moveReplicas(
-                .init(
-                    rebalance: rebalance.flatMap { Rebalance($0) }?.id,
-                    moves: [
-                        .init(
-                            partition: partition.key, replicas: random.below(4) == 0 ? nil : [someBroker().id],
-                            partitionEpoch: partition.partitionEpoch)
-                    ]))
         case 29, 30, 31:
             let replicas = (0..<(random.below(3) + 1)).map { _ in someBroker().id }
             return .reassignPartitions(
@@ -152,12 +166,7 @@ struct RandomLog {
             return random.below(5) == 0
                 ? .unregisterBroker(id: broker.id, epoch: nil, force: true) : .expireSessions
         case 22:
-            switch random.below(6) {
-            case 0: return .setFeatureLevel(2)
-            case 1: return .startRebalance(.init(strategy: .balanced, origin: .request, excluded: [broker.id]))
-            case 2: return .endRebalance(.init(rebalance: nil, ending: .finished, detail: "done, all of it"))
-            default: return .openSession(timeoutMilliseconds: 5_000)
-            }
+            return random.below(6) == 0 ? .setFeatureLevel(1) : .openSession(timeoutMilliseconds: 5_000)
         default:
             guard let session = sessions.last, random.below(4) == 0 else {
                 return .openSession(timeoutMilliseconds: 2_000)

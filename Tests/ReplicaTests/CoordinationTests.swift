@@ -34,7 +34,8 @@ struct CoordinationTests {
         let end = alone.replica.core.lastIndex
         alone.others = []
         alone.replica.surveyed(report(request.ticket, level: Limits.featureLevelMax))
-        for _ in 0..<500 {
+        // Less than until sessions are swept.
+        for _ in 0..<300 {
             alone.now += 20
             alone.replica.tick(now: alone.now)
             alone.settle()
@@ -56,8 +57,8 @@ struct CoordinationTests {
         alone.now += 20
         alone.replica.tick(now: alone.now)
         alone.turn()
-        // The level is on its way to the disk: no survey, however often it ticks.
-        for _ in 0..<100 {
+        // The level is on its way to the disk, for less long than a leader waits for one: no survey, however often it ticks.
+        for _ in 0..<10 {
             alone.now += 20
             alone.replica.tick(now: alone.now)
             alone.turn()
@@ -69,9 +70,11 @@ struct CoordinationTests {
             return LogCommand(decoding: entry.payload).command
         }
         #expect(proposed.filter { $0 == .setFeatureLevel(level) }.count == 1)
-        alone.settle()
-        alone.now += 20
-        alone.replica.tick(now: alone.now)
+        for _ in 0..<200 {
+            alone.settle()
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+        }
         alone.settle()
         #expect(surveys(alone).count == 1)
     }
