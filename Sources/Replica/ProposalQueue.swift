@@ -16,6 +16,8 @@ struct ProposalQueue {
 
     /// Not in the log yet. Proposed in one batch when the inputs of this turn are all in.
     private var gathered: [Gathered] = []
+    /// What the commands among them take.
+    private var gatheredBytes = 0
     /// In the log of this leader's term and not applied yet, by rising index. Empty on a member that does not lead.
     private var inFlight: Deque<InFlight> = []
 
@@ -24,10 +26,19 @@ struct ProposalQueue {
 
     mutating func gather(_ intent: WriteIntent, token: RequestToken) {
         gathered.append(Gathered(token: token, intent: intent))
+        gatheredBytes += intent.command.count
+    }
+
+    /// During a handover nothing is proposed, so what gathers is bounded.
+    func hasRoomToWait(for intent: WriteIntent) -> Bool {
+        gathered.count < Handover.writesMax && gatheredBytes + intent.command.count <= Handover.bytesMax
     }
 
     mutating func takeGathered() -> [Gathered] {
-        defer { gathered.removeAll(keepingCapacity: true) }
+        defer {
+            gathered.removeAll(keepingCapacity: true)
+            gatheredBytes = 0
+        }
         return gathered
     }
 

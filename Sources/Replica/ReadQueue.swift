@@ -58,6 +58,12 @@ struct ReadQueue {
         return tokens
     }
 
+    /// The batch could not be confirmed by a leader that is going; its reads ask the next one.
+    mutating func askAgain(_ id: UInt64) {
+        guard let at = confirming.firstIndex(where: { $0.id == id }) else { return }
+        gathered += confirming.remove(at: at).tokens
+    }
+
     /// A read that needs no confirmation, only that `index` is applied.
     mutating func wait(_ token: RequestToken, for index: LogIndex, now: UInt64) {
         waiting.append(Waiting(index: index, tokens: [token], since: now))

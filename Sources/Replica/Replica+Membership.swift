@@ -85,10 +85,8 @@ extension Replica {
     package mutating func transferLeadership(to target: NodeID?, token: RequestToken) {
         guard isLeader else { return reply(token, .notLeader(core.status.leader)) }
         guard target != id else { return reply(token, .done) }
-        let progress = core.progress
-        let able = progress.filter { $0.isActive && core.configuration.voters.contains($0.id) }
-        guard let chosen = target ?? able.max(by: { $0.match < $1.match })?.id else {
-            return refuse(token, .memberSilent, "no other voter was heard within an election timeout")
+        guard let chosen = target ?? successors.first else {
+            return refuse(token, .memberSilent, "no other voter that is whole was heard within an election timeout")
         }
         guard core.configuration.member(chosen) != nil else {
             return refuse(token, .unknownMember, "node \(chosen) is no member")
@@ -96,8 +94,11 @@ extension Replica {
         guard core.configuration.voters.contains(chosen) else {
             return refuse(token, .notAVoter, "node \(chosen) does not vote and cannot lead")
         }
-        guard able.contains(where: { $0.id == chosen }) else {
+        guard core.progress.contains(where: { $0.id == chosen && $0.isActive }) else {
             return refuse(token, .memberSilent, "node \(chosen) was not heard within an election timeout")
+        }
+        guard successors.contains(chosen) else {
+            return refuse(token, .notCaughtUp, "node \(chosen) is damaged or being repaired and cannot lead")
         }
         guard core.transferLeadership(to: chosen) else {
             let other = core.transferTarget.map { "node \($0)" } ?? "nobody"

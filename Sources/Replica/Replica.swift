@@ -24,6 +24,7 @@ package struct Replica {
 
     private var proposals = ProposalQueue()
     private var own = OwnProposals()
+    private var handover = Handover()
     private var reads = ReadQueue()
     private var compaction: CompactionPolicy
     /// What a checkpoint has made durable. After a start nothing is known to be: the state may rest on a WAL that was never
@@ -127,6 +128,8 @@ package struct Replica {
     package var isLeader: Bool { core.status.role == .leader }
     package var openWrites: Int { proposals.inFlightCount }
     package var openReads: Int { reads.count }
+    /// Leadership is on its way from this member to another, and clients wait here to be told who it is.
+    package var isHandingOver: Bool { core.transferTarget != nil || handover.isLeaving || handover.isWaiting }
     package func broker(_ id: BrokerID) -> Broker? { brokers[id] }
     package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
 
@@ -149,6 +152,7 @@ package struct Replica {
     package mutating func tick(now time: UInt64) {
         advanceClock(to: time)
         core.tick()
+        handover.tick()
         if now > options.readWaitMilliseconds {
             refuse(reads.expired(before: now - options.readWaitMilliseconds), .unconfirmed)
         }
@@ -220,7 +224,8 @@ package struct Replica {
 
     package mutating func write(_ intent: WriteIntent, token: RequestToken) {
         guard isLeader, protection.quarantine == nil else {
-            effects.append(.replyWrite(token, .notLeader(isLeader ? nil : core.status.leader)))
+            if !isLeader { return refuseNotLeading(token) }
+            effects.append(.replyWrite(token, .notLeader(nil)))
             return
         }
         guard !isRefusedForRoom(intent) else {
@@ -236,7 +241,17 @@ package struct Replica {
             effects.append(.replyWrite(token, .overloaded))
             return
         }
+        guard core.transferTarget == nil || proposals.hasRoomToWait(for: intent) else {
+            effects.append(.replyWrite(token, .notLeader(nil)))
+            return
+        }
         proposals.gather(intent, token: token)
+    }
+
+    /// A write that was not proposed, and will not be by this member.
+    private mutating func refuseNotLeading(_ token: RequestToken) {
+        guard !handover.waits(token, wasProposed: false) else { return }
+        effects.append(.replyWrite(token, .notLeader(core.status.leader)))
     }
 
     /// - Parameter now: like that of `tick`. A process that was stopped may take a read in before its next tick, and must not
@@ -339,7 +354,10 @@ package struct Replica {
     /// - Returns: false when nobody is there to take over, or this member does not lead.
     @discardableResult
     package mutating func resign() -> Bool {
-        guard isLeader, let best = successors.first else { return false }
+        guard isLeader else { return false }
+        // Another may be the furthest by now; the one that was asked is still about to take over.
+        if core.transferTarget != nil { return true }
+        guard let best = successors.first else { return false }
         return core.transferLeadership(to: best)
     }
 
@@ -429,6 +447,7 @@ package struct Replica {
 
     /// Ends a turn: proposes and asks what was gathered, and returns all there is to do, in order.
     package mutating func takeEffects() -> [Effect] {
+        observeHandover()
         // A leader elected in this turn takes up the log's time before it stamps its first entries.
         if core.status != reportedStatus { interpret(core.takeReady()) }
         proposeGathered()
@@ -468,7 +487,7 @@ package struct Replica {
             if belief == .asked(read.id) { belief = .firm }
         }
         for id in ready.droppedReads {
-            refuse(reads.dropped(id), .unconfirmed)
+            if handover.isWaiting { reads.askAgain(id) } else { refuse(reads.dropped(id), .unconfirmed) }
             if belief == .asked(id) { belief = .shaken }
         }
         for peer in ready.snapshotsWanted {
@@ -486,6 +505,7 @@ package struct Replica {
         let leads = status.role == .leader
         if led, !leads || status.term != reportedStatus.term {
             for token in proposals.abandon() {
+                if handover.waits(token, wasProposed: true) { continue }
                 effects.append(.replyWrite(token, .leadershipLost(status.leader)))
             }
             abandonChanges()
@@ -525,25 +545,34 @@ package struct Replica {
         coordination.becameLeader(now: now, brokers: registeredBrokers)
     }
 
+    /// Whoever waited for a successor is told who it is.
+    private mutating func observeHandover() {
+        guard let waiting = handover.observe(core) else { return }
+        let leader = core.status.leader
+        for token in waiting.lost { effects.append(.replyWrite(token, .leadershipLost(leader))) }
+        for token in waiting.refused { effects.append(.replyWrite(token, .notLeader(leader))) }
+    }
+
     /// The leader's own commands first: the fence of a silent broker must not wait for clients to write less.
     private mutating func proposeGathered() {
         proposeOwnCommands()
-        guard proposals.hasGathered else { return }
+        // They are proposed after all when the other does not take over.
+        guard proposals.hasGathered, !handover.isLeaving else { return }
         var batch = proposals.takeGathered()[...]
         let payloads = batch.map { payload(of: $0.intent) }
         // What came first and fits is taken; one at least is asked for, to learn why it is not.
         let fitting = max(1, core.fitting(payloads))
-        var reply = WriteReply.overloaded
         switch core.propose(Array(payloads.prefix(fitting))) {
         case .accepted(let first, _):
             proposals.proposed(Array(batch.prefix(fitting)), first: first)
             batch = batch.dropFirst(fitting)
-        case .notLeader(let leader):
-            reply = .notLeader(leader)
+        case .notLeader:
+            for item in batch { refuseNotLeading(item.token) }
+            return
         case .overloaded, .configurationChangeRefused:
             break
         }
-        for item in batch { effects.append(.replyWrite(item.token, reply)) }
+        for item in batch { effects.append(.replyWrite(item.token, .overloaded)) }
     }
 
     /// Those that find no room, or come while leadership is being handed over, wait for the next turn.
@@ -574,6 +603,7 @@ package struct Replica {
     }
 
     private mutating func startReads() {
+        if handover.isWaiting { return }
         guard let id = reads.startBatch(now: now) else { return }
         if !core.read(id: id) { refuse(reads.dropped(id), core.status.leader == nil ? .noLeader : .overloaded) }
     }

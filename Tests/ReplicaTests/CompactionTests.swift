@@ -4,11 +4,13 @@ import Testing
 
 @Suite("When to checkpoint and cut")
 struct CompactionTests {
-    @Test("members checkpoint at sizes of their own, so that they do not all do so at the same time (pitfall 18)")
+    @Test("members checkpoint and cut at sizes and lengths of their own, at most a quarter earlier (pitfall 18)")
     func spread() {
-        let sizes = (0..<25).map { seed in
-            var policy = CompactionPolicy(
-                entriesMax: 1_000, bytesMax: 1 << 20, checkpointBytes: 100_000, jitter: UInt64(seed))
+        func policy(_ jitter: Int) -> CompactionPolicy {
+            CompactionPolicy(entriesMax: 1_000, bytesMax: 1 << 30, checkpointBytes: 100_000, jitter: UInt64(jitter))
+        }
+        let sizes = (0..<25).map { jitter in
+            var policy = policy(jitter)
             var bytes = 0
             while !policy.shouldCheckpoint(entriesInLog: 0) {
                 policy.handedToApply(bytes: 100)
@@ -16,7 +18,12 @@ struct CompactionTests {
             }
             return bytes
         }
-        #expect(Set(sizes).count == 25)
-        #expect(sizes.allSatisfy { (76_000...100_000).contains($0) })
+        let lengths = (0..<25).map { jitter in
+            var policy = policy(jitter)
+            policy.handedToApply(bytes: 1)
+            return (1...2_000).first { policy.shouldCheckpoint(entriesInLog: $0) } ?? 0
+        }
+        #expect(Set(sizes).count == 25 && sizes.allSatisfy { (76_000...100_000).contains($0) })
+        #expect(Set(lengths).count == 25 && lengths.allSatisfy { (751...1_001).contains($0) })
     }
 }

@@ -303,20 +303,6 @@ struct ReplicaTests {
         #expect(cut(entries: 201, isSnapshotUnderWay: true) == LogIndex(100))
     }
 
-    @Test("members cut their logs at different lengths, at most a quarter earlier than they may (pitfall: all at once)")
-    func randomizedCut() {
-        var dues: Set<Int> = []
-        for jitter in UInt64(0)..<50 {
-            var policy = CompactionPolicy(
-                entriesMax: 1_000, bytesMax: 1 << 30, checkpointBytes: 1 << 30, jitter: jitter)
-            policy.handedToApply(bytes: 1)
-            let due = (1...2_000).first { policy.shouldCheckpoint(entriesInLog: $0) } ?? 0
-            #expect((751...1_001).contains(due))
-            dues.insert(due)
-        }
-        #expect(dues.count == 25)
-    }
-
     @Test("a new leader that has not applied all says so instead of calling a broker unknown")
     func unknownBroker() {
         var alone = Alone()

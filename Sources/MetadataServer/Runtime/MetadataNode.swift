@@ -100,6 +100,8 @@ package final class MetadataNode: Service {
                 "node": "\(configuration.node.id)", "cluster": "\(configuration.cluster.id)",
                 "client_address": "\(configuration.node.clientAddress)",
                 "peer_address": "\(configuration.node.peerAddress)",
+                "advertised_client_address": "\(configuration.node.advertisedClientAddress)",
+                "advertised_peer_address": "\(configuration.node.advertisedPeerAddress)",
                 "reachable_from": isOnLoopback ? "this machine only" : "every host that can route to it",
                 "applied": "\(storage.image.applied)",
             ])
@@ -119,14 +121,18 @@ package final class MetadataNode: Service {
         configuration.node.clientAddress.isLoopback && configuration.node.peerAddress.isLoopback
     }
 
-    /// Waits until another member leads, or for half the time that a stop may take.
+    /// Waits until another member leads, or for half the time that a stop may take, and lets clients go there: what is said to
+    /// a client last is lost when its connection closes while it is still sending.
     private func drain(_ node: NIOLoopBound<Node>) async {
         let patience = configuration.resilience.timeouts.shutdown / 2
         let deadline = ContinuousClock.now + patience
+        var hasLed = false
         do {
             while try await loop.submit({ node.value.drain() }).get(), ContinuousClock.now < deadline {
+                hasLed = true
                 try await Task.sleep(for: .milliseconds(5))
             }
+            if hasLed { try await Task.sleep(for: .milliseconds(50)) }
             logger.info("stopping")
         } catch {
             logger.warning("stopping without handing over", metadata: ["error": "\(error)"])

@@ -68,7 +68,8 @@ extension Node {
     func received(_ frame: ClientRequestFrame, on connection: ClientConnection) {
         let token = RequestToken(connection: connection.id, request: frame.id)
         endTurnSoon()
-        if isStopping {
+        // As long as leadership changes hands, requests wait to be told where to go.
+        if isStopping, !replica.isHandingOver {
             return respond(
                 to: token,
                 .failure(

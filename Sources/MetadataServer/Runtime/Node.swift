@@ -117,16 +117,16 @@ final class Node {
         publish()
     }
 
-    /// Stops taking requests and hands leadership on; `stop` follows when clients had a moment to go elsewhere.
+    /// Hands leadership on and stops taking requests; `stop` follows when clients had a moment to go elsewhere.
     /// - Returns: whether there is somebody to wait for. Call again until there is not.
     func drain() -> Bool {
         if !isStopping {
             isStopping = true
             publish()
         }
-        let isHandingOver = replica.resign()
+        replica.resign()
         endTurnSoon()
-        return isHandingOver
+        return replica.isHandingOver
     }
 
     /// Ends everything that runs on the loop. The workers are stopped by the caller, off the loop.

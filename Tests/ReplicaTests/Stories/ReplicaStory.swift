@@ -63,7 +63,7 @@ struct ReplicaStory: StoryTeller {
             cluster.on(id) { $0.write(intent, token: token) }
         case "read": try read(arguments)
         case "heartbeat": try heartbeat(arguments)
-        case "resign": cluster.on(try member(arguments, 1)) { $0.resign() }
+        case "resign": resign(try member(arguments, 1))
         default: return try actOnProcesses(arguments)
         }
         return []
@@ -161,6 +161,12 @@ struct ReplicaStory: StoryTeller {
             sequence: UInt64(arguments.option("sequence") ?? 0),
             acknowledgedBelow: UInt64(arguments.option("below") ?? 0),
             command: command.schemaBytes())
+    }
+
+    private mutating func resign(_ id: NodeID) {
+        var isHandingOver = false
+        cluster.on(id) { isHandingOver = $0.resign() }
+        if !isHandingOver { cluster.trace.append("\(id): nobody is to take over") }
     }
 
     /// `read 1 r linearizable x`, `read 1 r atLeast 7`, `read 1 r stale 100`.
