@@ -144,7 +144,10 @@ let package = Package(
             ]),
         tests(
             "MetadataServerTests",
-            ["MetadataServer", "RaftCore", "MetadataModel", "Telemetry", nioCore, metrics, logging]),
+            [
+                "MetadataServer", "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataStore", "SimulatedDisk",
+                "Telemetry", nioCore, metrics, logging, grdb,
+            ]),
         tests(
             "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "StoryFiles"],
             exclude: ["Scenarios"]),

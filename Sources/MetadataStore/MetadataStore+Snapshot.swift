@@ -54,8 +54,9 @@ extension MetadataStore {
             // The transaction is synced already. This makes the WAL short again, as far as readers let it.
             _ = try checkpoint(.automatic)
         } catch {
-            // Nothing is lost by a long WAL, and the install has happened: the next checkpoint shortens it.
-            return installed.state.applied
+            // Nothing is lost by a long WAL, and the install has happened: the next checkpoint shortens it. But a sync that
+            // failed is not tried again.
+            guard error.isRetriable else { throw error }
         }
         return installed.state.applied
     }

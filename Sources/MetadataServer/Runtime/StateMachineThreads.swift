@@ -88,7 +88,7 @@ extension MetadataStore {
             do throws(StoreError) {
                 _ = try installSnapshot(from: path)
             } catch {
-                return .installFailed(error, snapshot)
+                return error.leavesStateAsItWas ? .installFailed(error, snapshot) : .failed(error)
             }
             do throws(StoreError) {
                 return .installed(try image(), digest: digest, snapshot)
@@ -103,6 +103,18 @@ extension MetadataStore {
     func image() throws(StoreError) -> StateMachineImage {
         StateMachineImage(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: try brokers())
+    }
+}
+
+extension StoreError {
+    /// Of an installation that failed: whether the file or a lack of room was to blame. After any other error what is on the disk is
+    /// not known. A sync that failed covered the batches before in the same WAL, and a later one would succeed without
+    /// them (fsyncgate).
+    fileprivate var leavesStateAsItWas: Bool {
+        switch self {
+        case .diskFull, .outOfMemory, .busy, .snapshot, .file: true
+        case .sqlite, .corrupt, .foreignDatabase, .schemaTooNew, .pragma, .closed: false
+        }
     }
 }
 
