@@ -29,17 +29,6 @@ extension DataDirectory {
         try discardDamaged(path: path, options: options, marker: marker, fileSystem: PosixFileSystem())
     }
 
-    /// Moves the database away, and only it: the log, from its first entry on, makes it anew. No marker is needed: a crash in
-    /// between leaves what is damaged to be found again, or a WAL without its database, which SQLite removes.
-    package static func discardDatabase(path: String) throws(DataDirectoryError) {
-        try discardDatabase(path: path, fileSystem: PosixFileSystem())
-    }
-
-    /// Whether the log begins with its first entry, or did before a repair under way moved it.
-    package static func holdsFirstEntry(path: String) throws(DataDirectoryError) -> Bool {
-        try holdsFirstEntry(path: path, fileSystem: PosixFileSystem())
-    }
-
     /// The member holds everything again: takes the marker away, then what was moved away. A marker that asks for another
     /// repair stays, with all that it needs.
     package static func finishRepair(path: String) throws(DataDirectoryError) {
@@ -129,14 +118,16 @@ extension DataDirectory {
         }
     }
 
-    static func holdsFirstEntry<FS: FileSystem>(path: String, fileSystem: FS) throws(DataDirectoryError) -> Bool {
+    static func holdsFirstEntry<FS: FileSystem>(
+        path: String, isMoved: Bool, fileSystem: FS
+    ) throws(DataDirectoryError) -> Bool {
         let isUnderWay = try repairMarker(path: path, fileSystem: fileSystem) != nil
         do throws(FileSystemError) {
             func segments(_ folder: String) throws(FileSystemError) -> [String] {
                 guard try fileSystem.list(path).contains(folder) else { return [] }
                 return try fileSystem.list(path + "/" + folder).filter { $0.hasSuffix(LogFormat.segmentSuffix) }
             }
-            let moved = isUnderWay ? try segments(damagedName) : []
+            let moved = isMoved && isUnderWay ? try segments(damagedName) : []
             let names = try moved.isEmpty ? segments(logName) : moved
             return names.min() == LogFormat.segmentName(first: LogIndex(1))
         } catch {

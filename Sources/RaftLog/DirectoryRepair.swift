@@ -7,7 +7,8 @@ package enum RepairFailure: Error, Hashable {
     case log(LogError)
     /// Alone, or one of two, the node would give up the only copy for nothing.
     case tooFewVoters(Int)
-    /// Nothing says who the other members are.
+    /// Nothing says who the other members are, or only the settings do, and the log was cut: since then they may have become
+    /// others, down to this one alone with the only copy.
     case membersAreUnknown
     case membersAreUnreadable(ConfigurationDecodingError)
 }
@@ -40,13 +41,33 @@ package struct DirectoryRepair<FS: FileSystem> {
     /// What to begin with: completes the marker, and throws where the others are too few to do without this node meanwhile.
     package func plan(_ marker: RepairMarker) throws(RepairFailure) -> RepairMarker {
         var marker = marker
-        if marker.members.isEmpty { marker.members = initialMembers?.encoded() ?? [] }
+        if marker.members.isEmpty, let initialMembers {
+            do throws(DataDirectoryError) {
+                if try holdsFirstEntry(isMoved: true) { marker.members = initialMembers.encoded() }
+            } catch {
+                throw .directory(error)
+            }
+        }
         let members = try configuration(of: marker)
         // A voter that others can elect a leader without.
         guard !members.voters.contains(nodeID) || members.voters.count > 2 else {
             throw .tooFewVoters(members.voters.count)
         }
         return marker
+    }
+
+    /// Whether the log begins with its first entry: never cut, and never begun anew behind a snapshot. Then it can make the
+    /// database anew by itself.
+    ///
+    /// - Parameter isMoved: asks for the log that a repair under way has moved, if it has moved any of it yet.
+    package func holdsFirstEntry(isMoved: Bool = false) throws(DataDirectoryError) -> Bool {
+        try DataDirectory.holdsFirstEntry(path: path, isMoved: isMoved, fileSystem: fileSystem)
+    }
+
+    /// Moves the database away, and only it. No marker is needed: a crash in between leaves what is damaged to be found again,
+    /// or a WAL without its database, which SQLite removes.
+    package func discardDatabase() throws(DataDirectoryError) {
+        try DataDirectory.discardDatabase(path: path, fileSystem: fileSystem)
     }
 
     /// Moves away what is damaged, or the rest of it.

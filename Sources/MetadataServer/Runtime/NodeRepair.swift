@@ -30,6 +30,20 @@ struct NodeRepair {
         do { return try repair.unfinished() } catch { throw .directory(error) }
     }
 
+    /// Whether the log still has all entries, and so can make a database anew by itself.
+    func holdsFirstEntry() throws(NodeStartError) -> Bool {
+        do { return try repair.holdsFirstEntry() } catch { throw .directory(error) }
+    }
+
+    /// The database is damaged, and the log, which is sound, has all that was ever in it: nobody else is needed, and this member
+    /// votes all along.
+    func discardDatabase(because reason: NodeStartError) throws(NodeStartError) {
+        logger.critical(
+            "the database is damaged; it begins anew from the log",
+            metadata: ["reason": "\(reason)", "kept": "\(path)/damaged"])
+        do { try repair.discardDatabase() } catch { throw .directory(error) }
+    }
+
     /// Log or database cannot be used, for this reason.
     func begin(_ reason: NodeStartError, members: [UInt8]) throws(NodeStartError) -> RepairMarker {
         try discard(RepairMarker(phase: .discard, members: members, reason: "\(reason)"), because: reason)
@@ -84,8 +98,9 @@ struct NodeRepair {
                     + "lead meanwhile")
         case .membersAreUnknown:
             .inconsistent(
-                "log and database are damaged (\(marker.reason)), and nothing says who the other members are: list them in "
-                    + "cluster.initial_members")
+                "log and database are damaged (\(marker.reason)), and nothing says who the other members are. "
+                    + "cluster.initial_members says it only beside a log that was never cut: list them there if this one was "
+                    + "not; else put the directory back from a backup, or replace the member")
         case .membersAreUnreadable(let error):
             .inconsistent("the members noted for the repair cannot be read: \(error)")
         }

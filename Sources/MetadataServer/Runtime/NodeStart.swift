@@ -34,7 +34,10 @@ package enum NodeStartError: Error, CustomStringConvertible {
     var isRepairable: Bool {
         switch self {
         case .log(let error): error.isRepairable
-        case .store(let error): error.isDamage
+        // What else fails at an opening may be the build's mistake: it would fail on every member that is started with it, and
+        // all of them would give up what is sound.
+        case .store(.corrupt): true
+        case .store: false
         // The log is sound, and the database is not the one that belongs to it.
         case .refused(.entriesAreMissing), .refused(.membersAreUnknown): true
         case .refused(.unsound), .directory, .inconsistent, .cannotRepair, .noInitialMembers: false
@@ -93,9 +96,13 @@ extension OpenedStorage {
             self = try OpenedStorage(directory, configuration, repair, marker, logger: logger)
         } catch {
             guard error.isRepairable else { throw error }
-            let databasePath = error.isOfDatabase ? nil : directory.databasePath
-            let members = marker?.members ?? repair.salvagedMembers(databasePath: databasePath)
-            marker = try repair.begin(error, members: members)
+            if error.isOfDatabase, try repair.holdsFirstEntry() {
+                try repair.discardDatabase(because: error)
+            } else {
+                let databasePath = error.isOfDatabase ? nil : directory.databasePath
+                let members = marker?.members ?? repair.salvagedMembers(databasePath: databasePath)
+                marker = try repair.begin(error, members: members)
+            }
             // What is damaged again right after it was made anew is not for this program to repair.
             self = try OpenedStorage(directory, configuration, repair, marker, logger: logger)
         }
