@@ -244,16 +244,20 @@ extension Replica {
             isForced: isForced)
     }
 
-    /// The members that the operator named at the start came without their disks. When all of them have introduced
-    /// themselves the configuration says so, and from then on a wiped disk is a stranger (KIP-853).
+    /// The members that the operator named at the start came without their disks. When one has introduced itself the
+    /// configuration says so, and from then on a wiped disk in its place is a stranger (KIP-853), whether the others have come
+    /// yet or not.
     private mutating func nameDisks() {
         let current = core.configuration
         guard current.members.contains(where: { $0.disk == .unknown }), !current.isJoint else { return }
         var named = current
         for position in named.members.indices {
-            guard let disk = disks[named.members[position].id] else { return }
-            if named.members[position].disk == .unknown { named.members[position].disk = disk }
+            guard named.members[position].disk == .unknown, let disk = disks[named.members[position].id] else {
+                continue
+            }
+            named.members[position].disk = disk
         }
+        guard named != current else { return }
         // Refused while another change is under way or this term has committed nothing; the next tick asks again.
         _ = core.propose([named.encoded()], kind: .configuration)
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Replica
 
-private func members(_ voters: [UInt64], learners: [UInt64] = []) -> Configuration {
+func members(_ voters: [UInt64], learners: [UInt64] = []) -> Configuration {
     let all = (voters + learners).sorted().map {
         Member(id: NodeID($0), disk: DiskID(high: 1, low: $0), peerAddress: "a:\($0)", clientAddress: "b:\($0)")
     }
@@ -112,9 +112,12 @@ struct OfThree {
     var unanswered: [UInt64] = []
     var isDiskSilent = false
 
-    init(options: ReplicaOptions = ReplicaOptions(), brokers: [Broker] = [], isRecovering: Bool = false) {
+    init(
+        options: ReplicaOptions = ReplicaOptions(), brokers: [Broker] = [], isRecovering: Bool = false,
+        configuration: Configuration = members([1, 2, 3])
+    ) {
         let first = Entry(
-            term: Term(1), index: LogIndex(1), kind: .configuration, payload: members([1, 2, 3]).encoded())
+            term: Term(1), index: LogIndex(1), kind: .configuration, payload: configuration.encoded())
         replica = Replica(
             id: NodeID(1), disk: DiskID(high: 1, low: 1), options: options,
             restored: RestoredState(

@@ -264,6 +264,30 @@ struct ReplicaTests {
         #expect(alone.replica.core.lastIndex == length, "the configuration is written once")
     }
 
+    @Test("a leader names the disks that it knows, whether all members have come yet or not")
+    func namesSomeDisks() {
+        let unknown = (1...3 as ClosedRange<UInt64>).map {
+            Member(id: NodeID($0), disk: .unknown, peerAddress: "a:\($0)", clientAddress: "b:\($0)")
+        }
+        var member = OfThree(configuration: Configuration(voters: unknown))
+        member.lead()
+        func disks() -> [DiskID] { member.replica.core.configuration.members.map(\.disk) }
+        func settle() {
+            for _ in 0..<5 {
+                member.tick()
+                member.others()
+            }
+        }
+        settle()
+        #expect(disks() == [DiskID(high: 1, low: 1), .unknown, .unknown], "its own")
+        let length = member.replica.core.lastIndex
+        settle()
+        #expect(member.replica.core.lastIndex == length, "nothing new is nothing to write")
+        member.replica.introduced(NodeID(2), disk: DiskID(high: 1, low: 2))
+        settle()
+        #expect(disks() == [DiskID(high: 1, low: 1), DiskID(high: 1, low: 2), .unknown])
+    }
+
     @Test("the log is cut only as far as a checkpoint has made durable, and keeps half")
     func compaction() {
         var alone = Alone(options: ReplicaOptions(logEntriesMax: 100, checkpointBytes: 1_000))
