@@ -34,16 +34,23 @@ package final class SimulatedFile: FileSystemFile {
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileSystemError) {
         guard !bytes.isEmpty else { return }
-        try fileSystem.grow(node, to: offset + bytes.count, .write, path)
-        try fileSystem.changes(.write, path)
-        SimulatedFileSystem.put(bytes, at: offset, into: &node.live)
-        node.pending.append(.write(offset: offset, bytes: [UInt8](bytes)))
+        let missing = fileSystem.missingRoom(for: node, to: offset + bytes.count)
+        // A full disk takes the part that still fits.
+        let part = UnsafeRawBufferPointer(rebasing: bytes.dropLast(missing))
+        if !part.isEmpty {
+            try fileSystem.changes(.write, path)
+            SimulatedFileSystem.put(part, at: offset, into: &node.live)
+            node.pending.append(.write(offset: offset, bytes: [UInt8](part)))
+        }
+        guard missing == 0 else { throw fileSystem.lackOfRoom(.write, path) }
         node.lastWriteStart = offset
     }
 
     package func writeZeros(count: Int, at offset: Int) throws(FileSystemError) {
         guard count > 0 else { return }
-        try fileSystem.grow(node, to: offset + count, .allocate, path)
+        guard fileSystem.missingRoom(for: node, to: offset + count) == 0 else {
+            throw fileSystem.lackOfRoom(.allocate, path)
+        }
         try fileSystem.changes(.allocate, path)
         SimulatedFileSystem.putZeros(count: count, at: offset, into: &node.live)
         node.pending.append(.zeros(offset: offset, count: count))

@@ -216,11 +216,16 @@ package final class SimulatedFileSystem: FileSystem {
         callsUntilPowerFails = left - 1
     }
 
-    func grow(_ node: Node, to end: Int, _ operation: FileOperation, _ path: String) throws(FileSystemError) {
-        let growth = end - node.live.count
-        guard growth > 0, capacityBytes != .max, usedBytes + growth > capacityBytes else { return }
+    /// How many bytes the disk is short of for a file that is to reach to `end`.
+    func missingRoom(for node: Node, to end: Int) -> Int {
+        let growth = max(0, end - node.live.count)
+        guard growth > 0, capacityBytes != .max else { return 0 }
+        return min(growth, max(0, usedBytes + growth - capacityBytes))
+    }
+
+    func lackOfRoom(_ operation: FileOperation, _ path: String) -> FileSystemError {
         refusedForSpace += 1
-        throw FileSystemError(operation, path: path, errno: ENOSPC)
+        return FileSystemError(operation, path: path, errno: ENOSPC)
     }
 
     func synchronize(_ node: Node, _ path: String) throws(FileSystemError) {
