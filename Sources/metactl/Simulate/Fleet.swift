@@ -36,6 +36,7 @@ actor Fleet {
 
     /// How often due reports are looked for: a fraction of what people call a delay.
     private static let pulse = Duration.milliseconds(20)
+    private static let stopsAtOnce = 50
 
     init(client: MetadataClient, cache: MetadataCache, settings: Settings) {
         self.client = client
@@ -90,14 +91,23 @@ actor Fleet {
         }
     }
 
-    /// All at once: none waits for another. What only one of them has goes offline with it.
+    /// Some at a time: each asks every few moments whether it may stop. What only one of them has goes offline with it.
     private func stop() async {
-        await withDiscardingTaskGroup { group in
-            for session in living.values {
-                group.addTask { [settings] in await session.shutDown(timeout: settings.stopTimeout) }
+        var waiting = living.sorted { $0.key > $1.key }
+        await withTaskGroup(of: BrokerID.self) { group in
+            var running = 0
+            while running > 0 || !waiting.isEmpty {
+                while running < Fleet.stopsAtOnce, let (id, session) = waiting.popLast() {
+                    running += 1
+                    group.addTask { [settings] in
+                        await session.shutDown(timeout: settings.stopTimeout)
+                        return id
+                    }
+                }
+                if let id = await group.next() { living[id] = nil }
+                running -= 1
             }
         }
-        living = [:]
     }
 
     // MARK: One broker
