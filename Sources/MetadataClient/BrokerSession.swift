@@ -192,11 +192,11 @@ public final class BrokerSession: Sendable {
     /// Stops without a word to the cluster, as a process that dies does. Answers the epoch that was in force.
     @discardableResult
     package func abandon() async -> BrokerEpoch? {
-        let (runner, epoch, reports) = state.withLock { state in
+        let (runner, epoch) = state.withLock { state in
             let epoch = state.machine.epoch
-            return (state.runner.take(), epoch, state.machine.close())
+            for event in state.machine.close() { reporter.yield(event) }
+            return (state.runner.take(), epoch)
         }
-        for event in reports { reporter.yield(event) }
         finish()
         runner?.cancel()
         await runner?.value
@@ -264,12 +264,13 @@ public final class BrokerSession: Sendable {
 
     /// Changes the machine, and tells everybody whom it concerns.
     private func tell(_ change: (inout BrokerSessionMachine) -> [BrokerSessionEvent]) {
-        let (events, before, after, awaited) = state.withLock { state in
+        let (before, after, awaited) = state.withLock { state in
             let before = state.machine.epoch
             let waitedFor = state.machine.waitsFor
-            let events = change(&state.machine)
+            // Under the lock, so that events come in the order in which they happened; it wakes the consumer and no more.
+            for event in change(&state.machine) { reporter.yield(event) }
             let awaited = state.machine.waitsFor
-            return (events, before, state.machine.epoch, awaited == waitedFor ? nil : awaited)
+            return (before, state.machine.epoch, awaited == waitedFor ? nil : awaited)
         }
         if before != after {
             if before != nil {
@@ -281,7 +282,6 @@ public final class BrokerSession: Sendable {
                 assignments.buffer?.registered(after)
             }
         }
-        for event in events { reporter.yield(event) }
         guard let awaited, let cache else { return }
         cache.core.whenReached(awaited) { [weak self] failure in
             guard failure == nil, let self else { return }

@@ -11,6 +11,8 @@ import Wire
 struct LeaseTests {
     private enum Delivery {
         case heartbeat(sentAt: Int)
+        /// The broker has waited for an answer for long enough.
+        case patience
         case answer(HeartbeatAnswer, sentAt: Int)
     }
 
@@ -57,12 +59,11 @@ struct LeaseTests {
                 send(.heartbeat(sentAt: now))
                 isWaiting = true
                 let end = now + Int(patience / .milliseconds(1))
-                network[max(end, now + 1), default: []].append(.heartbeat(sentAt: -now))
+                network[max(end, now + 1), default: []].append(.patience)
             }
             for delivery in network.removeValue(forKey: now) ?? [] {
                 switch delivery {
-                case .heartbeat(let sentAt) where sentAt < 0:
-                    // The patience of the heartbeat that was sent then.
+                case .patience:
                     guard isWaiting else { continue }
                     isWaiting = false
                     let failure = MetadataError(CallFailure(.timedOut, .definite, ""), operation: "heartbeat")
