@@ -7,6 +7,12 @@ import Testing
 /// Each level of reading, on nodes that are paused or cut off.
 @Suite("Reads", .serialized)
 struct ReadTests {
+    /// What a writer and a reader beside it share.
+    private final class Course: Sendable {
+        let acknowledged = Mutex(0)
+        let isOver = Mutex(false)
+    }
+
     /// Changes by a value that only grows, so that a stale answer is a smaller one.
     private func write(_ value: Int, _ client: MetadataClient) async throws -> Version {
         try await client.alterConfigs(
@@ -91,14 +97,13 @@ struct ReadTests {
         let leader = try await cluster.leader()
         let others = (1...3).filter { $0 != leader }
         let port = await cluster.nodes[others[0] - 1].clientPort
-        let acknowledged = Mutex(0)
-        let isOver = Mutex(false)
+        let course = Course()
         // The follower stays one: leadership goes to and fro between the other two.
         let reading = Task.detached {
             let reader = try DirectReader(port: port)
             var (answered, refused) = (0, 0)
-            while !isOver.withLock({ $0 }) {
-                let floor = acknowledged.withLock { $0 }
+            while !course.isOver.withLock({ $0 }) {
+                let floor = course.acknowledged.withLock { $0 }
                 guard let text = try reader.config("user.counter", .linearizable) else {
                     refused += 1
                     continue
@@ -111,10 +116,10 @@ struct ReadTests {
         }
         let writing = Task {
             var value = 0
-            while !isOver.withLock({ $0 }) {
+            while !course.isOver.withLock({ $0 }) {
                 value += 1
                 _ = try await write(value, writer)
-                acknowledged.withLock { [value] in $0 = value }
+                course.acknowledged.withLock { [value] in $0 = value }
             }
         }
         for target in [others[1], leader, others[1], leader] {
@@ -123,12 +128,14 @@ struct ReadTests {
             #expect(result.status == 0, "\(result.errors)")
         }
         try await Task.sleep(for: .milliseconds(500))
-        isOver.withLock { $0 = true }
+        course.isOver.withLock { $0 = true }
         let (answered, refused) = try await reading.value
         try await writing.value
-        print("\(answered) reads answered by a follower, \(refused) refused, \(acknowledged.withLock { $0 }) writes")
+        print(
+            "\(answered) reads answered by a follower, \(refused) refused, \(course.acknowledged.withLock { $0 }) writes"
+        )
         #expect(try await cluster.leader() == leader)
-        #expect(answered > 100 && acknowledged.withLock { $0 } > 100)
+        #expect(answered > 100 && course.acknowledged.withLock { $0 } > 100)
         await writer.close()
         await cluster.stop()
     }
