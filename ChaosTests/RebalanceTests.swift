@@ -24,7 +24,7 @@ struct RebalanceTests {
         let copying = Task { await follower.run() }
 
         let started = try await cluster.metactl(["rebalance", "run"])
-        #expect(started.status == 0 && started.output.contains("is under way"), "\(started.errors)")
+        #expect(started.status == 0 && started.output.contains("\"rebalance\""), "\(started)")
         let id = try #require(try await client.rebalance()).id
         try await wait("some moves") { await follower.completed >= 3 }
         let killed = try await cluster.leader()
@@ -53,7 +53,7 @@ struct RebalanceTests {
         try await cluster.start(next)
         try await wait("an empty broker") { try await replicas(client)[BrokerID(3)] == nil }
         let status = try await cluster.metactl(["brokers", "status", "3"])
-        #expect(status.output.contains("it is empty and can be unregistered"), "\(status)")
+        #expect(status.output.contains("\"replicas\" : 0"), "\(status)")
         counts = try await replicas(client)
         #expect(counts.values.reduce(0, +) == 48)
 
