@@ -8,7 +8,9 @@ import Testing
 struct FleetTests {
     private let start = ContinuousClock().now
     private let key = PartitionKey(topic: TopicID(high: 1, low: 1), index: PartitionIndex(0))
-    private let (one, two, three) = (BrokerID(1), BrokerID(2), BrokerID(3))
+    private let one = BrokerID(1)
+    private let two = BrokerID(2)
+    private let three = BrokerID(3)
 
     private func at(_ milliseconds: Int) -> ContinuousClock.Instant { start.advanced(by: .milliseconds(milliseconds)) }
 
