@@ -121,11 +121,15 @@ struct CoordinatorTests {
         let reason = cluster.coordinator.status?.stuck.first?.reason ?? ""
         #expect(reason == "broker 6 did not get in sync within 1 s")
         #expect(cluster.run { $0.rebalance?.isRunning == false && $0.reassigning.isEmpty })
-        guard case .ended(.finished, _, let detail) = cluster.rebalance?.state else {
+        // What is left to do shrinks with each partition that is given up, or not where the next plan picks another for it.
+        switch cluster.rebalance?.state {
+        case .ended(.finished, _, let detail):
+            #expect(detail.contains("replicas could not move; the first: broker 6 did not get in sync within 1 s"))
+        case .ended(.abandoned, _, let detail):
+            #expect(detail.contains("plans in a row left no less to do"))
+        default:
             Issue.record("\(String(describing: cluster.rebalance))")
-            return
         }
-        #expect(detail.contains("replicas could not move; the first: broker 6 did not get in sync within 1 s"))
         #expect(cluster.replicas(on: 6) == 0)
     }
 

@@ -368,7 +368,12 @@ extension ReplicaTests {
             rack: "", state: .active, version: Version(5))
         alone.replica.write(alone.intent("x"), token: token)
         alone.apply(leaving: broker)
-        alone.settle()
+        // The leader writes down its disk and looks at the state.
+        for _ in 0..<5 {
+            alone.now += 20
+            alone.replica.tick(now: alone.now)
+            alone.settle()
+        }
         // The disk does not answer while the broker's lease runs out, and the log has no room.
         alone.replica.write(alone.intent(String(repeating: "y", count: 1_100)), token: token)
         for _ in 0..<150 {
