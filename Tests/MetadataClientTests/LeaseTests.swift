@@ -94,6 +94,7 @@ struct LeaseTests {
                 #expect(!session.mayLead(at: at(now)), "seed \(seed), \(now) ms: fenced while it may lead")
                 broker.state = .fenced
                 leader.brokerChanged(broker)
+                leader.fenceApplied(id, epoch: epoch)
                 fenced += 1
             }
         }
