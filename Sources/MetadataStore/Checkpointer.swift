@@ -34,6 +34,11 @@ final class Checkpointer: Sendable {
         /// What ended this: after a sync that failed, another one may succeed without what the first should have written
         /// (fsyncgate), so there is none.
         var failure: StoreError?
+
+        mutating func passInstallBorder() {
+            precondition(installBorders % 2 == 1, "an install ended that never began")
+            installBorders += 1
+        }
     }
 
     init(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) {
@@ -50,12 +55,20 @@ final class Checkpointer: Sendable {
         }
     }
 
-    /// `position` is what the install synced; nil when it failed and changed nothing.
-    func installEnds(at position: LogPosition?) {
+    /// `position` is what the install synced.
+    func installEnded(at position: LogPosition) {
         durable.withLock { durable in
-            precondition(durable.installBorders % 2 == 1, "an install ended that never began")
-            durable.installBorders += 1
-            if let position { durable.position = position }
+            durable.passInstallBorder()
+            durable.position = position
+        }
+    }
+
+    /// The install changed nothing. Where the reason is the disk, this ends: the sync of an install is one of the same WAL, and
+    /// when it failed, batches that were committed before may be gone as well.
+    func installFailed(_ error: StoreError) {
+        durable.withLock { durable in
+            durable.passInstallBorder()
+            if case .sqlite(SQLITE_IOERR, _, _, _) = error { durable.failure = error }
         }
     }
 

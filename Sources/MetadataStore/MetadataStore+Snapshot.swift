@@ -45,11 +45,11 @@ extension MetadataStore {
         do throws(StoreError) {
             installed = try installVerified(from: path)
         } catch {
-            checkpointer.installEnds(at: nil)
+            checkpointer.installFailed(error)
             throw error
         }
         publish(installed.state, configuration: installed.configuration)
-        checkpointer.installEnds(at: installed.state.applied)
+        checkpointer.installEnded(at: installed.state.applied)
         do throws(StoreError) {
             // The transaction is synced already. This makes the WAL short again, as far as readers let it.
             _ = try checkpoint(.automatic)

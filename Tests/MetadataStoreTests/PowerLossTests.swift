@@ -152,6 +152,30 @@ struct PowerLossTests {
         #expect(failures >= 2, "neither the WAL's sync nor the database's failed")
     }
 
+    @Test("after an install whose sync failed no checkpoint promises what was committed before it (fsyncgate)")
+    func failedSyncOfInstall() throws {
+        let vfs = SimulatedVFS(seed: 1)
+        var (other, history) = (History(seed: 63), History(seed: 62))
+        let origin = SimulatedVFS(seed: 2)
+        let source = try MetadataStore(path: path, fileSystem: origin)
+        _ = try source.apply(other.batch(after: .zero, count: 150))
+        _ = try source.writeSnapshot(to: "/data/snapshot")
+        vfs.volume.store(try #require(origin.volume.contents("/data/snapshot")), at: "/data/incoming")
+
+        let store = try MetadataStore(path: path, fileSystem: vfs)
+        _ = try store.apply(history.batch(after: store.applied, count: 50))
+        history.durable = try store.checkpoint().index.rawValue
+        _ = try store.apply(history.batch(after: store.applied, count: 50))
+        vfs.volume.syncFailsAfter = 0
+        let failure = #expect(throws: StoreError.self) { try store.installSnapshot(from: "/data/incoming") }
+        #expect(vfs.volume.counts.failedSyncs == 1)
+        #expect(store.applied.index == LogIndex(100), "the install changed nothing")
+        // The disk is well again. A checkpoint would move pages into the database that the WAL has lost.
+        let refusal = #expect(throws: StoreError.self) { try store.checkpoint() }
+        #expect(refusal == failure)
+        #expect(store.durablePosition.index == LogIndex(50))
+    }
+
     @Test(
         "an install that loses power at any step leaves the old state or the new one; when it has returned, the new one"
     )
