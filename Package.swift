@@ -125,8 +125,9 @@ let package = Package(
         layer(
             "Simulation",
             [
-                "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "Coordination", "Wire", nioCore,
-                collections,
+                "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "MetadataStore", "Coordination",
+                "Wire",
+                "SimulatedDisk", nioCore, collections,
             ]),
         tests("RaftCoreTests", ["RaftCore", "StoryFiles"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),

@@ -35,7 +35,8 @@ package final class SimulatedVolume: @unchecked Sendable {
 
     /// Bytes that all files may have together.
     package var capacityBytes = Int.max
-    /// The power goes off in front of the n-th change from now (0: the next one): writes, syncs, changes of names.
+    /// The power goes off in front of the n-th change from now (0: the next one): writes, syncs, changes of names. It is up to
+    /// what follows whether only the process ends there (`endProcess`) or what was not synced is lost, too (`losePower`).
     package var powerFailsAfter: Int?
     /// The n-th sync from now (0: the next one) fails, and what it should have made durable may never be.
     package var syncFailsAfter: Int?
@@ -74,10 +75,12 @@ package final class SimulatedVolume: @unchecked Sendable {
     // MARK: Power and damage
 
     /// The process that used the volume has ended, however it did: what it wrote is there, synced or not; its locks and its
-    /// shared memory are gone, and its handles do nothing any more.
+    /// shared memory are gone, and its handles do nothing any more. The next one finds the volume usable.
     package func endProcess() {
         checkThread()
         life += 1
+        isPoweredOff = false
+        powerFailsAfter = nil
         for file in names.values { file.endSharing() }
     }
 
@@ -85,8 +88,6 @@ package final class SimulatedVolume: @unchecked Sendable {
     package func losePower(_ generator: inout SeededGenerator) {
         endProcess()
         counts.powerLosses += 1
-        isPoweredOff = false
-        powerFailsAfter = nil
         syncFailsAfter = nil
         for change in nameChanges.prefix(generator.below(nameChanges.count + 1)) { apply(change, to: &durableNames) }
         nameChanges = []
@@ -110,6 +111,8 @@ package final class SimulatedVolume: @unchecked Sendable {
     // MARK: What is there
 
     package var paths: [String] { names.keys.sorted() }
+
+    package var usedBytes: Int { names.values.reduce(0) { $0 + $1.count } }
 
     /// The bytes as programs see them; nil when there is no such file.
     package func contents(_ path: String) -> [UInt8]? { names[path]?.bytes }
@@ -194,8 +197,7 @@ package final class SimulatedVolume: @unchecked Sendable {
     }
 
     func hasRoom(for bytes: Int) -> Bool {
-        guard capacityBytes < Int.max else { return true }
-        return names.values.reduce(bytes) { $0 + $1.count } <= capacityBytes
+        capacityBytes == .max || usedBytes + bytes <= capacityBytes
     }
 
     // MARK: What else SQLite asks of its machine

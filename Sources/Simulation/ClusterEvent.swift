@@ -140,6 +140,8 @@ enum Lift {
     case clientCut(NodeID)
     case resume(NodeID, life: UInt64)
     case start(NodeID)
+    /// A process ends while it is about something.
+    case crash(NodeID, life: UInt64, FaultKind)
     case room(NodeID, life: UInt64)
     case fullDisk(NodeID)
     case flippedReads(NodeID)

@@ -14,8 +14,10 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     case truncation, logReset, writeOfTermOnly, configurationWritten, compaction, checkpoint, tailCut, logBeganAnew
     // Starts.
     case logWaitedForRoom, misreadLogRefused, damagedLogRefused, nodeFailed
+    // The state machine.
+    case applySuspended, applyInterrupted, checkpointInterrupted, databaseFailed, databaseWentBack
     // Snapshots.
-    case snapshotSent, snapshotInstalled
+    case snapshotSent, snapshotInstalled, installInterrupted
     // Clients.
     case attemptTimedOut, notLeader, overloaded, leadershipLost, refusal, sessionExpired
     case readWithoutLeader, readUnconfirmed, readTooStale

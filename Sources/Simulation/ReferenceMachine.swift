@@ -40,7 +40,7 @@ package struct ReferenceImage: Sendable {
                 do {
                     configuration = try Configuration(decoding: entry.payload)
                 } catch {
-                    throw StateMachineFailure(isRetriable: false, reason: "configuration \(entry.position): \(error)")
+                    throw StateMachineFailure(.damage, "configuration \(entry.position): \(error)")
                 }
             case .noop:
                 break
@@ -64,12 +64,29 @@ package final class ReferenceMachine: SimulatedStateMachine {
     /// The batches since then.
     private var unsynced: [[Entry]] = []
     private var isRunning = false
+    private var isFull = false
+    private var checkpointsUntilError: Int?
+    /// The end of the process came before what it still asked for.
+    private var isInterrupted = false
+    /// As in the store: after a sync that failed there is no other.
+    private var diskFailed = false
 
     package init() {}
 
     package func start() { isRunning = true }
 
-    package func stop() { isRunning = false }
+    package func stop() {
+        isRunning = false
+        isInterrupted = false
+        diskFailed = false
+    }
+
+    package func interrupt(_ generator: inout SeededGenerator) { isInterrupted = generator.below(2) == 0 }
+
+    /// It counts no bytes: a batch takes about this much.
+    package func limitRoom(_ bytes: Int?) { isFull = bytes.map { $0 < 4_096 } ?? false }
+
+    package func failSync(after count: Int?) { checkpointsUntilError = count }
 
     package func losePower(_ generator: inout SeededGenerator) {
         precondition(!isRunning, "a process still runs on a machine without power")
@@ -100,6 +117,8 @@ package final class ReferenceMachine: SimulatedStateMachine {
     }
 
     package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
+        try refuseIfInterrupted()
+        guard !isFull else { throw StateMachineFailure(.lack, "no space left") }
         let applied = try current.apply(entries)
         unsynced.append(entries)
         return applied
@@ -109,27 +128,42 @@ package final class ReferenceMachine: SimulatedStateMachine {
         current.machine.answer(query, appliedIndex: current.applied.index.rawValue, feed: current.feed)
     }
 
-    package func checkpoint() -> LogPosition {
+    package func checkpoint() throws(StateMachineFailure) -> LogPosition {
+        try refuseIfInterrupted()
+        if let left = checkpointsUntilError {
+            checkpointsUntilError = left == 0 ? nil : left - 1
+            diskFailed = left == 0
+        }
+        guard !diskFailed else { throw StateMachineFailure(.disk, "a sync failed") }
+        return makeDurable()
+    }
+
+    private func makeDurable() -> LogPosition {
         durable = current
         unsynced = []
         return durable.applied
     }
 
+    private func refuseIfInterrupted() throws(StateMachineFailure) {
+        if isInterrupted { throw StateMachineFailure(.disk, "the process ended") }
+    }
+
     package func snapshot() throws(StateMachineFailure) -> SimulatedSnapshot {
         guard let configuration = current.configuration else {
-            throw StateMachineFailure(isRetriable: false, reason: "no configuration was applied yet")
+            throw StateMachineFailure(.lack, "no configuration was applied yet")
         }
         return SimulatedSnapshot(
             position: current.applied, configuration: configuration, content: .reference(current))
     }
 
     package func install(_ snapshot: SimulatedSnapshot) throws(StateMachineFailure) {
+        try refuseIfInterrupted()
         guard case .reference(var image) = snapshot.content else {
-            throw StateMachineFailure(isRetriable: false, reason: "the snapshot is not one of the reference")
+            throw StateMachineFailure(.lack, "the snapshot is not one of the reference")
         }
         // The feed is not part of a snapshot, so it begins anew.
         image.feed = ChangeFeed(oldest: image.machine.version, eventsMax: ReferenceImage.feedEventsMax)
         current = image
-        _ = checkpoint()
+        _ = makeDurable()
     }
 }

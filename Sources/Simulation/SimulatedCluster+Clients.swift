@@ -157,7 +157,7 @@ extension SimulatedCluster {
                 result = try node.machine.answer(served.query)
             } catch {
                 // As shipped: the requests fail where a lack of resources is the reason, and else the node does.
-                guard error.isRetriable else { return try fails(node, "\(error)") }
+                guard error.kind == .lack else { return try fails(node, error) }
                 continue
             }
             if case .summary(let summary) = result {

@@ -65,16 +65,21 @@ extension SimulatedCluster {
             // Nobody asks for other members here, and the disks of the present ones change no address.
             break
         case .checkpoint:
-            queue.plan(in: draw(&diskGenerator, 500, 20_000), .checkpointed(node.id, life: process.life))
+            process.isCheckpointing = true
+            let delay = draw(&diskGenerator, 500, 20_000)
+            queue.plan(in: delay, .checkpointed(node.id, life: process.life))
+            planCrash(of: node, process, within: delay, oneIn: 80)
         case .sendSnapshot(let peer):
             sendSnapshot(node, process, to: peer)
         case .installSnapshot(let snapshot):
+            process.installing = snapshot
             var delay = draw(&diskGenerator, 500, 20_000)
             if plan.kinds.contains(.slowApply), plan.draw(.slowApply, below: 2) == 0 {
                 report.happened(.slowApply)
                 delay = UInt64(plan.draw(.slowApply, 50_000, 1_500_000))
             }
             queue.plan(in: delay, .installed(node.id, life: process.life, snapshot))
+            planCrash(of: node, process, within: delay, oneIn: 4)
         case .discardSnapshot(let snapshot):
             discard(snapshot, process)
         case .notify(let peer, let notice):
@@ -112,8 +117,10 @@ extension SimulatedCluster {
         do throws(StateMachineFailure) {
             done = try node.machine.apply(entries)
         } catch {
-            guard error.isRetriable else { return try fails(node, "\(error)") }
+            guard error.kind == .lack else { return try fails(node, error) }
             // As shipped: nothing was changed, and the same batch is tried again after a pause.
+            report.reached(.applySuspended)
+            trace.line(queue.now, "node \(id) suspends applying: \(error)")
             queue.plan(in: 1_000_000, .applied(id, life: life))
             return
         }
@@ -139,14 +146,16 @@ extension SimulatedCluster {
     }
 
     func checkpointed(_ id: NodeID, _ life: UInt64) throws(Violation) {
-        guard process(id, life) != nil else { return }
+        guard let process = process(id, life) else { return }
+        process.isCheckpointing = false
         let node = node(id)
         report.reached(.checkpoint)
         var durable = LogPosition.zero
         do throws(StateMachineFailure) {
             durable = try node.machine.checkpoint()
         } catch {
-            // As shipped: the log keeps what the database could not take.
+            // As shipped: a sync that failed is not tried again, and else the log keeps what the database could not take.
+            guard error.kind == .lack else { return try fails(node, error) }
             trace.line(queue.now, "node \(id) makes no checkpoint: \(error)")
         }
         node.durableInDatabase = max(node.durableInDatabase, durable.index)
@@ -211,14 +220,19 @@ extension SimulatedCluster {
         guard let (transfer, snapshot) = process.snapshots.removeValue(forKey: incoming.id) else {
             preconditionFailure("snapshot \(incoming.id) is not on the disk of node \(id)")
         }
-        let image: StateMachineImage
+        process.installing = nil
         do throws(StateMachineFailure) {
             try node.machine.install(snapshot)
-            image = try node.machine.image()
         } catch {
             trace.line(queue.now, "node \(id) does not install a snapshot: \(error)")
             snapshotTaken(transfer, succeeded: false)
             return try turn(id, life) { $0.snapshotInstallFailed() }
+        }
+        let image: StateMachineImage
+        do throws(StateMachineFailure) {
+            image = try node.machine.image()
+        } catch {
+            return try fails(node, error)
         }
         trace.line(queue.now, "node \(id) is the snapshot at \(snapshot.position)")
         report.reached(.snapshotInstalled)

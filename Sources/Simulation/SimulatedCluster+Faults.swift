@@ -47,8 +47,7 @@ extension SimulatedCluster {
         case .kill, .powerLoss:
             let victim = victim(kind)
             guard !victim.isStopped else { return false }
-            if kind == .kill { try kill(victim) } else { try cutPower(victim) }
-            queue.plan(in: downtime(kind), .lift(.start(victim.id)))
+            try crash(victim, kind)
             return true
         case .powerLossOfAll:
             for node in nodes where node.canStart || !node.isStopped { try cutPower(node) }
@@ -69,12 +68,18 @@ extension SimulatedCluster {
         case .failedSync:
             let victim = victim(kind)
             guard !victim.isStopped, victim.fileSystem.syncsUntilError == nil else { return false }
-            victim.fileSystem.syncsUntilError = plan.draw(kind, below: 6)
+            let count = plan.draw(kind, below: 6)
+            if plan.draw(kind, below: 2) == 0 {
+                victim.machine.failSync(after: count / 2)
+            } else {
+                victim.fileSystem.syncsUntilError = count
+            }
             return true
         case .fullDisk:
             let victim = victim(kind)
             guard victim.fileSystem.capacityBytes == .max else { return false }
             victim.fileSystem.capacityBytes = victim.fileSystem.usedBytes + plan.draw(kind, below: 8_192)
+            victim.machine.limitRoom(plan.draw(kind, below: 16_384))
             queue.plan(in: UInt64(plan.draw(kind, 500_000, 4_000_000)), .lift(.fullDisk(victim.id)))
             return true
         case .flippedRead:
@@ -127,10 +132,15 @@ extension SimulatedCluster {
         case .start(let id):
             guard mayRun(id) else { return }
             try start(id)
+        case .crash(let id, let life, let kind):
+            guard node(id).process?.life == life else { return }
+            report.happened(kind)
+            try crash(node(id), kind)
         case .room(let id, let life):
             room(id, life)
         case .fullDisk(let id):
             node(id).fileSystem.capacityBytes = .max
+            node(id).machine.limitRoom(nil)
         case .flippedReads(let id):
             node(id).fileSystem.flippedReadsPerMille = 0
         case .broker(let number):
@@ -158,6 +168,22 @@ extension SimulatedCluster {
         let victim = victim(kind)
         guard !victim.isDamaged else { return victim }
         return nodes.count(where: \.isDamaged) < (nodes.count - 1) / 2 ? victim : nil
+    }
+
+    // MARK: Crashes
+
+    private func crash(_ victim: SimulatedNode, _ kind: FaultKind) throws(Violation) {
+        if kind == .kill { try kill(victim) } else { try cutPower(victim) }
+        queue.plan(in: downtime(kind), .lift(.start(victim.id)))
+    }
+
+    /// What is seldom under way would seldom be interrupted: now and then a crash is planned for it.
+    func planCrash(of node: SimulatedNode, _ process: SimulatedProcess, within delay: UInt64, oneIn times: Int) {
+        for kind in [FaultKind.kill, .powerLoss] where plan.kinds.contains(kind) {
+            guard plan.draw(kind, below: 2 * times) == 0 else { continue }
+            let moment = UInt64(plan.draw(kind, below: Int(delay)))
+            queue.plan(in: moment, .lift(.crash(node.id, life: process.life, kind)))
+        }
     }
 
     // MARK: Faults of some length

@@ -78,6 +78,8 @@ extension SimulatedCluster {
             node.diskHangsUntil = 0
             node.fileSystem.syncsUntilError = nil
             node.fileSystem.capacityBytes = .max
+            node.machine.failSync(after: nil)
+            node.machine.limitRoom(nil)
             node.fileSystem.flippedReadsPerMille = 0
             if case .paused(let process, _) = node.condition { resume(id, process.life) }
             try start(id)
@@ -147,10 +149,11 @@ extension SimulatedCluster {
         var rowsOfCore: [(node: NodeID, rows: MetadataRows, digest: UInt64)] = []
         for id in core {
             let node = node(id)
-            guard node.machine.applied.index >= settled else {
+            guard !node.isStopped, node.appliedIndex >= settled else {
                 throw Violation(
                     rule: "progress",
-                    detail: "node \(id) has applied \(node.machine.applied), committed was \(settled)")
+                    detail: "node \(id)\(node.isStopped ? ", which is down," : "") has applied \(node.appliedIndex), "
+                        + "committed was \(settled)")
             }
             do throws(StateMachineFailure) {
                 let rows = try rows(of: node)
@@ -160,7 +163,7 @@ extension SimulatedCluster {
                 throw Violation(rule: "readable", detail: "node \(id): \(error)")
             }
         }
-        let last = nodes.map(\.machine.applied.index).max()
+        let last = nodes.map(\.appliedIndex).max()
         for (id, rows, digest) in rowsOfCore {
             let machine = node(id).machine
             // Rows are compared with everything that happened, so an entry behind is not the end yet.

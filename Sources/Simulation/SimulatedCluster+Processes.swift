@@ -17,6 +17,7 @@ extension SimulatedCluster {
         report.starts += 1
         if findings.cutATail { report.reached(.tailCut) }
         if findings.beganAnew { report.reached(.logBeganAnew) }
+        if findings.databaseWentBack { report.reached(.databaseWentBack) }
         let replica = findings.process.replica
         trace.line(
             queue.now,
@@ -48,6 +49,11 @@ extension SimulatedCluster {
             report.reached(.misreadLogRefused)
             node.condition = .stopped(.failed("\(failure)"))
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
+        case .stateMachine(let failure) where failure.kind == .lack:
+            node.condition = .stopped(.failed("\(failure)"))
+            queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
+        case .stateMachine(let failure) where failure.kind == .disk:
+            try fails(node, failure)
         case .log, .refused, .stateMachine:
             guard node.isDamaged else {
                 throw Violation(rule: "a sound disk starts", detail: "node \(node.id): \(failure)")
@@ -55,7 +61,7 @@ extension SimulatedCluster {
             report.reached(.damagedLogRefused)
             node.condition = .stopped(.refuses("\(failure)"))
         case .lost(let what):
-            throw Violation(rule: "synced is never lost", detail: "node \(node.id): the log \(what)")
+            throw Violation(rule: "synced is never lost", detail: "node \(node.id): \(what)")
         }
     }
 
@@ -65,6 +71,17 @@ extension SimulatedCluster {
         report.reached(.nodeFailed)
         try ends(node, .failed(reason))
         queue.plan(in: draw(&processGenerator, 300_000, 2_000_000), .lift(.start(node.id)))
+    }
+
+    /// As shipped it ends when its state machine does. Of a sync that failed the page cache may know more than the disk, so the
+    /// machine is started anew, too.
+    func fails(_ node: SimulatedNode, _ failure: StateMachineFailure) throws(Violation) {
+        guard failure.kind != .damage else {
+            throw Violation(rule: "a sound state is not called damaged", detail: "node \(node.id): \(failure)")
+        }
+        report.reached(.databaseFailed)
+        try fails(node, "\(failure)")
+        try cutPower(node)
     }
 
     func kill(_ node: SimulatedNode) throws(Violation) {
@@ -84,6 +101,7 @@ extension SimulatedCluster {
             }
         node.fileSystem.losePower(survival)
         node.machine.losePower(&diskGenerator)
+        node.databaseMayGoBack = true
     }
 
     private func ends(_ node: SimulatedNode, _ stop: SimulatedNode.Stop) throws(Violation) {
@@ -93,18 +111,8 @@ extension SimulatedCluster {
             return
         }
         interruptLogWork(process, on: node)
-        if !process.applying.isEmpty, diskGenerator.below(2) == 0 {
-            // Committed in the database, and nobody was told.
-            var applied: AppliedEntries?
-            do throws(StateMachineFailure) {
-                applied = try node.machine.apply(process.applying)
-            } catch {
-                trace.line(queue.now, "node \(node.id) was applying: \(error)")
-            }
-            if let applied {
-                try judge.applies(process.applying, applied, digest: node.machine.digest, on: node.id)
-            }
-        }
+        try interruptMachine(process, on: node)
+        node.appliedAtEnd = node.machine.applied.index
         node.machine.stop()
         node.life += 1
         node.condition = .stopped(stop)
@@ -121,6 +129,40 @@ extension SimulatedCluster {
             }
         }
         dropWatchers(of: node.id)
+    }
+
+    /// What the state machine was about happens wholly, in part, or not at all, and nobody is told.
+    private func interruptMachine(_ process: SimulatedProcess, on node: SimulatedNode) throws(Violation) {
+        node.machine.interrupt(&diskGenerator)
+        if !process.applying.isEmpty {
+            var applied: AppliedEntries?
+            do throws(StateMachineFailure) {
+                applied = try node.machine.apply(process.applying)
+            } catch {
+                report.reached(.applyInterrupted)
+                trace.line(queue.now, "node \(node.id) was applying: \(error)")
+            }
+            if let applied {
+                try judge.applies(process.applying, applied, digest: node.machine.digest, on: node.id)
+            }
+        }
+        if let incoming = process.installing, let (_, snapshot) = process.snapshots[incoming.id] {
+            do throws(StateMachineFailure) {
+                try node.machine.install(snapshot)
+                node.durableInDatabase = max(node.durableInDatabase, snapshot.position.index)
+            } catch {
+                report.reached(.installInterrupted)
+                trace.line(queue.now, "node \(node.id) was installing a snapshot: \(error)")
+            }
+        }
+        if process.isCheckpointing {
+            do throws(StateMachineFailure) {
+                node.durableInDatabase = max(node.durableInDatabase, try node.machine.checkpoint().index)
+            } catch {
+                report.reached(.checkpointInterrupted)
+                trace.line(queue.now, "node \(node.id) was making a checkpoint: \(error)")
+            }
+        }
     }
 
     func pause(_ node: SimulatedNode, for span: UInt64) {

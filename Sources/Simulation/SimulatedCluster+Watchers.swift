@@ -72,7 +72,7 @@ extension SimulatedCluster {
             else { preconditionFailure("a query for changes was answered with something else") }
             page = found
         } catch {
-            guard error.isRetriable else { return try fails(node, "\(error)") }
+            guard error.kind == .lack else { return try fails(node, error) }
             page = .notYet(current: .zero)
         }
         if let action = process.watches.caughtUp(key, ticket: ticket, with: page) { perform(action, node, process) }

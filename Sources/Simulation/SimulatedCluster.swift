@@ -72,11 +72,12 @@ package final class SimulatedCluster {
             Member(id: $0, disk: .unknown, peerAddress: "node\($0):1", clientAddress: "node\($0):2")
         }
         if plan.kinds.contains(.shortLog) { report.happened(.shortLog) }
+        var machineGenerator = SeededGenerator(seed: seed, stream: 0x5D1C)
         for id in ids {
             let node = SimulatedNode(
                 id: id, members: members, disk: DiskID(high: 7, low: id.rawValue),
-                machine: SimulatedCluster.makeMachine(options.store), logOptions: logOptions,
-                seed: diskGenerator.next())
+                machine: SimulatedCluster.makeMachine(options.store, seed: machineGenerator.next()),
+                logOptions: logOptions, seed: diskGenerator.next())
             if plan.kinds.contains(.clockRates) {
                 let spread = plan.draw(.clockRates, below: 2) == 0 ? 150 : 20
                 node.clock.ratePerMille = UInt64(1_000 - spread + plan.draw(.clockRates, below: 2 * spread + 1))
@@ -99,9 +100,12 @@ package final class SimulatedCluster {
         }
     }
 
-    private static func makeMachine(_ store: SimulationOptions.Store) -> any SimulatedStateMachine {
+    private static func makeMachine(
+        _ store: SimulationOptions.Store, seed: UInt64
+    ) -> any SimulatedStateMachine {
         switch store {
         case .memory: ReferenceMachine()
+        case .sqlite: SQLiteMachine(seed: seed)
         }
     }
 

@@ -7,7 +7,7 @@ enum StartFailure: Error, CustomStringConvertible {
     case log(LogError)
     case stateMachine(StateMachineFailure)
     case refused(MemberStart.Refusal)
-    /// The log that was read back lacks what was synced.
+    /// The log or the database that was read back lacks what was synced.
     case lost(String)
 
     var description: String {
@@ -15,7 +15,7 @@ enum StartFailure: Error, CustomStringConvertible {
         case .log(let error): "\(error)"
         case .stateMachine(let failure): "\(failure)"
         case .refused(let refusal): "\(refusal)"
-        case .lost(let what): "the log \(what)"
+        case .lost(let what): what
         }
     }
 }
@@ -25,6 +25,7 @@ struct StartFindings {
     var process: SimulatedProcess
     var cutATail: Bool
     var beganAnew: Bool
+    var databaseWentBack: Bool
 }
 
 extension SimulatedNode {
@@ -43,7 +44,7 @@ extension SimulatedNode {
             (log, recovered) = try SegmentedLog.open(
                 directory: SimulatedNode.directory, fileSystem: fileSystem, options: logOptions)
         } catch { throw .log(error) }
-        if !isDamaged, let loss = synced.loss(in: recovered, underWay: unfinished) { throw .lost(loss) }
+        if !isDamaged, let loss = synced.loss(in: recovered, underWay: unfinished) { throw .lost("the log \(loss)") }
         unfinished = []
         synced = SyncedLog(recovered)
         do throws(StartFailure) {
@@ -63,6 +64,7 @@ extension SimulatedNode {
             try machine.start()
             image = try machine.image()
         } catch { throw .stateMachine(error) }
+        let databaseWentBack = try noteApplied()
         let start = MemberStart(
             hardState: recovered.hardState, base: recovered.base, entries: recovered.entries, applied: machine.applied,
             configuration: machine.configuration)
@@ -85,6 +87,21 @@ extension SimulatedNode {
         let process = SimulatedProcess(
             replica: replica, log: log, watches: Watches(current: image.version), life: life)
         condition = .running(process)
-        return StartFindings(process: process, cutATail: recovered.truncatedTail != nil, beganAnew: beganAnew)
+        return StartFindings(
+            process: process, cutATail: recovered.truncatedTail != nil, beganAnew: beganAnew,
+            databaseWentBack: databaseWentBack)
+    }
+
+    /// The end of a process takes nothing from the database, and a loss of power nothing that was made durable. Returns whether
+    /// it went back.
+    private func noteApplied() throws(StartFailure) -> Bool {
+        let (found, before) = (machine.applied.index, appliedAtEnd)
+        let kept = databaseMayGoBack ? durableInDatabase : before
+        guard isDamaged || (kept...before).contains(found) else {
+            throw .lost("the database stands at \(found), it stood at \(before), and \(kept) was kept")
+        }
+        appliedAtEnd = found
+        databaseMayGoBack = false
+        return found < before
     }
 }

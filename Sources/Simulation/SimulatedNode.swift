@@ -38,6 +38,10 @@ final class SimulatedNode {
     var unfinished: [LogJob] = []
     /// The database cannot go back to before this entry.
     var durableInDatabase = LogIndex.zero
+    /// Where the database stood when the last process ended.
+    var appliedAtEnd = LogIndex.zero
+    /// The power failed since then.
+    var databaseMayGoBack = false
     /// Something on its disk was changed behind its back: it may refuse to start, and nothing else may.
     var isDamaged = false
     /// Syncs do not end before this moment.
@@ -88,6 +92,9 @@ final class SimulatedNode {
 
     var isStopped: Bool { process == nil }
 
+    /// How far its state machine is, or was when its last process ended.
+    var appliedIndex: LogIndex { isStopped ? appliedAtEnd : machine.applied.index }
+
     /// Whether a start can be tried: it was stopped, and its disk is not known to be of no use.
     var canStart: Bool {
         switch condition {
@@ -122,6 +129,9 @@ final class SimulatedProcess {
     var unreported: [LogJob] = []
     /// What the apply thread does now.
     var applying: [Entry] = []
+    /// What it is to install, after that.
+    var installing: IncomingSnapshot?
+    var isCheckpointing = false
     /// Reads that wait for their turn.
     var queries: [RequestToken: ServedQuery] = [:]
     var status: Status

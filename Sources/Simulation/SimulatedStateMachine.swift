@@ -15,6 +15,14 @@ package protocol SimulatedStateMachine: AnyObject {
     /// The machine lost its power, after `stop`: what was not synced survives as far as `generator` decides, in an order that
     /// a disk could have written it. What `checkpoint` and `install` promised is there.
     func losePower(_ generator: inout SeededGenerator)
+    /// The process is about to end: of what it is asked for from now on until `stop`, `generator` decides how much happens. A
+    /// call that throws then has changed nothing, or what the next start undoes.
+    func interrupt(_ generator: inout SeededGenerator)
+    /// Leaves this many bytes on the disk; nil: enough.
+    func limitRoom(_ bytes: Int?)
+    /// The sync that comes after `count` others fails, and what it should have made durable may be gone with the power; nil:
+    /// none does.
+    func failSync(after count: Int?)
 
     /// The last entry that was applied.
     var applied: LogPosition { get }
@@ -26,7 +34,7 @@ package protocol SimulatedStateMachine: AnyObject {
     /// What a replica starts with.
     func image() throws(StateMachineFailure) -> StateMachineImage
 
-    /// Applies a batch as the apply thread does. A failure that is not `isRetriable` ends the node.
+    /// Applies a batch as the apply thread does. A `lack` is tried again, any other failure ends the node.
     func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries
     /// Answers as a reader thread does.
     func answer(_ query: Query) throws(StateMachineFailure) -> QueryResult
@@ -72,14 +80,22 @@ package struct SimulatedSnapshot: Sendable {
 
 /// Why a state machine could not do something.
 package struct StateMachineFailure: Error, Hashable, CustomStringConvertible {
-    /// Nothing was changed, and the same may be tried again later: the disk is full, for example.
-    package var isRetriable: Bool
+    package enum Kind: Hashable, Sendable {
+        /// Nothing was changed, and the same may be tried again later: the disk is full, for example.
+        case lack
+        /// The disk failed. What it holds is what was written, or less of it.
+        case disk
+        /// The state is not what was written.
+        case damage
+    }
+
+    package var kind: Kind
     package var reason: String
 
-    package init(isRetriable: Bool, reason: String) {
-        self.isRetriable = isRetriable
+    package init(_ kind: Kind, _ reason: String) {
+        self.kind = kind
         self.reason = reason
     }
 
-    package var description: String { isRetriable ? "\(reason) (for now)" : reason }
+    package var description: String { kind == .lack ? "\(reason) (for now)" : reason }
 }

@@ -16,6 +16,8 @@ package struct SimulationOptions: Hashable, Sendable {
     package enum Store: String, CaseIterable, Hashable, Sendable {
         /// The reference in memory.
         case memory
+        /// The shipped store, on SQLite.
+        case sqlite
     }
 
     /// A steady load for measuring.

@@ -39,6 +39,8 @@ struct SyncedLog {
             terms.append(entry.term)
         }
         if let state = persist.hardState { hardState = state }
+        // As the log has it: whoever holds something of a term has seen that term, without a vote in it.
+        hardState.raise(to: last.term)
     }
 
     /// The files let go of what is at or before `position`; the log may still hold some of it.

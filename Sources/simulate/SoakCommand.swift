@@ -6,7 +6,7 @@ struct SoakCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "soak", abstract: "Run seeds drawn anew on all cores for some time.",
         discussion: """
-            Clusters of one to five members take turns. Each broken rule is told once, with the smallest run that shows it; \
+            Clusters of one to five members take turns, one in nine on SQLite. Each broken rule is told once, with the smallest run that shows it; \
             seeds that break it again are counted. Exits with status 1 if there was a finding.
             """)
 
@@ -27,6 +27,8 @@ struct SoakCommand: ParsableCommand {
     /// Sizes of clusters, in the order in which they take turns.
     private static let sizes = [3, 5, 3, 4, 5, 2, 3, 1]
     private static let seedsPerWorker: UInt64 = 200
+    /// One turn of these runs on SQLite. No multiple of the sizes, so that each of them gets its turn.
+    private static let turnsForSQLite = 9
 
     func run() throws {
         let start = ContinuousClock.now
@@ -42,7 +44,9 @@ struct SoakCommand: ParsableCommand {
         while true {
             let left = end - ContinuousClock.now
             while left > .zero, workers.count < count {
-                let options = SimulationOptions(nodes: SoakCommand.sizes[turn % SoakCommand.sizes.count])
+                let options = SimulationOptions(
+                    nodes: SoakCommand.sizes[turn % SoakCommand.sizes.count],
+                    store: turn % SoakCommand.turnsForSQLite == 4 ? .sqlite : .memory)
                 let seeds = SeedRange(first: next, last: next + SoakCommand.seedsPerWorker - 1)
                 let seconds = Double(left.components.seconds) + 1
                 workers.append((try Worker(seeds: seeds, options: options, seconds: seconds), options))

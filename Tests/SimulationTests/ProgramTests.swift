@@ -26,10 +26,11 @@ struct ProgramTests {
         let folder = FileManager.default.temporaryDirectory.appending(path: "simulate-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: folder) } }
-        for nodes in ["3", "5"] {
-            let files = ["first", "second"].map { folder.appending(path: "\($0)-\(nodes)") }
+        for (nodes, store) in [("3", "memory"), ("5", "memory"), ("3", "sqlite")] {
+            let files = ["first", "second"].map { folder.appending(path: "\($0)-\(nodes)-\(store)") }
             for file in files {
-                let run = try run(["run", "--seeds", "11", "--nodes", nodes, "--trace", file.path])
+                let run = try run(
+                    ["run", "--seeds", "11", "--nodes", nodes, "--store", store, "--trace", file.path])
                 #expect(run.status == 0, "\(run.output)")
                 #expect(run.output.hasPrefix("1 runs, 13 simulated seconds"))
             }

@@ -31,7 +31,7 @@ struct ReferenceMachineTests {
         machine.start()
         for index in 1...last {
             _ = try machine.apply([entry(index)])
-            if index == checkpoint { #expect(machine.checkpoint().index == LogIndex(checkpoint)) }
+            if index == checkpoint { #expect(try machine.checkpoint().index == LogIndex(checkpoint)) }
         }
         return machine
     }

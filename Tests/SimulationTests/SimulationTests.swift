@@ -26,6 +26,18 @@ struct SimulationTests {
         #expect(total.watchedEvents > 20_000)
     }
 
+    @Test(
+        "the fixed seeds keep every rule on SQLite, too")
+    func sqlite() throws {
+        var total = SimulationReport(seed: 0)
+        for (seeds, nodes) in SimulationTests.seedsOnSQLite {
+            for seed in seeds { total.add(try run(seed, options: SimulationOptions(nodes: nodes, store: .sqlite))) }
+        }
+        for mark in [CoverageMark.databaseWentBack, .snapshotInstalled] {
+            #expect(total.count(mark) > 0, "no run reached \(mark)")
+        }
+    }
+
     @Test("seeds drawn anew at each run keep every rule")
     func randomSeeds() throws {
         let first = UInt64.random(in: 1_000_000..<1_000_000_000)
@@ -33,7 +45,8 @@ struct SimulationTests {
         let end = ContinuousClock.now + .seconds(12)
         var runs: UInt64 = 0
         while ContinuousClock.now < end {
-            _ = try run(first + runs, nodes: 3 + Int(runs % 3))
+            let store = runs % 8 == 5 ? SimulationOptions.Store.sqlite : .memory
+            _ = try run(first + runs, options: SimulationOptions(nodes: 3 + Int(runs % 3), store: store))
             runs += 1
         }
         print("simulated clusters: \(runs) seeds from \(first) pass")
@@ -59,6 +72,8 @@ struct SimulationTests {
         #expect(report.faultKinds == kills || report.faultKinds.isEmpty)
     }
 
+    private static let seedsOnSQLite: [(seeds: ClosedRange<UInt64>, nodes: Int)] = [(0...5, 3), (20...22, 5)]
+
     private func run(_ seed: UInt64, nodes: Int) throws -> SimulationReport {
         try run(seed, options: SimulationOptions(nodes: nodes))
     }
@@ -67,9 +82,8 @@ struct SimulationTests {
         do throws(Violation) {
             return try SimulatedCluster.run(seed: seed, options: options)
         } catch {
-            Issue.record(
-                "\(error); repeat with: simulate run --seeds \(seed) --nodes \(options.nodes) --faults \(options.faults)"
-            )
+            let command = "simulate run --seeds \(seed) --nodes \(options.nodes) --store \(options.store.rawValue)"
+            Issue.record("\(error); repeat with: \(command) --faults \(options.faults)")
             throw error
         }
     }
