@@ -3,7 +3,8 @@ internal import MetadataModel
 internal import RaftCore
 internal import Replica
 
-/// Everything that happens in a simulated cluster. `life` names the process that it is meant for.
+/// Everything that happens in a simulated cluster. `life` names the process that it is meant for. What is large is `indirect`:
+/// an event is moved about a few times before it happens.
 enum ClusterEvent {
     // In a process.
     case tick(NodeID, life: UInt64)
@@ -11,10 +12,10 @@ enum ClusterEvent {
     case logDone(NodeID, life: UInt64)
     case applied(NodeID, life: UInt64)
     case checkpointed(NodeID, life: UInt64)
-    case surveyed(NodeID, life: UInt64, SurveyRequest)
-    case installed(NodeID, life: UInt64, IncomingSnapshot)
+    indirect case surveyed(NodeID, life: UInt64, SurveyRequest)
+    indirect case installed(NodeID, life: UInt64, IncomingSnapshot)
     case answer(NodeID, life: UInt64, [ServedQuery])
-    case readFeed(NodeID, life: UInt64, WatchKey, ticket: UInt64, after: Version, WatchFilter)
+    indirect case readFeed(NodeID, life: UInt64, WatchKey, ticket: UInt64, after: Version, WatchFilter)
     case tellProgress(NodeID, life: UInt64)
     // Between members.
     case deliver([Message], over: Connection)
@@ -24,12 +25,12 @@ enum ClusterEvent {
     case closed(at: NodeID, life: UInt64, peer: NodeID, refused: Bool)
     /// Nothing came back over a path for so long that its connections are given up.
     case silent(from: NodeID, to: NodeID, cut: UInt64)
-    case snapshotArrives(Transfer, SimulatedSnapshot)
-    case snapshotEnded(Transfer, succeeded: Bool)
+    indirect case snapshotArrives(Transfer, SimulatedSnapshot)
+    indirect case snapshotEnded(Transfer, succeeded: Bool)
     // Between clients and members.
     case nextOperation(Lane)
     case request(Lane, attempt: UInt64, to: NodeID)
-    case respond(Lane, attempt: UInt64, Answer)
+    indirect case respond(Lane, attempt: UInt64, Answer)
     case attemptTimedOut(Lane, attempt: UInt64)
     case watch(client: Int)
     case watchTold(client: Int, connection: UInt64, WatchNews)

@@ -16,7 +16,8 @@ package struct RaftObserver {
     private var leaderCommits = LeaderCommitChecker()
     private let bound: UncommittedBoundChecker
     private var silence: SilentDiskChecker
-    private var seen: [NodeID: Seen] = [:]
+    private var seen = NodeTable<Seen>()
+    private var groups = NodeTable<Groups>()
     /// The votes that a leader has asked for in favour of its successor.
     private var handedOver: Set<HandedOver> = []
 
@@ -27,6 +28,13 @@ package struct RaftObserver {
         var leads = false
         /// Where its log ended.
         var last = LogIndex.zero
+    }
+
+    /// Who decides by the configuration that a member goes by.
+    private struct Groups {
+        var voters: [NodeID]
+        var outgoing: [NodeID]
+        var groups: VoterGroups
     }
 
     private struct HandedOver: Hashable {
@@ -60,18 +68,18 @@ package struct RaftObserver {
         seen[node] = Seen(commit: applied, hardState: durable)
     }
 
-    /// A message is about to be taken in by `core`.
-    package mutating func receives(_ message: Message, _ core: RaftNode, at now: UInt64) {
+    /// A message is about to be taken in by a member that is in `term`.
+    package mutating func receives(_ message: Message, on node: NodeID, in term: Term, at now: UInt64) {
         var isLeaders = false
         switch message.kind {
-        case .append, .heartbeat, .installSnapshot: isLeaders = message.term >= core.hardState.term
+        case .append, .heartbeat, .installSnapshot: isLeaders = message.term >= term
         case .voteRequest(_, transfer: true):
-            handedOver.insert(HandedOver(voter: core.id, candidate: message.from, term: message.term))
+            handedOver.insert(HandedOver(voter: node, candidate: message.from, term: message.term))
         case .voteRequest, .voteResponse, .preVoteRequest, .preVoteResponse, .appendAccepted, .appendRejected,
             .heartbeatResponse, .readIndexRequest, .readIndexResponse, .recoveryRequest, .recoveryResponse, .timeoutNow:
             break
         }
-        disturbances.receives(core.id, from: message.from, term: message.term, isLeaders: isLeaders, at: now)
+        disturbances.receives(node, from: message.from, term: message.term, isLeaders: isLeaders, at: now)
     }
 
     /// A member that was stopped goes on: it knows nobody's latest word.
@@ -89,8 +97,7 @@ package struct RaftObserver {
         _ core: RaftNode, writes: [Persist], at now: UInt64, holders: (LogPosition) -> Set<NodeID>
     ) throws(Violation) {
         let node = core.id
-        let configuration = core.configuration
-        let voters = VoterGroups(voters: configuration.voters, outgoing: configuration.outgoing)
+        let voters = voters(of: core)
         let before = seen[node] ?? Seen(commit: .zero, hardState: .initial)
         let leads = core.status.role == .leader
         seen[node] = Seen(
@@ -134,6 +141,14 @@ package struct RaftObserver {
             }
         }
         try bound.takes(added, beside: uncommitted, on: core.id)
+    }
+
+    private mutating func voters(of core: RaftNode) -> VoterGroups {
+        let (voters, outgoing) = (core.configuration.voters, core.configuration.outgoing)
+        if let known = groups[core.id], known.voters == voters, known.outgoing == outgoing { return known.groups }
+        let made = VoterGroups(voters: voters, outgoing: outgoing)
+        groups[core.id] = Groups(voters: voters, outgoing: outgoing, groups: made)
+        return made
     }
 
     private mutating func judgeElections(

@@ -1,5 +1,4 @@
 package import MetadataModel
-internal import MetadataSchema
 package import RaftCore
 package import Replica
 
@@ -18,7 +17,7 @@ package struct ReferenceImage: Sendable {
         applied = .zero
     }
 
-    mutating func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
+    mutating func apply(_ entries: [Entry], _ commands: CommandCache) throws(StateMachineFailure) -> AppliedEntries {
         var outcomes: [AppliedReport.Outcome] = []
         var events: [ChangeEvent] = []
         var digests: [DigestMark] = []
@@ -26,7 +25,7 @@ package struct ReferenceImage: Sendable {
             precondition(entry.index == applied.index.next, "applied \(applied), then \(entry.index)")
             switch entry.kind {
             case .command:
-                let command = LogCommand(decoding: entry.payload)
+                let command = commands.command(entry)
                 let done = machine.apply(index: entry.index.rawValue, command)
                 if case .compareDigests? = command.command {
                     digests.append(DigestMark(index: entry.index.rawValue, digest: machine.digest))
@@ -63,6 +62,7 @@ package final class ReferenceMachine: SimulatedStateMachine {
     private var durable = ReferenceImage()
     /// The batches since then.
     private var unsynced: [[Entry]] = []
+    private let commands: CommandCache
     private var isRunning = false
     private var isFull = false
     private var checkpointsUntilError: Int?
@@ -71,7 +71,9 @@ package final class ReferenceMachine: SimulatedStateMachine {
     /// As in the store: after a sync that failed there is no other.
     private var diskFailed = false
 
-    package init() {}
+    package convenience init() { self.init(commands: CommandCache()) }
+
+    init(commands: CommandCache) { self.commands = commands }
 
     package func start() { isRunning = true }
 
@@ -95,7 +97,7 @@ package final class ReferenceMachine: SimulatedStateMachine {
         current = durable
         for batch in unsynced {
             do throws(StateMachineFailure) {
-                _ = try current.apply(batch)
+                _ = try current.apply(batch, commands)
             } catch {
                 preconditionFailure("a batch that was applied before is not applied again: \(error)")
             }
@@ -119,7 +121,7 @@ package final class ReferenceMachine: SimulatedStateMachine {
     package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
         try refuseIfInterrupted()
         guard !isFull else { throw StateMachineFailure(.lack, "no space left") }
-        let applied = try current.apply(entries)
+        let applied = try current.apply(entries, commands)
         unsynced.append(entries)
         return applied
     }

@@ -1,5 +1,4 @@
 internal import MetadataModel
-internal import MetadataSchema
 internal import RaftCore
 internal import Replica
 
@@ -19,6 +18,9 @@ struct RunJudge {
 
     /// The last entry that was judged as applied by somebody.
     private var judged = LogIndex.zero
+    private let commands: CommandCache
+
+    init(commands: CommandCache) { self.commands = commands }
 
     init(uncommittedBytesMax: Int) {
         raft = RaftObserver(
@@ -40,9 +42,9 @@ struct RunJudge {
         if core.status.role == .leader { freshness.hears(core.id, at: now) }
     }
 
-    /// A member takes messages in.
-    mutating func receives(_ messages: [Message], _ core: RaftNode, at now: UInt64) {
-        for message in messages { raft.receives(message, core, at: now) }
+    /// A member that is in `term` takes messages in.
+    mutating func receives(_ messages: [Message], on node: NodeID, in term: Term, at now: UInt64) {
+        for message in messages { raft.receives(message, on: node, in: term, at: now) }
     }
 
     /// A member knows this leader after it took in something from it.
@@ -81,14 +83,15 @@ struct RunJudge {
             if event != nil { events = events.dropFirst() }
             guard let outcome = outcomes.popFirst(), entry.index > judged else { continue }
             judged = entry.index
-            let envelope = envelope(entry)
-            if let envelope { try time.commits(envelope.timeMilliseconds, at: entry.index) }
+            let command = commands.command(entry)
+            // Zero: the entry could not be read.
+            if command.timeMilliseconds > 0 { try time.commits(command.timeMilliseconds, at: entry.index) }
             try rules.applies(
-                envelope?.command(), isDone: event != nil, changes: event?.changes ?? [],
+                command.command, isDone: event != nil, changes: event?.changes ?? [],
                 at: Version(entry.index.rawValue))
-            guard let session = envelope?.session, let sequence = envelope?.sequence else { continue }
-            if event != nil { try effects.takesEffect(session, sequence, at: entry.index) }
-            try effects.answers(session, sequence, outcome.outcome)
+            guard let session = command.session else { continue }
+            if event != nil { try effects.takesEffect(session, command.sequence, at: entry.index) }
+            try effects.answers(session, command.sequence, outcome.outcome)
         }
     }
 
@@ -186,12 +189,6 @@ struct RunJudge {
     }
 
     func judgeHistory() throws(Violation) { try registers.judge() }
-
-    // MARK: Helpers
-
-    private func envelope(_ entry: Entry) -> LogEnvelope? {
-        do { return try LogEnvelope(decoding: entry.payload) } catch { return nil }
-    }
 }
 
 /// All that clients can list.

@@ -32,10 +32,14 @@ extension SimulatedCluster {
             process.logQueue.append(.compact(position))
             startLogWork(node, process)
         case .send(let messages):
+            try process.withReplica { (replica) throws(Violation) in
+                for message in messages {
+                    try judge.sends(
+                        message, replica.core, disk: node.synced, databaseThrough: node.durableInDatabase
+                    ) { endOfLog(self.node($0)) }
+                }
+            }
             for message in messages {
-                try judge.sends(
-                    message, process.replica.core, disk: node.synced, databaseThrough: node.durableInDatabase
-                ) { endOfLog($0) }
                 mark(message)
                 outgoing.add(message)
             }
@@ -103,7 +107,7 @@ extension SimulatedCluster {
             guard status.role == .leader else { return }
             report.elections += 1
             readFromNewLeader(node.id)
-            try judge.leads(process.replica.core)
+            try process.withReplica { (replica) throws(Violation) in try judge.leads(replica.core) }
         }
     }
 
@@ -272,9 +276,10 @@ extension SimulatedCluster {
     private static let snapshotTimeoutMicroseconds: UInt64 = 3_000_000
 
     /// Where the log of a member ends, synced or not.
-    private func endOfLog(_ id: NodeID) -> LogPosition {
-        guard let core = node(id).process?.replica.core else { return node(id).synced.last }
-        return LogPosition(index: core.lastIndex, term: core.term(at: core.lastIndex) ?? core.base.term)
+    private func endOfLog(_ node: SimulatedNode) -> LogPosition {
+        guard let process = node.process else { return node.synced.last }
+        let last = process.replica.core.lastIndex
+        return LogPosition(index: last, term: process.replica.core.term(at: last) ?? process.replica.core.base.term)
     }
 
     func draw(_ generator: inout SeededGenerator, _ low: Int, _ high: Int) -> UInt64 {

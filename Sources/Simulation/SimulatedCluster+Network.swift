@@ -39,7 +39,7 @@ extension SimulatedCluster {
         else { return }
         let now = node(connection.to).clock.milliseconds(at: queue.now)
         let received = plan.usesWire ? try WireRoundTrip.messages(messages) : messages
-        judge.receives(received, process.replica.core, at: queue.now)
+        judge.receives(received, on: connection.to, in: process.replica.core.hardState.term, at: queue.now)
         try turn(connection.to, process.life) { $0.receive(received, now: now) }
         // Of the replica itself: `process.status` lags while the end of a turn is put off.
         if process.replica.status.leader == connection.from { judge.hears(connection.to, at: queue.now) }

@@ -14,6 +14,7 @@ package final class SimulatedCluster {
     static let electionTimeoutTicks = 10
     /// How far a member's ticks may be from real time within an election timeout: its clock is wrong and its turns are late.
     static let slackMicroseconds: UInt64 = 120_000
+    static let clientCount = 3
 
     let options: SimulationOptions
     var plan: FaultPlan
@@ -53,6 +54,8 @@ package final class SimulatedCluster {
     init(seed: UInt64, options: SimulationOptions, write: ((String) -> Void)?) {
         self.options = options
         trace = SimulationTrace(write)
+        let commands = CommandCache()
+        judge = RunJudge(commands: commands)
         report = SimulationReport(seed: seed)
         if let load = options.load {
             plan = FaultPlan(calmWithSeed: seed, pauseMicrosecondsMax: load.pauseMicrosecondsMax)
@@ -76,7 +79,7 @@ package final class SimulatedCluster {
         for id in ids {
             let node = SimulatedNode(
                 id: id, members: members, disk: DiskID(high: 7, low: id.rawValue),
-                machine: SimulatedCluster.makeMachine(options.store, seed: machineGenerator.next()),
+                machine: SimulatedCluster.makeMachine(options.store, seed: machineGenerator.next(), commands),
                 logOptions: logOptions, seed: diskGenerator.next())
             if plan.kinds.contains(.clockRates) {
                 let spread = plan.draw(.clockRates, below: 2) == 0 ? 150 : 20
@@ -86,8 +89,7 @@ package final class SimulatedCluster {
             node.clock.offsetMilliseconds = UInt64(1_000 * id.rawValue)
             nodes.append(node)
         }
-        let count = options.load == nil ? 3 : SimulationOptions.Load.clients
-        for number in 0..<count {
+        for number in 0..<SimulatedCluster.clientCount {
             clients.append(
                 SimulatedClient(
                     id: number, slots: plan.clientWindow, target: ids[number % ids.count],
@@ -101,10 +103,10 @@ package final class SimulatedCluster {
     }
 
     private static func makeMachine(
-        _ store: SimulationOptions.Store, seed: UInt64
+        _ store: SimulationOptions.Store, seed: UInt64, _ commands: CommandCache
     ) -> any SimulatedStateMachine {
         switch store {
-        case .memory: ReferenceMachine()
+        case .memory: ReferenceMachine(commands: commands)
         case .sqlite: SQLiteMachine(seed: seed)
         }
     }
@@ -221,15 +223,18 @@ package final class SimulatedCluster {
 
     func endTurn(_ node: SimulatedNode, _ process: SimulatedProcess) throws(Violation) {
         process.turnIsPlanned = false
-        let effects = process.replica.takeEffects()
-        checkInvariants(process.replica)
-        let status = process.replica.status
-        if status != process.status { mark(status, after: process.status) }
-        process.status = status
-        var writes: [Persist] = []
-        for case .persist(let persist) in effects { writes.append(persist) }
-        try judge.turnEnds(process.replica.core, writes: writes, at: queue.now) { position in
-            Set(nodes.filter { $0.holds(position) }.map(\.id))
+        let effects = try process.withReplica { (replica) throws(Violation) in
+            let effects = replica.takeEffects()
+            checkInvariants(replica)
+            let status = replica.status
+            if status != process.status { mark(status, after: process.status) }
+            process.status = status
+            var writes: [Persist] = []
+            for case .persist(let persist) in effects { writes.append(persist) }
+            try judge.turnEnds(replica.core, writes: writes, at: queue.now) { position in
+                Set(nodes.filter { $0.holds(position) }.map(\.id))
+            }
+            return effects
         }
         var outgoing = Outgoing()
         for effect in effects {

@@ -150,4 +150,12 @@ final class SimulatedProcess {
         self.life = life
         status = replica.status
     }
+
+    /// Runs `body` on the replica in its place: to hand a value of this size to a function is to copy it, and each copy counts
+    /// references up and down.
+    func withReplica<Value>(
+        _ body: (inout Replica) throws(Violation) -> Value
+    ) throws(Violation) -> Value {
+        try body(&replica)
+    }
 }

@@ -27,8 +27,9 @@ package struct SimulationOptions: Hashable, Sendable {
         package init(writesPerSecond: Int) { self.writesPerSecond = writesPerSecond }
 
         /// Six of ten requests write, and an answer takes about three milliseconds.
-        static let clients = 8
-        var pauseMicrosecondsMax: Int { max(1_000, 2 * (Load.clients * 600_000 / writesPerSecond - 3_000)) }
+        var pauseMicrosecondsMax: Int {
+            max(1_000, 2 * (SimulatedCluster.clientCount * 600_000 / writesPerSecond - 3_000))
+        }
     }
 
     package init(

@@ -2,20 +2,23 @@ package import RaftCore
 
 /// What was once committed stays what it is, on everybody's log and for ever.
 package struct CommittedEntriesChecker {
-    private var committed: [LogIndex: Entry] = [:]
-    private var commitIndexes: [NodeID: LogIndex] = [:]
+    private var committed = IndexTable<Entry>()
+    private var commitIndexes = NodeTable<LogIndex>()
 
     package init() {}
 
     /// `node` calls `entries` committed, besides those that it called so before.
     package mutating func commits(_ entries: [Entry], on node: NodeID) throws(Violation) {
         for entry in entries {
-            if let other = committed[entry.index], other != entry {
+            guard let other = committed[entry.index] else {
+                committed[entry.index] = entry
+                continue
+            }
+            guard other == entry else {
                 throw Violation(
                     rule: "committed never changes",
                     detail: "node \(node) calls \(entry.position) committed, it was \(other.position) before")
             }
-            committed[entry.index] = entry
         }
         if let last = entries.last { commitIndexes[node] = max(commitIndexes[node] ?? .zero, last.index) }
     }

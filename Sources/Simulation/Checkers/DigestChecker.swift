@@ -7,18 +7,21 @@ package struct DigestChecker {
         var node: NodeID
     }
 
-    private var digests: [LogIndex: Known] = [:]
+    private var digests = IndexTable<Known>()
 
     package init() {}
 
     /// The state of `node`, after everything up to `index`, has this digest.
     package mutating func reaches(_ digest: UInt64, at index: LogIndex, on node: NodeID) throws(Violation) {
-        if let other = digests[index], other.digest != digest {
+        guard let other = digests[index] else {
+            digests[index] = Known(digest: digest, node: node)
+            return
+        }
+        guard other.digest == digest else {
             throw Violation(
                 rule: "equal digests",
                 detail: "at \(index) node \(node) has the digest \(digest), node \(other.node) had \(other.digest)")
         }
-        digests[index] = Known(digest: digest, node: node)
     }
 
     /// The digest that `node` keeps from change to change, and that of its rows, computed anew.

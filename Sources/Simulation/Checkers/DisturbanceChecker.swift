@@ -11,15 +11,23 @@ package struct DisturbanceChecker {
         var leaderHeard: UInt64?
         var leaderTerm = Term.zero
         /// When it last heard from each other member since it leads.
-        var heardFrom: [NodeID: UInt64] = [:]
+        var heardFrom = NodeTable<UInt64>()
         /// Since when it leads, and these are the voters.
         var leadsSince: UInt64?
         var voters: VoterGroups?
+
+        mutating func receives(from sender: NodeID, term: Term, isLeaders: Bool, at now: UInt64) {
+            wasHeard = true
+            heardFrom[sender] = now
+            guard isLeaders, term >= leaderTerm else { return }
+            leaderHeard = now
+            leaderTerm = term
+        }
     }
 
     private let electionTimeoutMicroseconds: UInt64
     private let slackMicroseconds: UInt64
-    private var members: [NodeID: Member] = [:]
+    private var members = NodeTable<Member>()
 
     /// - Parameters:
     ///   - electionTimeoutMicroseconds: the shortest one.
@@ -33,15 +41,11 @@ package struct DisturbanceChecker {
     package mutating func receives(
         _ node: NodeID, from sender: NodeID, term: Term, isLeaders: Bool, at now: UInt64
     ) {
-        members[node, default: Member()].wasHeard = true
-        members[node, default: Member()].heardFrom[sender] = now
-        guard isLeaders, term >= members[node, default: Member()].leaderTerm else { return }
-        members[node, default: Member()].leaderHeard = now
-        members[node, default: Member()].leaderTerm = term
+        members[node, default: Member()].receives(from: sender, term: term, isLeaders: isLeaders, at: now)
     }
 
     /// The link to its leader broke: that ends what a member owes it.
-    package mutating func losesLeader(_ node: NodeID) { members[node]?.leaderHeard = nil }
+    package mutating func losesLeader(_ node: NodeID) { members[node, default: Member()].leaderHeard = nil }
 
     /// A process starts, or one that was stopped goes on: it knows nobody's latest word.
     package mutating func restarts(_ node: NodeID) { members[node] = Member() }
@@ -84,11 +88,14 @@ package struct DisturbanceChecker {
         }
         let bound = 2 * electionTimeoutMicroseconds + slackMicroseconds
         guard now - since > bound else { return }
-        let heard = known.heardFrom.filter { now - $0.value <= bound }.keys
-        guard !voters.decides(Set(heard).union([node])) else { return }
+        func isHeard(_ other: NodeID) -> Bool {
+            other == node || known.heardFrom[other].map { now - $0 <= bound } ?? false
+        }
+        guard !voters.decides(isHeard) else { return }
         throw Violation(
             rule: "a leader that nobody hears steps down",
-            detail: "node \(node) leads at \(now) us and heard only \(heard.sorted()) of \(voters) for \(bound) us")
+            detail: "node \(node) leads at \(now) us and heard only "
+                + "\(Set(voters.groups.joined()).filter(isHeard).sorted()) of \(voters) for \(bound) us")
     }
 
     /// A leader whose log ends at `last` asks `target`, whose log ends at `held`, to take over.

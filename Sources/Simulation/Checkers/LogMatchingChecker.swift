@@ -11,7 +11,9 @@ package struct LogMatchingChecker {
         var node: NodeID
     }
 
-    private var known: [LogPosition: Known] = [:]
+    /// What was first seen at each index, and what was seen there of other terms.
+    private var first = IndexTable<Known>()
+    private var others: [LogPosition: Known] = [:]
 
     package init() {}
 
@@ -19,7 +21,7 @@ package struct LogMatchingChecker {
     package mutating func writes(_ entries: [Entry], after previousTerm: Term, on node: NodeID) throws(Violation) {
         var previousTerm = previousTerm
         for entry in entries {
-            if let other = known[entry.position] {
+            if let other = known(at: entry.position) {
                 guard other.entry == entry else {
                     throw Violation(
                         rule: "log matching",
@@ -32,9 +34,15 @@ package struct LogMatchingChecker {
                             + "term \(previousTerm) on node \(node)")
                 }
             } else {
-                known[entry.position] = Known(entry: entry, previousTerm: previousTerm, node: node)
+                let known = Known(entry: entry, previousTerm: previousTerm, node: node)
+                if first[entry.index] == nil { first[entry.index] = known } else { others[entry.position] = known }
             }
             previousTerm = entry.term
         }
+    }
+
+    private func known(at position: LogPosition) -> Known? {
+        if let known = first[position.index], known.entry.term == position.term { return known }
+        return others.isEmpty ? nil : others[position]
     }
 }

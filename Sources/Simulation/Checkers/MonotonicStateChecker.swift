@@ -9,9 +9,9 @@ package struct MonotonicStateChecker {
         var commit: LogIndex
     }
 
-    private var seen: [NodeID: Seen] = [:]
+    private var seen = NodeTable<Seen>()
     /// What others may rely on: the last term that was promised, and the vote in it.
-    private var promised: [NodeID: HardState] = [:]
+    private var promised = NodeTable<HardState>()
 
     package init() {}
 

@@ -5,7 +5,7 @@ package import RaftCore
 /// in (Diss. §6.4), `atLeast` the version that was asked for, and `stale` comes from a node that heard from a leader lately and
 /// shows a state that was committed.
 package struct ReadFreshnessChecker {
-    private var lastHeard: [NodeID: UInt64] = [:]
+    private var lastHeard = NodeTable<UInt64>()
     /// The latest version that the metadata have reached somewhere.
     package private(set) var committed = Version.zero
 

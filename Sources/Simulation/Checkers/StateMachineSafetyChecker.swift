@@ -8,8 +8,8 @@ package struct StateMachineSafetyChecker {
     }
 
     /// Every entry that anybody applied.
-    private var applied: [LogIndex: Applied] = [:]
-    private var last: [NodeID: LogIndex] = [:]
+    private var applied = IndexTable<Applied>()
+    private var last = NodeTable<LogIndex>()
 
     package init() {}
 
@@ -20,13 +20,16 @@ package struct StateMachineSafetyChecker {
                     rule: "applied in order", detail: "node \(node) applies \(entry.position) after index \(last)")
             }
             last[node] = entry.index
-            if let other = applied[entry.index], other.entry != entry {
+            guard let other = applied[entry.index] else {
+                applied[entry.index] = Applied(entry: entry, node: node)
+                continue
+            }
+            guard other.entry == entry else {
                 throw Violation(
                     rule: "state machine safety",
                     detail: "node \(node) applies \(entry.position) where node \(other.node) applied "
                         + "\(other.entry.position), and they differ")
             }
-            applied[entry.index] = Applied(entry: entry, node: node)
         }
     }
 

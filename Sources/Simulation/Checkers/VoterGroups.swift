@@ -15,8 +15,11 @@ package struct VoterGroups: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// True when `members` hold a majority of each group.
-    package func decides(_ members: Set<NodeID>) -> Bool {
-        groups.allSatisfy { group in 2 * group.count { members.contains($0) } > group.count }
+    package func decides(_ members: Set<NodeID>) -> Bool { decides { members.contains($0) } }
+
+    /// The same for the members that `isMember` names.
+    func decides(_ isMember: (NodeID) -> Bool) -> Bool {
+        groups.allSatisfy { group in 2 * group.count(where: isMember) > group.count }
     }
 
     /// True when every set that decides here has a member in common with every set that decides in `other`. It is enough
