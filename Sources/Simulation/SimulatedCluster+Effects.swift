@@ -143,7 +143,7 @@ extension SimulatedCluster {
         do throws(StateMachineFailure) {
             report = try request.answer { (query) throws(StateMachineFailure) in try machine.answer(query) }
         } catch {
-            guard error.isRetriable else { return try fails(node(id), "\(error)") }
+            guard error.kind == .lack else { return try fails(node(id), error) }
             return try turn(id, life) { $0.surveyFailed(ticket: request.ticket) }
         }
         try turn(id, life) { $0.surveyed(report) }
