@@ -20,9 +20,8 @@ struct RunJudge {
     private var judged = LogIndex.zero
     private let commands: CommandCache
 
-    init(commands: CommandCache) { self.commands = commands }
-
-    init(uncommittedBytesMax: Int) {
+    init(uncommittedBytesMax: Int, commands: CommandCache) {
+        self.commands = commands
         raft = RaftObserver(
             electionTimeoutMicroseconds: UInt64(SimulatedCluster.electionTimeoutTicks)
                 * SimulatedCluster.tickMilliseconds * 1_000,

@@ -54,8 +54,6 @@ package final class SimulatedCluster {
     init(seed: UInt64, options: SimulationOptions, write: ((String) -> Void)?) {
         self.options = options
         trace = SimulationTrace(write)
-        let commands = CommandCache()
-        judge = RunJudge(commands: commands)
         report = SimulationReport(seed: seed)
         if let load = options.load {
             plan = FaultPlan(calmWithSeed: seed, pauseMicrosecondsMax: load.pauseMicrosecondsMax)
@@ -67,7 +65,8 @@ package final class SimulatedCluster {
         clientGenerator = SeededGenerator(seed: seed, stream: 0xC11E)
         processGenerator = SeededGenerator(seed: seed, stream: 0x9A0C)
         readerGenerator = SeededGenerator(seed: seed, stream: 0x4EAD)
-        judge = RunJudge(uncommittedBytesMax: plan.uncommittedBytesMax)
+        let commands = CommandCache()
+        judge = RunJudge(uncommittedBytesMax: plan.uncommittedBytesMax, commands: commands)
         clientCuts = Array(repeating: false, count: options.nodes)
         registers = (0..<3).map { "user.r\($0)" }
         let ids = (1...options.nodes).map { NodeID(UInt64($0)) }

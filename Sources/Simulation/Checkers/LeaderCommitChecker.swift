@@ -4,7 +4,7 @@ package import RaftCore
 /// alone it could still be replaced.
 package struct LeaderCommitChecker {
     /// Up to where the database of a node was replaced by a snapshot: that was committed by somebody else.
-    private var installed: [NodeID: LogIndex] = [:]
+    private var installed = NodeTable<LogIndex>()
 
     package init() {}
 

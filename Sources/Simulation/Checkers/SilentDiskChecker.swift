@@ -12,7 +12,7 @@ package struct SilentDiskChecker {
     }
 
     private let boundMicroseconds: UInt64
-    private var disks: [NodeID: Disk] = [:]
+    private var disks = NodeTable<Disk>()
 
     package init(boundMicroseconds: UInt64) { self.boundMicroseconds = boundMicroseconds }
 
