@@ -7,9 +7,8 @@ package final class SharedCircuitBreaker: Sendable {
     private let breaker: Mutex<CircuitBreaker>
     private let clock: @Sendable () -> Duration
 
-    package init(
-        name: String, options: CircuitBreaker.Options, clock: some Clock<Duration> = ContinuousClock()
-    ) {
+    /// - Parameter clock: one that goes on while the machine sleeps, outside of tests.
+    package init(name: String, options: CircuitBreaker.Options, clock: some Clock<Duration>) {
         self.name = name
         let start = clock.now
         self.clock = { start.duration(to: clock.now) }
@@ -46,14 +45,15 @@ package final class SharedCircuitBreaker: Sendable {
 /// The breakers of a process by name, for those who show them.
 package final class CircuitBreakers: Sendable {
     private let breakers = Mutex<[String: SharedCircuitBreaker]>([:])
+    private let clock: any Clock<Duration>
 
-    package init() {}
+    package init(clock: any Clock<Duration>) { self.clock = clock }
 
     /// The breaker of this name; made with these options when there is none.
     package func breaker(_ name: String, options: CircuitBreaker.Options) -> SharedCircuitBreaker {
         breakers.withLock { breakers in
             if let known = breakers[name] { return known }
-            let made = SharedCircuitBreaker(name: name, options: options)
+            let made = SharedCircuitBreaker(name: name, options: options, clock: clock)
             breakers[name] = made
             return made
         }

@@ -31,7 +31,8 @@ struct SharedCircuitBreakerTests {
         let breaker = SharedCircuitBreaker(
             name: "store",
             options: .init(
-                failureThreshold: 3, successThreshold: 1_000_000, timeout: .nanoseconds(1), halfOpenRequestsMax: 2))
+                failureThreshold: 3, successThreshold: 1_000_000, timeout: .nanoseconds(1), halfOpenRequestsMax: 2),
+            clock: ContinuousClock())
         let probes = Atomic(0)
         let probesMost = Atomic(0)
         let calls = Atomic(0)
@@ -57,7 +58,7 @@ struct SharedCircuitBreakerTests {
 
     @Test("a process has one breaker of a name")
     func registry() {
-        let breakers = CircuitBreakers()
+        let breakers = CircuitBreakers(clock: ContinuousClock())
         let first = breakers.breaker("store", options: .init())
         #expect(breakers.breaker("store", options: .init(failureThreshold: 1)) === first)
         _ = breakers.breaker("peer-1", options: .init())

@@ -29,7 +29,7 @@ package final class MetadataNode: Service {
     private let loop: any EventLoop
     private let storage: NodeStorage
     private let published: PublishedState
-    private let breakers = CircuitBreakers()
+    private let breakers = CircuitBreakers(clock: ContinuousClock())
     private let registry: MetricsRegistry
 
     package var health: any HealthSource { published }
