@@ -100,14 +100,14 @@ struct RecoverTests {
         }
         try await cluster.waitUntilHealthy()
         // The node that was recovered is not needed any more, by clients that were told of the others.
-        await again.close()
-        await client.close()
         options = MetadataClient.Options(endpoints: await cluster.endpoints)
         options.clusterID = "chaos-2"
         let last = MetadataClient(options)
         try await cluster.kill(1)
         #expect(try await last.topics(timeout: .seconds(20)).count == 52)
         _ = try await last.createTopic(name: "new-3", partitions: 1, replicationFactor: 1, timeout: .seconds(20))
+        await again.close()
+        await client.close()
         await last.close()
         await cluster.stop()
     }
