@@ -226,7 +226,7 @@ extension MetadataClient {
 
 extension TopicID {
     /// A new id; never all zero.
-    static func random() -> TopicID {
+    package static func random() -> TopicID {
         var generator = SystemRandomNumberGenerator()
         return TopicID(high: .random(in: 1 ... .max, using: &generator), low: generator.next())
     }

@@ -161,6 +161,50 @@ struct BenchTests {
         #expect(names == workload.names)
     }
 
+    @Test("more keys than a resource holds are spread over topics")
+    func workloadTopics() throws {
+        let workload = BenchWorkload(keys: 1_000, valueSize: 8)
+        #expect(workload.topics.count == 4)
+        #expect(workload.keyCount == 1_000)
+        var written: Set<String> = []
+        for number in 0..<1_000 {
+            guard case .alterConfigs(let alter) = workload.command(number),
+                case .topic(.id(let topic)) = alter.resource,
+                case .configs(let read, let after?, 1) = workload.query(number)
+            else {
+                Issue.record("not a key of a topic: \(workload.command(number))")
+                continue
+            }
+            #expect(read == alter.resource)
+            #expect(workload.names.first { $0 > after } == alter.changes.first?.name)
+            written.insert("\(topic)/\(alter.changes[0].name)")
+            #expect(workload.value(number) != workload.value(number + 1_000))
+        }
+        #expect(written.count == 1_000)
+        var created: [TopicID] = []
+        var prepared = 0
+        for command in workload.creation {
+            switch command {
+            case .createTopic(let topic):
+                created.append(topic.id)
+                #expect(topic.name == BenchWorkload.topicName(topic.id))
+            case .alterConfigs(let alter): prepared += alter.changes.count
+            default: Issue.record("not expected: \(command)")
+            }
+        }
+        #expect(created == workload.topics)
+        #expect(prepared == 1_000)
+        #expect(workload.removal == workload.topics.map { .deleteTopic(topic: .id($0), ifVersion: nil) })
+    }
+
+    @Test("processor time is read behind a name that may hold anything")
+    func processorTicks() {
+        let status = "42 (a ) 1 (b) S 1 42 42 0 -1 4194560 5 0 0 0 700 33 0 0 20 0 4 0 100 1 2"
+        #expect(ProcessorMeter.ticks(inStatus: status) == 733)
+        #expect(ProcessorMeter.ticks(inStatus: "42 (a) S 1") == nil)
+        #expect(throws: CommandFailure.self) { try ProcessorMeter(pidDirectory: "/nonexistent") }
+    }
+
     @Test("the median is the middle, percentiles are by nearest rank")
     func statistics() {
         #expect(Numbers.median([]) == 0)
@@ -197,7 +241,12 @@ struct BenchTests {
             line
                 == #"{"benchmark":"write","clients":64,"connections":2,"consistency":null,"duration_seconds":2,"errors":2,"#
                 + #""errors_by_code":{"timed_out":2},"keys":100,"max_ms":2,"p50_ms":2,"p90_ms":2,"p999_ms":2,"#
-                + #""p99_ms":2,"requests":4,"throughput":2,"value_size":256}"#)
+                + #""p99_ms":2,"requests":4,"server_us_per_request":null,"throughput":2,"value_size":256}"#)
+        measurement.serverTime = .milliseconds(1)
+        let counted = BenchReport(
+            benchmark: "write", consistency: nil, clients: 64, connections: 2, valueSize: 256, keys: 100,
+            measurement: measurement)
+        #expect(counted.serverUs == 250)
     }
 
     @Test("the result of a failover benchmark counts rounds and failed writes")

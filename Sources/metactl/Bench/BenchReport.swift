@@ -35,6 +35,8 @@ struct BenchReport: Report, Equatable {
     var errors: Int
     /// How many of each code.
     var errorsByCode: [String: Int]
+    /// Processor time of all nodes for one request, in microseconds; null unless `--pid-dir` tells where they run.
+    @OrNull var serverUs: Double?
 
     init(
         benchmark: String, consistency: String?, clients: Int, connections: Int, valueSize: Int, keys: Int,
@@ -59,6 +61,10 @@ struct BenchReport: Report, Equatable {
         maxMs = Numbers.rounded(measurement.latencies.maxMilliseconds)
         errors = measurement.errorCount
         errorsByCode = measurement.errors
+        _serverUs = OrNull(
+            wrappedValue: measurement.serverTime.flatMap { time in
+                measurement.requests == 0 ? nil : Numbers.rounded(time.inSeconds * 1e6 / Double(measurement.requests))
+            })
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -70,6 +76,7 @@ struct BenchReport: Report, Equatable {
         case p99Ms = "p99_ms"
         case p999Ms = "p999_ms"
         case maxMs = "max_ms"
+        case serverUs = "server_us_per_request"
     }
 
     var table: String {
@@ -81,6 +88,7 @@ struct BenchReport: Report, Equatable {
                 + "   p99.9 \(Numbers.milliseconds(p999Ms))   max \(Numbers.milliseconds(maxMs))",
             "errors      \(errors)",
         ]
+        if let serverUs { lines.insert("processor   \(serverUs) us of all nodes a request", at: 3) }
         for (code, count) in errorsByCode.sorted(by: { $0.key < $1.key }) {
             lines.append("            \(code) \(count)")
         }

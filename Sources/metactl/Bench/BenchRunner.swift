@@ -3,6 +3,8 @@ struct BenchMeasurement: Sendable {
     var latencies = Latencies()
     var errors: [String: Int] = [:]
     var elapsed: Duration = .zero
+    /// Processor time of the nodes meanwhile; nil when nobody looked.
+    var serverTime: Duration?
 
     var requests: UInt64 { latencies.count }
     var errorCount: Int { errors.values.reduce(0, +) }
@@ -18,6 +20,8 @@ struct BenchRunner {
     var duration: Duration
     /// How long to wait at the end for answers that are out.
     var grace: Duration
+    /// The nodes, when they run on this machine and their processor time is to be counted.
+    var servers: ProcessorMeter?
     var console: Console
 
     /// How often failed requests are sent again, and the clock is read.
@@ -32,7 +36,9 @@ struct BenchRunner {
         if warmup > .zero {
             _ = try await measure(clock, duration: warmup, label: "warm-up")
         }
-        let measurement = try await measure(clock, duration: duration, label: "")
+        let before = servers?.used
+        var measurement = try await measure(clock, duration: duration, label: "")
+        if let before, let after = servers?.used { measurement.serverTime = after - before }
         try await lanes.stop(grace: grace)
         return measurement
     }

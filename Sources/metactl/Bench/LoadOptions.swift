@@ -9,7 +9,12 @@ struct LoadOptions: ParsableArguments {
         help: "Clients of the library to share them; each has a connection, a session and an event loop of its own.")
     var connections: Int = 1
     @Option(help: "Bytes of each value.") var valueSize: Int = 256
-    @Option(help: "Keys that are written or read, one after the other.") var keys: Int = 100
+    @Option(
+        help: """
+            Keys that are written or read, one after the other. Up to \(Limits.configsPerResourceMax) are the cluster's; more \
+            are spread over topics, which need a live broker.
+            """)
+    var keys: Int = 100
     @Flag(help: "Leave the keys in the cluster's configuration at the end.") var keepKeys = false
 
     static let clientsMax = 65_536
@@ -24,7 +29,7 @@ struct LoadOptions: ParsableArguments {
         try check("--clients", clients ?? 1, 1...LoadOptions.clientsMax)
         try check("--connections", connections, 1...LoadOptions.connectionsMax)
         try check("--value-size", valueSize, 1...Limits.configValueBytesMax)
-        try check("--keys", keys, 1...Limits.configsPerResourceMax)
+        try check("--keys", keys, 1...BenchWorkload.keysMax)
     }
 
     /// Requests in flight when none are given.

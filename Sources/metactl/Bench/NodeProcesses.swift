@@ -63,7 +63,7 @@ struct NodeProcesses: Sendable {
 
     /// The process that leads a node by its own record. Ids are used again by the system, so the process has to look like
     /// a node before it is killed.
-    private func pid(of node: UInt64) throws -> pid_t {
+    func pid(of node: UInt64) throws -> pid_t {
         let path = "\(pidDirectory)/node\(node).pid"
         let text: String
         do {

@@ -6,6 +6,8 @@ import MetadataModel
 struct PeriodOptions: ParsableArguments {
     @Option(help: "How long to measure.") var duration = DurationArgument(.seconds(10))
     @Option(help: "How long to run before that, unmeasured.") var warmup = DurationArgument(.seconds(1))
+    @Option(help: "Holds node<id>.pid of nodes on this machine, whose processor time is then counted.")
+    var pidDir: String?
 }
 
 struct BenchWriteCommand: PrintingCommand {
@@ -102,6 +104,8 @@ private func runLoad(
     let inFlight = load.clients ?? LoadOptions.clientsDefault
     let connections = min(load.connections, inFlight)
     let perConnection = (inFlight + connections - 1) / connections
+    // Better before the load than after it.
+    let servers = try period.pidDir.map { try ProcessorMeter(pidDirectory: $0) }
     return try await global.withClients(connections, inFlight: perConnection) { clients in
         try await clients[0].prepare(workload)
         let lanes = clients.enumerated().map { index, client in
@@ -109,7 +113,7 @@ private func runLoad(
         }
         let runner = BenchRunner(
             lanes: lanes, clients: inFlight, warmup: period.warmup.duration, duration: period.duration.duration,
-            grace: global.timeout + .seconds(1), console: global.console)
+            grace: global.timeout + .seconds(1), servers: servers, console: global.console)
         let measurement = try await runner.run()
         if !load.keepKeys { try await clients[0].cleanUp(workload) }
         return BenchReport(
