@@ -11,8 +11,10 @@ let settings: [SwiftSetting] = [
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -68,6 +70,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
@@ -93,19 +96,20 @@ let package = Package(
 
         // Runtime.
         layer("Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, protobuf], exclude: ["Protos"]),
-        layer("Telemetry", [logging, metrics]),
+        layer("Telemetry", ["Resilience", logging, metrics, tracing, nioCore, nioPosix, nioHTTP]),
         layer(
             "MetadataServer",
             [
                 "Replica", "RaftCore", "RaftLog", "MetadataModel", "MetadataStore", "MetadataSchema", "Coordination",
                 "Wire",
-                "Resilience", "Telemetry", nioCore, nioPosix, logging, metrics, lifecycle, configuration, hummingbird,
-                collections,
+                "Resilience", "Telemetry", nioCore, nioPosix, logging, metrics, tracing, lifecycle, configuration,
+                hummingbird, collections,
             ]),
         layer(
             "MetadataClient",
             [
                 "MetadataModel", "MetadataSchema", "RaftCore", "Wire", "Resilience", nioCore, nioPosix, logging,
+                tracing,
                 collections,
             ]),
 
@@ -115,8 +119,8 @@ let package = Package(
             "metactl",
             [
                 "MetadataClient", "MetadataModel", "MetadataStore", "Coordination", "RaftCore", "RaftLog", "Replica",
-                "MetadataSchema",
-                argumentParser, collections, histogram, logging,
+                "MetadataSchema", "Telemetry",
+                argumentParser, collections, histogram, logging, tracing,
             ]),
         program("simulate", ["Simulation", argumentParser]),
 
@@ -146,8 +150,9 @@ let package = Package(
         tests(
             "MetadataServerTests",
             [
-                "MetadataServer", "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataStore", "SimulatedDisk",
-                "Telemetry", nioCore, metrics, logging, grdb,
+                "MetadataServer", "MetadataClient", "RaftCore", "RaftLog", "Replica", "Resilience", "MetadataModel",
+                "MetadataStore", "SimulatedDisk", "Telemetry", "Wire", nioCore, nioPosix, nioHTTP, metrics, logging,
+                tracing, lifecycle, grdb,
             ]),
         tests(
             "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "StoryFiles"],
