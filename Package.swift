@@ -119,7 +119,7 @@ let package = Package(
             "metactl",
             [
                 "MetadataClient", "MetadataModel", "MetadataStore", "Coordination", "RaftCore", "RaftLog", "Replica",
-                "MetadataSchema", "Telemetry",
+                "MetadataSchema", "Telemetry", "Wire", nioCore,
                 argumentParser, collections, histogram, logging, tracing,
             ]),
         program("simulate", ["Simulation", argumentParser]),
