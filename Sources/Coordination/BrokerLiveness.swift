@@ -6,8 +6,8 @@ package enum HeartbeatDecision: Hashable, Sendable {
     /// The broker's lease lasts this long from the *sending* of its heartbeat. `shouldUnfence`: it is fenced, ready and
     /// alive, so an `unfenceBroker` for its epoch is to be proposed.
     case lease(milliseconds: UInt64, shouldUnfence: Bool)
-    /// It is to be fenced, and nothing stops that any more: it gets no lease until it is. `milliseconds` as above, for how
-    /// often it beats.
+    /// It is to be fenced, or being fenced, and nothing stops that any more: it gets no lease until it is. `milliseconds` as
+    /// above, for how often it beats.
     case condemned(milliseconds: UInt64)
     /// Not registered, or this node does not lead.
     case unknownBroker
@@ -20,6 +20,12 @@ package enum HeartbeatDecision: Hashable, Sendable {
 ///
 /// Time comes in from outside: milliseconds of a monotonic clock. Silence counts only while this node could have heard
 /// something: not before it led (grace period), and not while it was stopped (`now` jumps).
+///
+/// **Elections.** What a leader has heard of nobody else knows, so each would have to wait for a whole timeout, and a dead
+/// broker would live for as long as leaders come and go. So a silence that is longer than any of a healthy broker is noted in
+/// the log (`takeNotes`), and the next leader counts on from there (`inherited`). That fences nobody who still has a lease:
+/// while something is noted of a broker, or about to be, its heartbeats are answered with a lease that is shorter by as much
+/// (`Lease.evidence`); when the log says that it was heard, with a whole one again.
 package struct BrokerLiveness: Sendable {
     private enum State {
         /// Nothing is known of brokers. Exit: `becameLeader`.
@@ -33,6 +39,17 @@ package struct BrokerLiveness: Sendable {
         var state: Broker.State
         /// When the broker counts as dead, before `Leading.pausedMilliseconds` is added.
         var end: UInt64
+        /// For how long it had not been heard at `silentSince`, from when on its silence grows.
+        var silence: UInt64 = 0
+        var silentSince: UInt64
+        /// When its silence is noted next.
+        var noteAt: UInt64
+        /// What the log says of its silence, as far as it is applied.
+        var noted: UInt64 = 0
+        /// The most that this leader has proposed to note, and that is not applied yet.
+        var proposed: UInt64 = 0
+        /// What its replicas take, as it says; nil when it does not.
+        var usedBytes: UInt64?
         /// A `fenceBroker` for this epoch is on its way into the log, or in it and not applied: it only looks at the epoch, so
         /// whatever is heard by now comes too late. Ends with the epoch, or when that entry is applied.
         var isCondemned: Bool
@@ -40,31 +57,60 @@ package struct BrokerLiveness: Sendable {
         var unfenceAgain: UInt64
         /// The entry of the heap that stands for this lease; at most one does.
         var stamp: UInt64
+
+        /// What a later leader may count on from.
+        var evidence: UInt64 { max(noted, proposed) }
+        /// When it has to be looked at.
+        var due: UInt64 { min(end, noteAt) }
+        /// Its silence counts.
+        var isWatched: Bool {
+            switch state {
+            case .active, .shuttingDown: true
+            case .fenced, .fencing: false
+            }
+        }
     }
 
     fileprivate struct Deadline: Comparable {
-        var end: UInt64
+        var due: UInt64
         var broker: BrokerID
         var stamp: UInt64
 
         static func < (lhs: Deadline, rhs: Deadline) -> Bool {
-            lhs.end != rhs.end ? lhs.end < rhs.end : lhs.broker < rhs.broker
+            lhs.due != rhs.due ? lhs.due < rhs.due : lhs.broker < rhs.broker
         }
     }
 
     fileprivate struct Leading {
         var leases: [BrokerID: Lease] = [:]
-        /// One valid entry for each broker that is not fenced. Its `end` is never after the lease's: a heartbeat moves the
+        /// One valid entry for each broker that is watched. Its `due` is never after the lease's: a heartbeat moves the
         /// lease only, and the entry follows when it surfaces, so that a heartbeat costs no heap operation.
         var deadlines = Heap<Deadline>()
         var lastStamp: UInt64 = 0
         var lastNow: UInt64
         /// The sum of all pauses of this node: added to every end.
         var pausedMilliseconds: UInt64 = 0
+        /// `activeTime` of the election.
+        var electedAt: UInt64
+        /// What earlier leaders have noted is known. Before that nothing is noted.
+        var hasInherited = false
+        /// What is to be noted next: of each broker the latest; zero for one that was heard.
+        var notes: [BrokerID: UInt64] = [:]
+        let pace: Pace
     }
 
-    private let heartbeatTimeoutMilliseconds: UInt64
-    private let graceMilliseconds: UInt64
+    /// How time is cut, from the two that are configured.
+    fileprivate struct Pace {
+        var timeoutMilliseconds: UInt64
+        /// What a new leader grants a broker of which no silence is noted, on top of its timeout.
+        var graceMilliseconds: UInt64
+        /// In which a broker that lives finds a new leader: silence counts from then on. The interval of heartbeats.
+        var searchMilliseconds: UInt64 { min(graceMilliseconds, timeoutMilliseconds / 3) }
+        /// Silence is noted when it is longer by this.
+        var noteMilliseconds: UInt64 { max(1, timeoutMilliseconds / 6) }
+    }
+
+    private let pace: Pace
     private var state = State.following
 
     /// - Parameters:
@@ -72,14 +118,13 @@ package struct BrokerLiveness: Sendable {
     ///   - graceMilliseconds: what a new leader grants every broker on top, since they have to find it first.
     package init(heartbeatTimeoutMilliseconds: UInt64, graceMilliseconds: UInt64) {
         precondition(heartbeatTimeoutMilliseconds >= 2, "a heartbeat timeout of \(heartbeatTimeoutMilliseconds) ms")
-        self.heartbeatTimeoutMilliseconds = heartbeatTimeoutMilliseconds
-        self.graceMilliseconds = graceMilliseconds
+        pace = Pace(timeoutMilliseconds: heartbeatTimeoutMilliseconds, graceMilliseconds: graceMilliseconds)
     }
 
     /// A proposal that came to nothing is made again after this.
-    private var retryMilliseconds: UInt64 { heartbeatTimeoutMilliseconds / 2 }
+    private var retryMilliseconds: UInt64 { pace.timeoutMilliseconds / 2 }
     /// A gap between two calls that is longer is a pause of this node: what arrived meanwhile was not heard.
-    private var pauseMilliseconds: UInt64 { heartbeatTimeoutMilliseconds / 2 }
+    private var pauseMilliseconds: UInt64 { pace.timeoutMilliseconds / 2 }
 }
 
 // Inputs.
@@ -88,10 +133,50 @@ extension BrokerLiveness {
     package mutating func becameLeader(
         now: UInt64, brokers: [(BrokerID, BrokerEpoch, Broker.State)]
     ) {
-        var leading = Leading(lastNow: now)
-        let end = now + heartbeatTimeoutMilliseconds + graceMilliseconds
-        for (id, epoch, state) in brokers { leading.set(id, epoch: epoch, state: state, end: end) }
+        var leading = Leading(lastNow: now, electedAt: now, pace: pace)
+        for (id, epoch, state) in brokers { leading.begin(id, epoch: epoch, state: state) }
         state = .leading(leading)
+    }
+
+    /// What the log said of silences at the election, once all that it held then is applied. No heartbeat was heard before.
+    package mutating func inherited(_ silences: BrokerSilences) {
+        switch state {
+        case .following:
+            return
+        case .leading(var leading):
+            state = .following
+            leading.inherit(silences)
+            state = .leading(leading)
+        }
+    }
+
+    /// The log says something else of silences.
+    package mutating func silencesChanged(_ silences: BrokerSilences) {
+        switch state {
+        case .following:
+            return
+        case .leading(var leading):
+            state = .following
+            leading.noted(silences)
+            state = .leading(leading)
+        }
+    }
+
+    /// What `takeNotes` answered was applied, and what follows from it was reported.
+    package mutating func notesApplied(_ notes: [BrokerSilence]) {
+        switch state {
+        case .following:
+            return
+        case .leading(var leading):
+            state = .following
+            defer { state = .leading(leading) }
+            for note in notes {
+                guard let lease = leading.leases[note.broker], lease.epoch == note.epoch,
+                    lease.proposed == note.milliseconds
+                else { continue }
+                leading.leases[note.broker]?.proposed = 0
+            }
+        }
     }
 
     /// This node does not lead any more: it hears no heartbeats and judges nobody.
@@ -101,7 +186,7 @@ extension BrokerLiveness {
 
     /// A heartbeat arrived at the leader.
     package mutating func heard(
-        broker: BrokerID, epoch: BrokerEpoch, now: UInt64, wantsFence: Bool
+        broker: BrokerID, epoch: BrokerEpoch, now: UInt64, wantsFence: Bool, usedBytes: UInt64? = nil
     ) -> HeartbeatDecision {
         switch state {
         case .following:
@@ -112,9 +197,17 @@ extension BrokerLiveness {
             leading.pass(to: now, pauseMilliseconds: pauseMilliseconds)
             guard var lease = leading.leases[broker] else { return .unknownBroker }
             guard lease.epoch == epoch else { return .staleEpoch }
-            guard !lease.isCondemned else { return .condemned(milliseconds: heartbeatTimeoutMilliseconds) }
+            guard !lease.isCondemned, lease.state != .fencing else {
+                return .condemned(milliseconds: pace.timeoutMilliseconds)
+            }
             let time = leading.activeTime
-            lease.end = max(lease.end, time + heartbeatTimeoutMilliseconds)
+            lease.end = max(lease.end, time + pace.timeoutMilliseconds)
+            lease.silence = 0
+            lease.silentSince = time
+            lease.noteAt = time + pace.searchMilliseconds + pace.noteMilliseconds
+            lease.usedBytes = usedBytes
+            // Until the log says so the next leader does not know that it was heard.
+            leading.notes[broker] = lease.evidence > 0 ? 0 : nil
             var shouldUnfence = false
             switch lease.state {
             case .fenced:
@@ -124,7 +217,8 @@ extension BrokerLiveness {
                 break
             }
             leading.leases[broker] = lease
-            return .lease(milliseconds: heartbeatTimeoutMilliseconds, shouldUnfence: shouldUnfence)
+            let remaining = pace.timeoutMilliseconds - min(lease.evidence, pace.timeoutMilliseconds - 1)
+            return .lease(milliseconds: remaining, shouldUnfence: shouldUnfence)
         }
     }
 
@@ -138,10 +232,8 @@ extension BrokerLiveness {
             defer { state = .leading(leading) }
             let known = leading.leases[broker.id]
             if let known, known.epoch == broker.epoch, known.state == broker.state { return }
-            let fresh = leading.activeTime + heartbeatTimeoutMilliseconds
-            let end = known.map { $0.epoch == broker.epoch ? $0.end : fresh } ?? fresh
             // Whoever just became active has been heard, but the entry took its time.
-            leading.set(broker.id, epoch: broker.epoch, state: broker.state, end: max(end, fresh))
+            leading.renew(broker.id, epoch: broker.epoch, state: broker.state)
             // Somebody else's entry came first; the fence still follows.
             if let known, known.epoch == broker.epoch, known.isCondemned { leading.condemn(broker.id, known.epoch) }
         }
@@ -169,8 +261,9 @@ extension BrokerLiveness {
             state = .following
             defer { state = .leading(leading) }
             guard let lease = leading.leases[id], lease.epoch == epoch, lease.isCondemned else { return }
-            leading.set(
-                id, epoch: epoch, state: lease.state, end: leading.activeTime + heartbeatTimeoutMilliseconds)
+            let time = leading.activeTime
+            leading.leases[id]?.end = time
+            leading.renew(id, epoch: epoch, state: lease.state)
         }
     }
 
@@ -182,6 +275,7 @@ extension BrokerLiveness {
         case .leading(var leading):
             state = .following
             leading.leases[id] = nil
+            leading.notes[id] = nil
             state = .leading(leading)
         }
     }
@@ -199,6 +293,20 @@ extension BrokerLiveness {
             return leading.takeExpired(retryMilliseconds: retryMilliseconds)
         }
     }
+
+    /// What is to be noted in the log about silence, by broker, one command's worth: a `noteSilence` has to be proposed. Call
+    /// after `expired`.
+    package mutating func takeNotes() -> [BrokerSilence] {
+        switch state {
+        case .following:
+            return []
+        case .leading(var leading):
+            guard leading.hasInherited, !leading.notes.isEmpty else { return [] }
+            state = .following
+            defer { state = .leading(leading) }
+            return leading.takeNotes()
+        }
+    }
 }
 
 // Queries.
@@ -210,11 +318,27 @@ extension BrokerLiveness {
         }
     }
 
+    /// `inherited` was called since `becameLeader`.
+    package var hasInherited: Bool {
+        switch state {
+        case .following: false
+        case .leading(let leading): leading.hasInherited
+        }
+    }
+
     /// Brokers that are watched; for metrics.
     package var count: Int {
         switch state {
         case .following: 0
         case .leading(let leading): leading.leases.count
+        }
+    }
+
+    /// What the broker's replicas take on its disks, as its last heartbeat said.
+    package func usedBytes(of broker: BrokerID) -> UInt64? {
+        switch state {
+        case .following: nil
+        case .leading(let leading): leading.leases[broker]?.usedBytes
         }
     }
 
@@ -239,14 +363,68 @@ extension BrokerLiveness.Leading {
         lastNow = now
     }
 
-    fileprivate mutating func set(_ id: BrokerID, epoch: BrokerEpoch, state: Broker.State, end: UInt64) {
+    /// At the election: a whole timeout and the grace of a new leader.
+    fileprivate mutating func begin(_ id: BrokerID, epoch: BrokerEpoch, state: Broker.State) {
+        let searched = electedAt + pace.searchMilliseconds
+        set(
+            id,
+            BrokerLiveness.Lease(
+                epoch: epoch, state: state, end: electedAt + pace.graceMilliseconds + pace.timeoutMilliseconds,
+                silentSince: searched, noteAt: searched + pace.noteMilliseconds, isCondemned: false, unfenceAgain: 0,
+                stamp: 0))
+    }
+
+    /// Those of which silence is noted have what is left of their timeout, and the time to find this leader. That is never
+    /// less than what is left of a lease that another leader gave them, which ends with the timeout behind what is noted.
+    fileprivate mutating func inherit(_ silences: BrokerSilences) {
+        precondition(!hasInherited, "silences are inherited once")
+        hasInherited = true
+        noted(silences)
+        notes.removeAll()
+        for row in silences.sorted {
+            guard var lease = leases[row.broker], lease.epoch == row.epoch else { continue }
+            guard lease.isWatched else {
+                // Fenced, and the leader before did not come to forget it.
+                notes[row.broker] = 0
+                continue
+            }
+            lease.silence = min(row.milliseconds, pace.timeoutMilliseconds)
+            lease.end = lease.silentSince + pace.timeoutMilliseconds - lease.silence
+            set(row.broker, lease)
+        }
+    }
+
+    fileprivate mutating func noted(_ silences: BrokerSilences) {
+        for id in leases.keys {
+            guard let lease = leases[id] else { continue }
+            leases[id]?.noted = silences.milliseconds(of: id, lease.epoch)
+        }
+    }
+
+    /// Heard of in another state or registration: a whole timeout at least.
+    fileprivate mutating func renew(_ id: BrokerID, epoch: BrokerEpoch, state: Broker.State) {
+        let time = activeTime
+        var lease = BrokerLiveness.Lease(
+            epoch: epoch, state: state, end: time + pace.timeoutMilliseconds, silentSince: time,
+            noteAt: time + pace.searchMilliseconds + pace.noteMilliseconds, isCondemned: false, unfenceAgain: 0,
+            stamp: 0)
+        if let known = leases[id], known.epoch == epoch {
+            lease.end = max(lease.end, known.end)
+            lease.noted = known.noted
+            lease.proposed = known.proposed
+            lease.usedBytes = known.usedBytes
+        }
+        set(id, lease)
+        // Nobody counts on from what was noted of it before.
+        notes[id] = lease.evidence > 0 ? 0 : nil
+    }
+
+    private mutating func set(_ id: BrokerID, _ lease: BrokerLiveness.Lease) {
         lastStamp += 1
-        leases[id] = BrokerLiveness.Lease(
-            epoch: epoch, state: state, end: end, isCondemned: false, unfenceAgain: 0, stamp: lastStamp)
-        switch state {
-        case .fenced: return
-        case .active, .fencing, .shuttingDown:
-            deadlines.insert(BrokerLiveness.Deadline(end: end, broker: id, stamp: lastStamp))
+        leases[id] = lease
+        leases[id]?.stamp = lastStamp
+        if lease.isWatched {
+            deadlines.insert(BrokerLiveness.Deadline(due: lease.due, broker: id, stamp: lastStamp))
         }
     }
 
@@ -257,33 +435,49 @@ extension BrokerLiveness.Leading {
 
     fileprivate mutating func takeExpired(retryMilliseconds: UInt64) -> [(BrokerID, BrokerEpoch)] {
         var found: [(BrokerID, BrokerEpoch)] = []
-        while let first = deadlines.min, first.end < activeTime {
+        let time = activeTime
+        while let first = deadlines.min, first.due < time {
             var deadline = deadlines.removeMin()
             // Another registration or state, or none: its own entry is in the heap if it needs one.
             guard var lease = leases[deadline.broker], lease.stamp == deadline.stamp else { continue }
-            if lease.end < activeTime {
+            if lease.end < time {
                 found.append((deadline.broker, lease.epoch))
-                lease.end = activeTime + retryMilliseconds
+                lease.end = time + retryMilliseconds
+                lease.noteAt = max(lease.noteAt, lease.end)
                 lease.isCondemned = true
-                leases[deadline.broker] = lease
+            } else if lease.noteAt < time {
+                let silence = lease.silence + (time - min(time, lease.silentSince))
+                notes[deadline.broker] = min(silence, pace.timeoutMilliseconds)
+                lease.noteAt = time + pace.noteMilliseconds
             }
-            deadline.end = lease.end
+            leases[deadline.broker] = lease
+            deadline.due = lease.due
             deadlines.insert(deadline)
         }
         return found
+    }
+
+    fileprivate mutating func takeNotes() -> [BrokerSilence] {
+        var taken: [BrokerSilence] = []
+        for id in notes.keys.sorted().prefix(Limits.silentBrokersMax) {
+            guard let milliseconds = notes.removeValue(forKey: id), let lease = leases[id] else { continue }
+            taken.append(BrokerSilence(broker: id, epoch: lease.epoch, milliseconds: milliseconds))
+            leases[id]?.proposed = max(lease.proposed, milliseconds)
+        }
+        return taken
     }
 
     fileprivate func checkInvariants() {
         var valid: [BrokerID: UInt64] = [:]
         for deadline in deadlines.unordered where leases[deadline.broker]?.stamp == deadline.stamp {
             precondition(valid[deadline.broker] == nil, "broker \(deadline.broker) has two deadlines")
-            valid[deadline.broker] = deadline.end
+            valid[deadline.broker] = deadline.due
         }
         for (id, lease) in leases {
-            let end = valid[id]
+            let due = valid[id]
             precondition(
-                (end != nil) == (lease.state != .fenced), "broker \(id) is \(lease.state) with deadline \(end ?? 0)")
-            precondition(end ?? 0 <= lease.end, "broker \(id) would be looked at after its lease")
+                (due != nil) == lease.isWatched, "broker \(id) is \(lease.state) with deadline \(due ?? 0)")
+            precondition(due ?? 0 <= lease.due, "broker \(id) would be looked at too late")
         }
     }
 }

@@ -368,7 +368,9 @@ extension CoordinatorWork {
         status.movesWaiting = waiting.count + (asked?.moves.count ?? 0)
         status.movesUnderWay = underWay.count
         status.movesEnded = movesEnded
-        status.drains = plan?.drains ?? []
+        status.drains = (plan?.drains ?? []).map {
+            BrokerDrain(id: $0.id, replicas: $0.replicas, leaders: $0.leaders)
+        }
         let stuck = stuckReplicas
         status.stuckCount = stuck.count + max(0, (plan?.blockedCount ?? 0) - (plan?.blocked.count ?? 0))
         status.stuck = Array(stuck.prefix(CoordinatorStatus.stuckMax))

@@ -19,6 +19,7 @@ public final class BrokerSession: Sendable {
     private struct State {
         var machine: BrokerSessionMachine
         var caughtUp = Version.zero
+        var usedBytes: UInt64?
         var wantsFence: Bool
         var wantsShutdown = false
         var runner: Task<Void, Never>?
@@ -137,6 +138,11 @@ public final class BrokerSession: Sendable {
         state.withLock { $0.caughtUp = max($0.caughtUp, version) }
     }
 
+    /// What the broker's replicas take on its disks. The next heartbeat says so, and operators see it while the broker drains.
+    public func uses(bytes: UInt64) {
+        state.withLock { $0.usedBytes = bytes }
+    }
+
     /// Reports the in-sync replicas of a partition that the broker leads, under the epochs of the last assignment or result.
     ///
     /// Reports of many partitions travel together, one batch at a time, and are sent again when the cluster is in trouble,
@@ -244,11 +250,12 @@ public final class BrokerSession: Sendable {
             let isBehind = known.map { $0.rawValue < epoch.rawValue } ?? false
             return BrokerHeartbeat(
                 broker: id, epoch: epoch, caughtUpVersion: state.caughtUp, wantsFence: state.wantsFence || isBehind,
-                wantsShutdown: state.wantsShutdown)
+                wantsShutdown: state.wantsShutdown, usedBytes: state.usedBytes)
         }
         let sentAt = clock.now
         do {
             let answer = try await client.heartbeat(heartbeat, timeout: timeout)
+            isrReporter.answered(featureLevel: answer.featureLevel)
             let now = clock.now
             let staysFenced = state.withLock { $0.wantsFence }
             tell {

@@ -7,6 +7,8 @@ final class ISRReporter: Sendable {
         var batcher: ISRBatcher
         /// The registration in force.
         var epoch: BrokerEpoch?
+        /// The cluster understands the epochs of members, as it said last (KIP-903).
+        var saysEpochs = false
         var waiters: [ISRBatcher.Token: CheckedContinuation<ISRReportResult, Never>] = [:]
         var lastToken: ISRBatcher.Token = 0
         /// A task sends; it ends when nothing is left.
@@ -33,6 +35,10 @@ final class ISRReporter: Sendable {
     // MARK: What happens
 
     func registered(_ epoch: BrokerEpoch) { state.withLock { $0.epoch = epoch } }
+
+    func answered(featureLevel: UInt32) {
+        state.withLock { $0.saysEpochs = featureLevel >= Limits.featureLevelOfSteps }
+    }
 
     func unregistered() {
         resolve { state in
@@ -116,7 +122,8 @@ final class ISRReporter: Sendable {
     }
 
     private static func step(_ state: inout State, _ broker: BrokerID, now: ContinuousClock.Instant) -> Step {
-        if let epoch = state.epoch, let batch = state.batcher.takeBatch(of: broker, epoch: epoch, now: now) {
+        if let epoch = state.epoch, var batch = state.batcher.takeBatch(of: broker, epoch: epoch, now: now) {
+            if !state.saysEpochs { for place in batch.reports.indices { batch.reports[place].isrEpochs = [] } }
             return .send(batch)
         }
         if case .waiting(let until) = state.batcher.state, state.batcher.queuedCount > 0 { return .sleep(until: until) }

@@ -23,6 +23,7 @@ extension Command {
         case .startRebalance: "startRebalance"
         case .moveReplicas: "moveReplicas"
         case .endRebalance: "endRebalance"
+        case .noteSilence: "noteSilence"
         case .openSession: "openSession"
         case .closeSession: "closeSession"
         case .expireSessions: "expireSessions"

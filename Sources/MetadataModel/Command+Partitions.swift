@@ -27,13 +27,20 @@ extension Command {
         public var partitionEpoch: Int32
         /// The new ISR, in any order; contains the leader.
         public var isr: [BrokerID]
+        /// The broker epoch under which each member of `isr` caught up, in the same order; 0 where the leader does not know it.
+        /// The report is refused when a member has another one by now: what it had may be lost (KIP-903). Empty: not said.
+        public var isrEpochs: [BrokerEpoch]
 
         /// Takes the fields as they are; nothing is checked before the state machine decides.
-        public init(partition: PartitionKey, leaderEpoch: Int32, partitionEpoch: Int32, isr: [BrokerID]) {
+        public init(
+            partition: PartitionKey, leaderEpoch: Int32, partitionEpoch: Int32, isr: [BrokerID],
+            isrEpochs: [BrokerEpoch] = []
+        ) {
             self.partition = partition
             self.leaderEpoch = leaderEpoch
             self.partitionEpoch = partitionEpoch
             self.isr = isr
+            self.isrEpochs = isrEpochs
         }
     }
 

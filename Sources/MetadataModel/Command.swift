@@ -4,10 +4,11 @@ public enum Command: Hashable, Sendable {
     case registerBroker(RegisterBroker)
     /// Forgets a broker that holds no replicas; by `force` a fenced one that does, with its replicas.
     case unregisterBroker(id: BrokerID, epoch: BrokerEpoch?, force: Bool = false)
-    /// Takes leadership from the broker and its replicas out of the ISRs (the last member stays).
+    /// Takes leadership from the broker and its replicas out of the ISRs (the last member stays): a step of it, if there are
+    /// many. Whoever leads proposes it again until the broker is fenced.
     case fenceBroker(id: BrokerID, epoch: BrokerEpoch)
     case unfenceBroker(id: BrokerID, epoch: BrokerEpoch)
-    /// Takes leadership from a broker that is about to stop (KIP-631 controlled shutdown).
+    /// Takes leadership from a broker that is about to stop (KIP-631 controlled shutdown): a step of it, if it leads much.
     case beginShutdown(id: BrokerID, epoch: BrokerEpoch)
     /// The replicas of the broker are to move away; it is given no new ones.
     case drainBroker(id: BrokerID, epoch: BrokerEpoch?)
@@ -33,6 +34,9 @@ public enum Command: Hashable, Sendable {
     case moveReplicas(MoveReplicas)
     /// Ends a rebalance: it is finished, somebody cancels it, or it cannot go on.
     case endRebalance(EndRebalance)
+    /// Proposed by the leader: for how long it and those before it have not heard these brokers; zero for one that is heard
+    /// again. Whoever leads next counts on from there.
+    case noteSilence([BrokerSilence])
     /// Opens a session; its id is the index of this entry.
     case openSession(timeoutMilliseconds: UInt64)
     case closeSession(SessionID)
@@ -193,11 +197,13 @@ public enum Command: Hashable, Sendable {
         public var partitionEpoch: Int32
         /// The new ISR, in any order; contains the leader.
         public var isr: [BrokerID]
+        /// See `ISRReport.isrEpochs`.
+        public var isrEpochs: [BrokerEpoch]
 
         /// Takes the fields as they are; nothing is checked before the state machine decides.
         public init(
             broker: BrokerID, brokerEpoch: BrokerEpoch, partition: PartitionKey, leaderEpoch: Int32,
-            partitionEpoch: Int32, isr: [BrokerID]
+            partitionEpoch: Int32, isr: [BrokerID], isrEpochs: [BrokerEpoch] = []
         ) {
             self.broker = broker
             self.brokerEpoch = brokerEpoch
@@ -205,6 +211,7 @@ public enum Command: Hashable, Sendable {
             self.leaderEpoch = leaderEpoch
             self.partitionEpoch = partitionEpoch
             self.isr = isr
+            self.isrEpochs = isrEpochs
         }
     }
 }

@@ -35,13 +35,33 @@ public struct CoordinatorStatus: Hashable, Sendable {
     /// All of them.
     public var stuckCount = 0
     /// What draining brokers held when that was last looked at; by id.
-    public var drains: [BrokerLoad] = []
+    public var drains: [BrokerDrain] = []
 
     /// Nothing is to be moved.
     public init() {}
 
     /// Replicas that are listed.
     package static let stuckMax = 200
+}
+
+/// What is left on a broker that drains.
+public struct BrokerDrain: Hashable, Sendable {
+    /// The broker.
+    public var id: BrokerID
+    /// Replicas on it.
+    public var replicas: Int
+    /// Partitions of which it is the preferred leader.
+    public var leaders: Int
+    /// What its replicas take, by its last heartbeat; nil when it does not say, or the leader has not heard it yet.
+    public var bytes: UInt64?
+
+    /// Takes the fields as they are.
+    public init(id: BrokerID, replicas: Int, leaders: Int, bytes: UInt64? = nil) {
+        self.id = id
+        self.replicas = replicas
+        self.leaders = leaders
+        self.bytes = bytes
+    }
 }
 
 /// A replica that is to leave its broker, or to come to it, and why it does not.

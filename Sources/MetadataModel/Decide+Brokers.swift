@@ -1,23 +1,22 @@
 extension Decider {
-    /// Fences a broker: from this entry on it leads nothing and is in no ISR that has another member.
-    ///
-    /// All partitions move in this one command, however many there are, so at no version does a fenced broker lead. The
-    /// cost is one long entry for a broker with very many replicas.
+    /// Fences a broker, which leads nothing then and is in no ISR that has another member: a step of it, see `withdrawn`.
     func fence(_ id: BrokerID, epoch: BrokerEpoch) throws(Failure) -> Decision {
         guard let before = try view.broker(id) else { return .refused(.brokerNotFound(id)) }
         guard before.epoch == epoch else { return .refused(.staleBrokerEpoch(before, given: epoch)) }
         guard before.state != .fenced else { return .unchanged }
-        return try withdrawn(before, to: .fenced)
+        return try withdrawn(before, via: .fencing, to: .fenced)
     }
 
-    /// Begins a controlled shutdown (KIP-631): what fencing does, of a broker that is alive and follows on. When this is
-    /// applied the broker may stop. A fenced broker may stop as it is.
+    /// Begins a controlled shutdown (KIP-631), or goes on with it: what fencing does, of a broker that is alive and follows on.
+    /// When it changes nothing any more the broker may stop. A fenced broker may stop as it is, and one that is being fenced
+    /// when it is.
     func beginShutdown(_ id: BrokerID, epoch: BrokerEpoch) throws(Failure) -> Decision {
         guard let before = try view.broker(id) else { return .refused(.brokerNotFound(id)) }
         guard before.epoch == epoch else { return .refused(.staleBrokerEpoch(before, given: epoch)) }
         switch before.state {
-        case .fenced, .shuttingDown: return .unchanged
-        case .active, .fencing: return try withdrawn(before, to: .shuttingDown)
+        case .fenced, .fencing: return .unchanged
+        case .shuttingDown where try !knowsSteps(): return .unchanged
+        case .active, .shuttingDown: return try withdrawn(before, via: .shuttingDown, to: .shuttingDown)
         }
     }
 
@@ -29,9 +28,10 @@ extension Decider {
         switch before.state {
         case .active:
             return .unchanged
-        case .shuttingDown:
-            return .refused(.invalidRequest, "broker \(id) is shutting down: it can be unfenced once it is fenced")
-        case .fenced, .fencing:
+        case .shuttingDown, .fencing:
+            return .refused(
+                .invalidRequest, "broker \(id) is \(before.state.rawValue): it can be unfenced once it is fenced")
+        case .fenced:
             break
         }
         var after = before
@@ -59,22 +59,43 @@ extension Decider {
         return .done(changes: [.broker(before: before, after: after)], result: nil)
     }
 
-    /// The broker in a state in which it leads nothing.
-    private func withdrawn(_ before: Broker, to state: Broker.State) throws(Failure) -> Decision {
+    /// A step towards a state in which nothing relies on the broker.
+    ///
+    /// Few partitions move at once, and that is all. Of a broker with many the first step moves none: it only makes the broker
+    /// `begun`, in which it is elected nowhere and joins no ISR. So of many brokers that fail together none gets what another
+    /// had, and what is left to do only ever gets less, whoever leads and wherever the steps before ended: each further one
+    /// moves the next partitions, and the last makes the broker `done`. No step is long (docs/adr/0011).
+    private func withdrawn(
+        _ before: Broker, via begun: Broker.State, to done: Broker.State
+    ) throws(Failure) -> Decision {
+        var moving: [Partition] = []
         var after = before
-        after.state = state
         after.version = version
-        var changes: [Change] = [.broker(before: before, after: after)]
+        if try knowsSteps() {
+            let isUnderWay = before.state == begun
+            let most = isUnderWay ? Limits.partitionsPerStepMax : Limits.partitionsAtOnceMax
+            let relying = try view.partitions(relyingOn: before.id, limit: most + 1)
+            let isLast = relying.count <= most
+            if isLast || isUnderWay { moving = Array(relying.prefix(most)) }
+            after.state = isLast ? done : begun
+        } else {
+            try forEachPartition(withReplica: before.id) { (partition) throws(Failure) in moving.append(partition) }
+            after.state = done
+        }
+        var changes: [Change] = []
+        if after.state != before.state { changes.append(.broker(before: before, after: after)) }
         var rules = PartitionRules(view: view, version: version)
         rules.assume(before.id, isActive: false)
-        try forEachPartition(withReplica: before.id) { (partition) throws(Failure) in
+        for partition in moving {
             var wanted = partition
             if partition.isr.count > 1 { wanted.isr.removeAll { $0 == before.id } }
-            guard let settled = try rules.settle(wanted, from: partition) else { return }
+            guard let settled = try rules.settle(wanted, from: partition) else { continue }
             changes.append(.partition(before: partition, after: settled))
         }
         return .done(changes: changes, result: nil)
     }
+
+    func knowsSteps() throws(Failure) -> Bool { try view.featureLevel() >= Limits.featureLevelOfSteps }
 
     func forEachPartition(
         withReplica broker: BrokerID, _ body: (Partition) throws(Failure) -> Void

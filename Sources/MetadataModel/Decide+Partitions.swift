@@ -21,6 +21,7 @@ extension Decider {
     /// A leader reports a new ISR (KIP-497). Its broker epoch, leader epoch and partition epoch must be the current ones:
     /// whoever was replaced meanwhile is told so instead of being obeyed.
     func alterPartition(_ command: Command.AlterPartition) throws(Failure) -> Decision {
+        if !command.isrEpochs.isEmpty, try !knowsSteps() { return .refused(.unknownCommand(index: index)) }
         guard let topic = try view.topic(command.partition.topic) else {
             return .refused(.topicNotFound(.id(command.partition.topic)))
         }
@@ -30,7 +31,7 @@ extension Decider {
         if let refusal = try refusal(ofBroker: command.broker, command.brokerEpoch) { return .refused(refusal) }
         let report = Command.ISRReport(
             partition: command.partition, leaderEpoch: command.leaderEpoch, partitionEpoch: command.partitionEpoch,
-            isr: command.isr)
+            isr: command.isr, isrEpochs: command.isrEpochs)
         var rules = rules
         switch try altered(before, by: command.broker, report, topic, &rules) {
         case .refused(let refusal): return .refused(refusal)
@@ -39,7 +40,12 @@ extension Decider {
     }
 
     /// Many reports of one broker. A stale one does not hold up the others (KIP-497).
+    ///
+    /// Below the level that knows the epochs of members a command with any is answered as an older build answers it.
     func alterPartitions(_ command: Command.AlterPartitions) throws(Failure) -> Decision {
+        if command.reports.contains(where: { !$0.isrEpochs.isEmpty }), try !knowsSteps() {
+            return .refused(.unknownCommand(index: index))
+        }
         if let refusal = try refusal(ofBroker: command.broker, command.brokerEpoch) { return .refused(refusal) }
         return try each(command.reports, \.partition) { (report, before, topic, rules) throws(Failure) in
             try altered(before, by: command.broker, report, topic, &rules)
@@ -156,7 +162,7 @@ extension Decider {
     ) throws(Failure) -> SettledPartition {
         let name = topic.nameOfPartition(before.key.index)
         if let refusal = refusal(ofReport: report, by: broker, before, name) { return .refused(refusal) }
-        if let refusal = try refusal(ofISR: report.isr, before, name) { return .refused(refusal) }
+        if let refusal = try refusal(ofISR: report, before, name) { return .refused(refusal) }
         var wanted = before
         wanted.isr = report.isr
         guard let after = try rules.settle(wanted, from: before) else { return .settled(nil) }
@@ -226,9 +232,16 @@ extension Decider {
     }
 
     /// Only active brokers may be in a new ISR (KIP-841): a fenced one would be elected, or keep the high watermark back.
+    /// Under the epoch under which it caught up: since then it may have lost what it had (KIP-903).
     private func refusal(
-        ofISR isr: [BrokerID], _ partition: Partition, _ name: String
+        ofISR report: Command.ISRReport, _ partition: Partition, _ name: String
     ) throws(Failure) -> Refusal? {
+        let isr = report.isr
+        guard report.isrEpochs.isEmpty || report.isrEpochs.count == isr.count else {
+            return Refusal(
+                .invalidRequest,
+                "the new ISR of \(name) has \(isr.count) members with \(report.isrEpochs.count) broker epochs")
+        }
         for (position, member) in isr.enumerated() {
             // First, so that the list below is never longer than the replicas.
             guard partition.replicas.contains(member) else {
@@ -244,9 +257,13 @@ extension Decider {
             return Refusal(
                 .invalidRequest, "the new ISR \(list(isr)) of \(name) does not contain its leader, broker \(leader)")
         }
-        for member in isr {
+        for (position, member) in isr.enumerated() {
             guard let broker = try view.broker(member) else { return .brokerNotFound(member) }
             guard broker.isActive else { return .brokerNotActive(broker) }
+            guard !report.isrEpochs.isEmpty, report.isrEpochs[position] != BrokerEpoch(0),
+                report.isrEpochs[position] != broker.epoch
+            else { continue }
+            return .staleBrokerEpoch(broker, given: report.isrEpochs[position])
         }
         return nil
     }

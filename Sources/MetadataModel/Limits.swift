@@ -58,9 +58,18 @@ public enum Limits {
     /// The level of features of an empty state.
     public static let featureLevelInitial: UInt32 = 0
     /// The highest level of features that this build understands.
-    public static let featureLevelMax: UInt32 = 2
+    public static let featureLevelMax: UInt32 = 3
     /// From this level on there are rebalances in the log, and the coordinator moves replicas.
     public static let featureLevelOfRebalances: UInt32 = 2
+    /// From this level on brokers are fenced and shut down in steps, their silence is noted in the log, and reports of ISRs name
+    /// the broker epochs of their members.
+    public static let featureLevelOfSteps: UInt32 = 3
+    /// Partitions that one step of a fencing or a shutdown moves: some 10 ms of work, which other writes wait for.
+    public static let partitionsPerStepMax = 500
+    /// A broker that no more partitions rely on is fenced or shut down in one entry.
+    public static let partitionsAtOnceMax = 32
+    /// Brokers whose silence is noted at the same time.
+    public static let silentBrokersMax = 1_000
     /// Brokers that one rebalance leaves out.
     public static let excludedBrokersMax = 1_000
     /// Bytes of the sentence with which a rebalance ends.

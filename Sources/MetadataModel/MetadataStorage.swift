@@ -68,6 +68,9 @@ struct SessionOverlay<Storage: MetadataStorage>: MetadataView {
     ) throws(Failure) -> [Partition] {
         try storage.partitions(withReplica: broker, after: key, limit: limit)
     }
+    func partitions(relyingOn broker: BrokerID, limit: Int) throws(Failure) -> [Partition] {
+        try storage.partitions(relyingOn: broker, limit: limit)
+    }
     func partitions(
         _ filter: PartitionFilter, after key: PartitionKey?, limit: Int
     ) throws(Failure) -> [Partition] {

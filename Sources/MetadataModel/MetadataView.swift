@@ -18,6 +18,8 @@ package protocol MetadataView {
     func partitions(of topic: TopicID) throws(Failure) -> [Partition]
     /// The partitions that have the broker among their replicas, in key order, at most `limit`, after `key`.
     func partitions(withReplica broker: BrokerID, after key: PartitionKey?, limit: Int) throws(Failure) -> [Partition]
+    /// The partitions that rely on the broker (`Partition.relies`), in key order, the first `limit`.
+    func partitions(relyingOn broker: BrokerID, limit: Int) throws(Failure) -> [Partition]
     /// The partitions that the filter lets pass, in key order, at most `limit`, after `key`.
     func partitions(_ filter: PartitionFilter, after key: PartitionKey?, limit: Int) throws(Failure) -> [Partition]
     func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry?
@@ -33,6 +35,19 @@ package protocol MetadataView {
 extension MetadataView {
     package func session(_ id: SessionID) throws(Failure) -> Session? {
         try sessions().first { $0.id == id }
+    }
+
+    /// Reads all that the broker holds.
+    package func partitions(relyingOn broker: BrokerID, limit: Int) throws(Failure) -> [Partition] {
+        var found: [Partition] = []
+        var last: PartitionKey?
+        while found.count < limit {
+            let page = try partitions(withReplica: broker, after: last, limit: Limits.pageItemsMax)
+            for partition in page where partition.relies(on: broker) { found.append(partition) }
+            guard page.count == Limits.pageItemsMax, let key = page.last?.key else { break }
+            last = key
+        }
+        return Array(found.prefix(limit))
     }
 }
 

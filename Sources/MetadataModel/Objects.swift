@@ -44,10 +44,11 @@ public struct Broker: Hashable, Sendable {
         case fenced
         /// May lead partitions.
         case active
-        /// Its heartbeats stopped; partitions that it leads are still being moved away.
+        /// To be fenced, and nothing stops that any more: it is elected nowhere and joins no ISR, and the partitions that rely
+        /// on it are being moved, step by step. Fenced when none is left.
         case fencing
-        /// About to stop: it leads nothing any more and is in no ISR that has another member (KIP-631 controlled
-        /// shutdown). Fenced when it has stopped.
+        /// About to stop: as `fencing`, of a broker that is alive (KIP-631 controlled shutdown). It may stop when no partition
+        /// relies on it any more, and is fenced when it has stopped.
         case shuttingDown = "shutting_down"
     }
 

@@ -154,6 +154,12 @@ extension Partition {
     /// Replicas are being added or removed.
     public var isReassigning: Bool { !adding.isEmpty || !removing.isEmpty }
 
+    /// The broker leads it, or is in sync beside others: what a broker that is fenced or stops must not. The last member of an
+    /// ISR stays, and its partition is offline.
+    package func relies(on broker: BrokerID) -> Bool {
+        leader == broker || (isr.count > 1 && isr.contains(broker))
+    }
+
     /// The replicas as a cancelled reassignment leaves them: those that are to leave take the places of those that came for
     /// them.
     var originalReplicas: [BrokerID] {

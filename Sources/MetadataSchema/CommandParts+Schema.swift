@@ -117,7 +117,7 @@ extension Command.AlterPartition {
             broker: BrokerID(schema.broker), brokerEpoch: BrokerEpoch(schema.brokerEpoch),
             partition: PartitionKey(topic: try TopicID(schema: schema.topic), index: PartitionIndex(schema.index)),
             leaderEpoch: schema.leaderEpoch, partitionEpoch: schema.partitionEpoch,
-            isr: schema.isr.map { BrokerID($0) })
+            isr: schema.isr.map { BrokerID($0) }, isrEpochs: schema.isrEpochs.map { BrokerEpoch($0) })
     }
 
     var schema: ProtoCommand.AlterPartition {
@@ -129,6 +129,7 @@ extension Command.AlterPartition {
         schema.leaderEpoch = leaderEpoch
         schema.partitionEpoch = partitionEpoch
         schema.isr = isr.map(\.rawValue)
+        schema.isrEpochs = isrEpochs.map(\.rawValue)
         return schema
     }
 }
@@ -144,7 +145,8 @@ extension Command.AlterPartitions {
             reports.append(
                 Command.ISRReport(
                     partition: try PartitionKey(schema: report.partition), leaderEpoch: report.leaderEpoch,
-                    partitionEpoch: report.partitionEpoch, isr: report.isr.map { BrokerID($0) }))
+                    partitionEpoch: report.partitionEpoch, isr: report.isr.map { BrokerID($0) },
+                    isrEpochs: report.isrEpochs.map { BrokerEpoch($0) }))
         }
         self.init(broker: BrokerID(schema.broker), brokerEpoch: BrokerEpoch(schema.brokerEpoch), reports: reports)
     }
@@ -159,6 +161,7 @@ extension Command.AlterPartitions {
             part.leaderEpoch = report.leaderEpoch
             part.partitionEpoch = report.partitionEpoch
             part.isr = report.isr.map(\.rawValue)
+            part.isrEpochs = report.isrEpochs.map(\.rawValue)
             return part
         }
         return schema
@@ -247,4 +250,30 @@ private func brokerLists(schema: [ProtoBrokerList]) throws(SchemaError) -> [[Bro
         assignment.append(list.brokers.map { BrokerID($0) })
     }
     return assignment
+}
+
+extension ProtoCommand.NoteSilence {
+    func notes() throws(SchemaError) -> [BrokerSilence] {
+        try refuseUnknownFields()
+        var found: [BrokerSilence] = []
+        found.reserveCapacity(notes.count)
+        for note in notes {
+            try note.refuseUnknownFields()
+            found.append(
+                BrokerSilence(
+                    broker: BrokerID(note.broker), epoch: BrokerEpoch(note.epoch), milliseconds: note.milliseconds))
+        }
+        return found
+    }
+
+    init(_ notes: [BrokerSilence]) {
+        self.init()
+        self.notes = notes.map { silence in
+            var note = Note()
+            note.broker = silence.broker.rawValue
+            note.epoch = silence.epoch.rawValue
+            note.milliseconds = silence.milliseconds
+            return note
+        }
+    }
 }

@@ -18,6 +18,9 @@ final class DatabaseStorage: MetadataStorage {
     /// Whose loads differ from their rows; written once per batch.
     private var touchedLoads: Set<BrokerID> = []
     private var topics = TopicCache()
+    /// Of brokers that partitions are being moved off: none of theirs up to this one relies on them. What `partitions(relyingOn:)`
+    /// need not read again, so that the steps of a fencing cost what they move and not what was moved before.
+    private var passed: [BrokerID: PartitionKey] = [:]
     private var level: UInt32
     private var counts: MetadataTotals
     private(set) var configCount: Int
@@ -55,6 +58,7 @@ final class DatabaseStorage: MetadataStorage {
                 brokersByID[before.id] = nil
             }
             brokersSorted = nil
+            if let id = after?.id ?? before?.id { passed[id] = nil }
         case .topic(let before, let after):
             try writer.writeTopic(before: before, after: after)
             counts.topics += step(before, after)
@@ -67,6 +71,7 @@ final class DatabaseStorage: MetadataStorage {
             try writer.writePartition(before: before, after: after)
             counts.partitions += step(before, after)
             moveLoads(before: before, after: after)
+            if let after, !passed.isEmpty { forgetPassed(after) }
         case .config(let before, let after):
             try writer.writeConfig(before: before, after: after)
             configCount += step(before, after)
@@ -111,6 +116,13 @@ final class DatabaseStorage: MetadataStorage {
         guard old != new else { return }
         for broker in old { addLoad(broker, replicas: -1, leaders: 0) }
         for broker in new { addLoad(broker, replicas: 1, leaders: 0) }
+    }
+
+    private func forgetPassed(_ partition: Partition) {
+        for broker in partition.isr {
+            guard let last = passed[broker], partition.key <= last, partition.relies(on: broker) else { continue }
+            passed[broker] = nil
+        }
     }
 
     private func addLoad(_ id: BrokerID, replicas: Int, leaders: Int) {
@@ -164,6 +176,24 @@ final class DatabaseStorage: MetadataStorage {
         withReplica broker: BrokerID, after key: PartitionKey?, limit: Int
     ) throws(StoreError) -> [Partition] {
         try reader.partitions(withReplica: broker, after: key, limit: limit)
+    }
+
+    func partitions(relyingOn broker: BrokerID, limit: Int) throws(StoreError) -> [Partition] {
+        var found: [Partition] = []
+        var last = passed[broker]
+        while found.count < limit {
+            let page = try reader.partitions(withReplica: broker, after: last, limit: Limits.partitionsPerStepMax)
+            for partition in page {
+                if partition.relies(on: broker) {
+                    found.append(partition)
+                } else if found.isEmpty {
+                    passed[broker] = partition.key
+                }
+            }
+            guard page.count == Limits.partitionsPerStepMax, let key = page.last?.key else { break }
+            last = key
+        }
+        return Array(found.prefix(limit))
     }
 
     func partitions(

@@ -122,6 +122,13 @@ package final class MetadataStore: Sendable {
         }
     }
 
+    /// The value of a configuration key of the cluster; nil when it has none. Thread-safe.
+    package func clusterConfig(_ name: String) throws(StoreError) -> String? {
+        try onReader("read a configuration") { (connection) throws(StoreError) in
+            try RowReader(connection).config(.cluster, name: name)?.value
+        }
+    }
+
     /// Reads all rows and compares their digest with the one that is kept beside them, both of one moment: what finds
     /// pages that changed by themselves. Thread-safe; holds a read transaction while it reads.
     ///

@@ -10,8 +10,10 @@ extension AppliedReport {
         var brokers: [BrokerID: Broker] = [:]
         var removed: Set<BrokerID> = []
         var rebalance: Rebalance?
+        var silences: BrokerSilences?
         for event in events {
             for change in event.changes {
+                if let latest = BrokerSilences(change) { silences = latest }
                 switch change {
                 case .brokerChanged(let broker):
                     brokers[broker.id] = broker
@@ -29,6 +31,6 @@ extension AppliedReport {
         self.init(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, outcomes: outcomes,
             brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted(), digests: digests,
-            rebalance: rebalance)
+            rebalance: rebalance, silences: silences)
     }
 }

@@ -148,6 +148,8 @@ package struct AppliedReport: Hashable, Sendable {
     package var digests: [DigestMark]
     /// The latest rebalance, if the batch began or ended one.
     package var rebalance: Rebalance?
+    /// The silences that are noted, if the batch changed them.
+    package var silences: BrokerSilences?
 
     package struct Outcome: Hashable, Sendable {
         package var index: LogIndex
@@ -161,7 +163,8 @@ package struct AppliedReport: Hashable, Sendable {
 
     package init(
         applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], brokers: [Broker],
-        removedBrokers: [BrokerID], digests: [DigestMark] = [], rebalance: Rebalance? = nil
+        removedBrokers: [BrokerID], digests: [DigestMark] = [], rebalance: Rebalance? = nil,
+        silences: BrokerSilences? = nil
     ) {
         self.applied = applied
         self.version = version
@@ -171,6 +174,7 @@ package struct AppliedReport: Hashable, Sendable {
         self.removedBrokers = removedBrokers
         self.digests = digests
         self.rebalance = rebalance
+        self.silences = silences
     }
 }
 
@@ -180,12 +184,17 @@ package struct StateMachineImage: Hashable, Sendable {
     package var version: Version
     package var logTimeMilliseconds: UInt64
     package var brokers: [Broker]
+    package var silences: BrokerSilences
 
-    package init(applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, brokers: [Broker]) {
+    package init(
+        applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, brokers: [Broker],
+        silences: BrokerSilences = BrokerSilences()
+    ) {
         self.applied = applied
         self.version = version
         self.logTimeMilliseconds = logTimeMilliseconds
         self.brokers = brokers
+        self.silences = silences
     }
 
     package static let empty = StateMachineImage(

@@ -38,10 +38,10 @@ struct OwnProposals {
     }
 
     /// Takes out what was applied, in order.
-    mutating func applied(through index: LogIndex) -> [Command] {
-        var commands: [Command] = []
+    mutating func applied(through index: LogIndex) -> [(index: LogIndex, command: Command)] {
+        var commands: [(index: LogIndex, command: Command)] = []
         while let first = inFlight.first, first.index <= index {
-            commands.append(first.command)
+            commands.append((first.index, first.command))
             inFlightCommands.remove(first.command)
             inFlight.removeFirst()
         }

@@ -71,7 +71,11 @@ struct Coordination: Sendable {
 
 extension Replica {
     /// What the coordinator is about; nil on a member that does not lead.
-    package var coordinatorStatus: CoordinatorStatus? { isLeader ? coordination.coordinator?.status : nil }
+    package var coordinatorStatus: CoordinatorStatus? {
+        guard isLeader, var status = coordination.coordinator?.status else { return nil }
+        for place in status.drains.indices { status.drains[place].bytes = usedBytes(of: status.drains[place].id) }
+        return status
+    }
 
     /// The answer to `Effect.survey`.
     package mutating func surveyed(_ report: SurveyReport) {

@@ -34,6 +34,9 @@ package struct Replica {
     /// Every registered broker, as of the last apply. A copy of what the state machine holds, kept so that a new leader
     /// need not read it.
     private var brokers: [BrokerID: Broker] = [:]
+    /// Likewise, what the log says of those that are silent.
+    private var silences: BrokerSilences
+    private var withdrawing: WithdrawingBrokers
     private var liveness: BrokerLiveness
     var coordination: Coordination
     private var belief = Belief.firm
@@ -107,6 +110,8 @@ package struct Replica {
         let applied = restored.entries.lazy.filter { $0.index <= restored.applied }
         self.compaction.restored(logBytes: applied.reduce(0) { $0 + $1.cost })
         self.logClock = LogClock(seen: image.logTimeMilliseconds, now: now)
+        self.silences = image.silences
+        self.withdrawing = WithdrawingBrokers(image.brokers)
         self.liveness = BrokerLiveness(
             heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
             graceMilliseconds: options.brokerGraceMilliseconds)
@@ -131,6 +136,8 @@ package struct Replica {
     /// Leadership is on its way from this member to another, and clients wait here to be told who it is.
     package var isHandingOver: Bool { core.transferTarget != nil || handover.isLeaving || handover.isWaiting }
     package func broker(_ id: BrokerID) -> Broker? { brokers[id] }
+    /// What the broker's replicas take, as its last heartbeat to this leader said.
+    package func usedBytes(of broker: BrokerID) -> UInt64? { liveness.usedBytes(of: broker) }
     package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
 
     /// Milliseconds since this member last heard from a leader; zero on the leader; nil when it never did.
@@ -162,9 +169,7 @@ package struct Replica {
         tickMembership()
         // Heartbeats and writes are refused then: the silence of brokers and sessions is this member's own.
         guard protection.quarantine == nil else { return }
-        for (broker, epoch) in liveness.expired(now: now) {
-            proposeOwn(.fenceBroker(id: broker, epoch: epoch))
-        }
+        judgeSilence()
         tickCoordinator()
         // An idle log has no time that passes, so there is nothing to expire.
         if now - lastSessionSweep >= options.sessionSweepMilliseconds, core.lastIndex > sweptThrough {
@@ -172,6 +177,31 @@ package struct Replica {
             housekeeping { $0.sweptThrough = $1 }
             proposeOwn(.expireSessions)
         }
+    }
+
+    /// Proposes the fencing of those that were silent for too long, and notes who is on the way there.
+    private mutating func judgeSilence() {
+        inheritSilences()
+        for (broker, epoch) in liveness.expired(now: now) {
+            proposeOwn(.fenceBroker(id: broker, epoch: epoch))
+        }
+        let notes = liveness.takeNotes()
+        if !notes.isEmpty { proposeOwn(.noteSilence(notes)) }
+        proposeStep()
+    }
+
+    /// Before this leader hears or judges anybody: what those before it have noted, once all of it is applied.
+    private mutating func inheritSilences() {
+        guard liveness.isLeading, !liveness.hasInherited, core.appliedIndex >= electedAt else { return }
+        liveness.inherited(silences)
+    }
+
+    /// Goes on with what is being fenced or shut down, whoever began it. One step is on its way at a time.
+    private mutating func proposeStep() {
+        guard isLeader, core.appliedIndex >= electedAt, protection.quarantine == nil, let step = withdrawing.next else {
+            return
+        }
+        proposeOwn(step)
     }
 
     /// Notes that the log grows by an entry of the leader's own, with what `note` remembers it by. Where the log held nothing
@@ -289,12 +319,14 @@ package struct Replica {
     ///   - caughtUp: the version that the broker has followed the metadata to; zero from one that does not say.
     ///   - wantsFence: the broker asks to be fenced, or to stay so.
     ///   - wantsShutdown: the broker asks to stop; it may when leadership has moved off (KIP-631).
+    ///   - usedBytes: what its replicas take, if it says so; kept in memory, for the progress of drains.
     ///   - time: the present, on the caller's monotonic clock: the last tick may be long ago where the process was stopped.
     package mutating func heartbeat(
         broker: BrokerID, epoch: BrokerEpoch, caughtUp: Version = .zero, wantsFence: Bool, wantsShutdown: Bool = false,
-        token: RequestToken, now time: UInt64
+        usedBytes: UInt64? = nil, token: RequestToken, now time: UInt64
     ) {
         advanceClock(to: time)
+        inheritSilences()
         guard grantsLeases else {
             if isLeader, belief == .shaken {
                 let id = reads.drawID()
@@ -307,7 +339,8 @@ package struct Replica {
         // all that was decided about its replicas before (KIP-631).
         let isBehind = caughtUp != .zero && caughtUp.rawValue < epoch.rawValue
         let decision = liveness.heard(
-            broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown || isBehind)
+            broker: broker, epoch: epoch, now: now, wantsFence: wantsFence || wantsShutdown || isBehind,
+            usedBytes: usedBytes)
         switch decision {
         case .lease(let milliseconds, let shouldUnfence):
             guard let known = brokers[broker] else {
@@ -323,7 +356,8 @@ package struct Replica {
             } else if wantsShutdown, known.state == .active {
                 proposeOwn(.beginShutdown(id: broker, epoch: epoch))
             }
-            let leadsNothing = known.state == .fenced || known.state == .shuttingDown
+            let isWithdrawn = known.state == .fenced || known.state == .shuttingDown
+            let leadsNothing = isWithdrawn && withdrawing.hasLeft(broker)
             effects.append(
                 .replyHeartbeat(
                     token,
@@ -385,13 +419,20 @@ package struct Replica {
         for broker in report.brokers {
             brokers[broker.id] = broker
             liveness.brokerChanged(broker)
+            withdrawing.changed(broker)
         }
         for id in report.removedBrokers {
             brokers[id] = nil
             liveness.brokerRemoved(id)
+            withdrawing.removed(id)
         }
-        ownApplied(through: through)
+        if let latest = report.silences {
+            silences = latest
+            liveness.silencesChanged(latest)
+        }
+        ownApplied(report)
         coordination.applied(report)
+        proposeStep()
         for mark in report.digests { digested(mark) }
     }
 
@@ -418,6 +459,8 @@ package struct Replica {
         logClock.saw(image.logTimeMilliseconds)
         brokers = [:]
         for broker in image.brokers { brokers[broker.id] = broker }
+        silences = image.silences
+        withdrawing = WithdrawingBrokers(image.brokers)
         if liveness.isLeading {
             // What waits was wanted of brokers as they were before.
             own.abandon()
@@ -541,6 +584,8 @@ package struct Replica {
     /// holds about it is applied.
     private mutating func judgeBrokers() {
         electedAt = core.lastIndex
+        // Which shutdowns are done this leader has not seen.
+        withdrawing = WithdrawingBrokers(brokers.values)
         liveness.becameLeader(now: now, brokers: registeredBrokers.map { ($0.id, $0.epoch, $0.state) })
         coordination.becameLeader(now: now, brokers: registeredBrokers)
     }
@@ -596,9 +641,22 @@ package struct Replica {
         ).encoded()
     }
 
-    private mutating func ownApplied(through index: LogIndex) {
-        for case .fenceBroker(let id, let epoch) in own.applied(through: index) {
-            liveness.fenceApplied(id, epoch: epoch)
+    private mutating func ownApplied(_ report: AppliedReport) {
+        for (index, command) in own.applied(through: report.applied.index) {
+            switch command {
+            case .fenceBroker(let id, let epoch):
+                liveness.fenceApplied(id, epoch: epoch)
+            case .noteSilence(let notes):
+                liveness.notesApplied(notes)
+            case .beginShutdown(let id, let epoch):
+                let changed = CommandOutcome.done(.changed(Version(index.rawValue)))
+                guard let done = report.outcomes.first(where: { $0.index == index }), done.outcome != changed else {
+                    continue
+                }
+                withdrawing.stepWasNone(id, epoch: epoch)
+            default:
+                continue
+            }
         }
     }
 

@@ -115,7 +115,9 @@ package final class ReferenceMachine: SimulatedStateMachine {
     package func image() -> StateMachineImage {
         StateMachineImage(
             applied: current.applied, version: current.machine.version,
-            logTimeMilliseconds: current.machine.logTimeMilliseconds, brokers: current.machine.storage.brokers())
+            logTimeMilliseconds: current.machine.logTimeMilliseconds, brokers: current.machine.storage.brokers(),
+            silences: BrokerSilences(
+                text: current.machine.storage.config(.cluster, name: BrokerSilences.configName)?.value))
     }
 
     package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {

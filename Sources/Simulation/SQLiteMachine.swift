@@ -82,7 +82,8 @@ package final class SQLiteMachine: SimulatedStateMachine {
         return try translating { () throws(StoreError) in
             StateMachineImage(
                 applied: store.applied, version: store.version, logTimeMilliseconds: store.logTimeMilliseconds,
-                brokers: try store.brokers())
+                brokers: try store.brokers(),
+                silences: BrokerSilences(text: try store.clusterConfig(BrokerSilences.configName)))
         }
     }
 

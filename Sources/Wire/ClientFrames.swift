@@ -87,10 +87,14 @@ package struct BrokerHeartbeat: Hashable, Sendable {
     package var wantsFence: Bool
     /// The broker is about to stop, and asks that leadership moves off it first.
     package var wantsShutdown: Bool
+    /// What its replicas take on its disks; nil when it does not say.
+    package var usedBytes: UInt64?
 
     package init(
-        broker: BrokerID, epoch: BrokerEpoch, caughtUpVersion: Version, wantsFence: Bool, wantsShutdown: Bool = false
+        broker: BrokerID, epoch: BrokerEpoch, caughtUpVersion: Version, wantsFence: Bool, wantsShutdown: Bool = false,
+        usedBytes: UInt64? = nil
     ) {
+        self.usedBytes = usedBytes
         self.broker = broker
         self.epoch = epoch
         self.caughtUpVersion = caughtUpVersion
@@ -179,9 +183,15 @@ package struct HeartbeatAnswer: Hashable, Sendable {
     package var version: Version
     /// The broker leads nothing any more and may stop, as it or its operator asked.
     package var shouldShutDown: Bool
+    /// The feature level in force: what may be said in commands.
+    package var featureLevel: UInt32
 
-    package init(state: Broker.State, leaseMilliseconds: UInt32, version: Version, shouldShutDown: Bool = false) {
+    package init(
+        state: Broker.State, leaseMilliseconds: UInt32, version: Version, shouldShutDown: Bool = false,
+        featureLevel: UInt32 = 0
+    ) {
         self.state = state
+        self.featureLevel = featureLevel
         self.shouldShutDown = shouldShutDown
         self.leaseMilliseconds = leaseMilliseconds
         self.version = version

@@ -129,7 +129,7 @@ extension BrokerHeartbeat {
         self.init(
             broker: BrokerID(wire.broker), epoch: BrokerEpoch(wire.epoch),
             caughtUpVersion: Version(wire.caughtUpVersion), wantsFence: wire.wantsFence,
-            wantsShutdown: wire.wantsShutdown)
+            wantsShutdown: wire.wantsShutdown, usedBytes: wire.hasUsedBytes ? wire.usedBytes : nil)
     }
 
     fileprivate var wire: WireBrokerHeartbeat {
@@ -139,6 +139,7 @@ extension BrokerHeartbeat {
         wire.caughtUpVersion = caughtUpVersion.rawValue
         wire.wantsFence = wantsFence
         wire.wantsShutdown = wantsShutdown
+        if let usedBytes { wire.usedBytes = usedBytes }
         return wire
     }
 }

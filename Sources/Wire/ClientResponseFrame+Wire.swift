@@ -83,7 +83,7 @@ extension ClientResponse {
             self = .heartbeat(
                 HeartbeatAnswer(
                     state: state, leaseMilliseconds: answer.leaseMilliseconds, version: Version(answer.version),
-                    shouldShutDown: answer.shouldShutDown))
+                    shouldShutDown: answer.shouldShutDown, featureLevel: answer.featureLevel))
         case .nodeStatus(let status): self = .nodeStatus(try NodeStatus(wire: status))
         case .members(let members): self = .members(try MemberList(wire: members))
         case .membershipRefused(let refusal): self = .membershipRefused(try MembershipRefusal(wire: refusal))
@@ -114,6 +114,7 @@ extension ClientResponse {
             wire.leaseMilliseconds = answer.leaseMilliseconds
             wire.version = answer.version.rawValue
             wire.shouldShutDown = answer.shouldShutDown
+            wire.featureLevel = answer.featureLevel
             return .heartbeat(wire)
         case .nodeStatus(let status): return .nodeStatus(status.wire)
         case .members(let members): return .members(members.wire)

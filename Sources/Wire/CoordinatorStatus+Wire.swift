@@ -18,7 +18,9 @@ extension CoordinatorStatus {
         for item in wire.stuck { stuck.append(try StuckReplica(wire: item)) }
         stuckCount = Int(wire.stuckCount)
         drains = wire.drains.map {
-            BrokerLoad(id: BrokerID($0.broker), replicas: Int($0.replicas), leaders: Int($0.leaders))
+            BrokerDrain(
+                id: BrokerID($0.broker), replicas: Int($0.replicas), leaders: Int($0.leaders),
+                bytes: $0.hasBytes ? $0.bytes : nil)
         }
     }
 
@@ -39,6 +41,7 @@ extension CoordinatorStatus {
             drain.broker = load.id.rawValue
             drain.replicas = Int64(load.replicas)
             drain.leaders = Int64(load.leaders)
+            if let bytes = load.bytes { drain.bytes = bytes }
             return drain
         }
         return wire

@@ -32,6 +32,34 @@ struct PartitionCommandTests {
         model.checkInvariants()
     }
 
+    @Test("a member that was registered anew since it caught up is refused, per partition (KIP-903)")
+    func epochsOfMembers() {
+        var model = model()
+        model.apply(.setFeatureLevel(Limits.featureLevelOfSteps))
+        for index in Int32(0)...1 { model.apply(model.report(1, index, isr: [1])) }
+        let caughtUp = model.epoch(2)
+        model.fence(2)
+        model.register(2, incarnation: 2)
+        model.unfence(2)
+        func epochs(_ ids: Int32...) -> [BrokerEpoch] { ids.map { model.epoch($0) } }
+        let reports = [
+            model.isrReport(1, 0, isr: [1, 2]) { $0.isrEpochs = [model.epoch(1), caughtUp] },
+            model.isrReport(1, 1, isr: [3, 1]) { $0.isrEpochs = epochs(3, 1) },
+        ]
+        let outcome = model.apply(
+            .alterPartitions(.init(broker: BrokerID(1), brokerEpoch: model.epoch(1), reports: reports)))
+        #expect(outcome.results?.map(\.summary) == ["stale_broker_epoch", "leader 1, epochs 0 and 2"])
+        func refusal(_ isr: [Int32], _ epochs: [BrokerEpoch]) -> Refusal.Reason? {
+            model.refusal(model.report(1, 0, isr: isr) { $0.isrEpochs = epochs })
+        }
+        #expect(refusal([1, 2], epochs(1, 2)) == nil)
+        #expect(refusal([1, 2], [model.epoch(1), BrokerEpoch(0)]) == nil, "its leader does not know it")
+        #expect(refusal([1, 2], []) == nil, "a leader that does not say")
+        #expect(refusal([2, 1], [model.epoch(2), caughtUp]) == .staleBrokerEpoch, "in the order of the members")
+        #expect(refusal([1, 2], epochs(1)) == .invalidRequest)
+        model.checkInvariants()
+    }
+
     @Test("a report that changes nothing is done, and takes no version")
     func unchanged() {
         var model = model()

@@ -50,7 +50,9 @@ struct RefusalTests {
 
     static let general: [RefusalCase] = [
         RefusalCase(.unknownCommand, "an entry that cannot be understood (pitfall: a poison entry)") { _ in nil },
-        RefusalCase(.unsupportedFeature, "beyond what this build knows") { _ in .setFeatureLevel(3) },
+        RefusalCase(.unsupportedFeature, "beyond what this build knows") { _ in
+            .setFeatureLevel(Limits.featureLevelMax + 1)
+        },
         RefusalCase(.invalidRequest, "a session timeout of 0") { _ in .openSession(timeoutMilliseconds: 0) },
         RefusalCase(.sessionExpired, "closing what is not open") { _ in .closeSession(SessionID(77)) },
     ]

@@ -92,7 +92,12 @@ struct RandomLog {
         guard hasRebalances else { return nil }
         let latest = reference.machine.storage.config(.cluster, name: Rebalance.configName).flatMap { Rebalance($0) }
         switch index % 12 {
-        case 1: return .setFeatureLevel(Limits.featureLevelOfRebalances)
+        case 1: return .setFeatureLevel(Limits.featureLevelMax)
+        case 11:
+            let broker = someBroker()
+            return .noteSilence([
+                .init(broker: broker.id, epoch: broker.epoch, milliseconds: UInt64(random.below(3)) * 5_000)
+            ])
         case 3: return .startRebalance(.init(strategy: .balanced, origin: .request))
         case 5, 7:
             let partition = somePartition(someTopic())

@@ -13,6 +13,8 @@ struct Alone {
     var applies: [[Entry]] = []
     var others: [Effect] = []
     var now: UInt64 = 1_000
+    /// A `beginShutdown` is answered as one that changed nothing.
+    var stepsChangeNothing = false
 
     init(
         options: ReplicaOptions = ReplicaOptions(), disk: DiskID = DiskID(high: 1, low: 2), logTime: UInt64 = 0
@@ -56,7 +58,13 @@ struct Alone {
         replica.applied(
             AppliedReport(
                 applied: last.position, version: Version(last.index.rawValue), logTimeMilliseconds: 0,
-                outcomes: commands.map { .init(index: $0.index, outcome: .done(.changed(Version($0.index.rawValue)))) },
+                outcomes: commands.map { entry in
+                    var version = Version(entry.index.rawValue)
+                    if stepsChangeNothing, case .beginShutdown = LogCommand(decoding: entry.payload).command {
+                        version = .zero
+                    }
+                    return .init(index: entry.index, outcome: .done(.changed(version)))
+                },
                 brokers: brokers, removedBrokers: []))
     }
 
@@ -429,6 +437,10 @@ extension ReplicaTests {
         broker.state = .shuttingDown
         alone.replica.write(alone.intent("y"), token: token)
         alone.apply(leaving: broker)
+        #expect(try alone.heartbeat(broker, wantsShutdown: true, token).shouldShutDown == false, "much may be left")
+        #expect(alone.apply(leaving: broker) == [.beginShutdown(id: broker.id, epoch: broker.epoch)], "a step")
+        alone.stepsChangeNothing = true
+        #expect(alone.apply(leaving: broker) == [.beginShutdown(id: broker.id, epoch: broker.epoch)], "the last")
         let answer = try alone.heartbeat(broker, wantsShutdown: true, token)
         #expect(answer.state == .shuttingDown && answer.shouldShutDown)
         #expect(try alone.heartbeat(broker, wantsShutdown: false, token).shouldShutDown, "its operator asked")

@@ -242,6 +242,17 @@ struct GoldenBytesTests {
                 "08019a0125080110021a1f0a16\(keyBytes)10051806220101"
             ),
             (
+                .alterPartitions(
+                    Command.AlterPartitions(
+                        broker: BrokerID(1), brokerEpoch: BrokerEpoch(2),
+                        reports: [
+                            Command.ISRReport(
+                                partition: key, leaderEpoch: 5, partitionEpoch: 6, isr: [BrokerID(1)],
+                                isrEpochs: [BrokerEpoch(2)])
+                        ])),
+                "08019a0128080110021a220a16\(keyBytes)100518062201012a0102"
+            ),
+            (
                 .electLeaders(Command.ElectLeaders(.unclean, partitions: [key])),
                 "0801a2011a08021216\(keyBytes)"
             ),
@@ -254,6 +265,10 @@ struct GoldenBytesTests {
                 "0801aa013a0a1e0a16\(keyBytes)12040a0201020a180a16\(keyBytes)"
             ),
             (.compareDigests, "0801c20200"),
+            (
+                .noteSilence([BrokerSilence(broker: BrokerID(1), epoch: BrokerEpoch(2), milliseconds: 300)]),
+                "0801ca01090a070801100218ac02"
+            ),
         ]
         for (command, bytes) in golden { #expect(hex(command.schemaBytes()) == bytes, "\(command)") }
     }

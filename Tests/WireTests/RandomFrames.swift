@@ -24,7 +24,7 @@ extension RandomValues {
             .heartbeat(
                 BrokerHeartbeat(
                     broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag(),
-                    wantsShutdown: flag())),
+                    wantsShutdown: flag(), usedBytes: maybe { $0.number() })),
             .nodeStatus, .members, .transferLeadership(to: nil), .transferLeadership(to: nodeID()),
         ]
         let changes: [MembershipChange] = [
@@ -53,7 +53,7 @@ extension RandomValues {
             .heartbeat(
                 HeartbeatAnswer(
                     state: pick(Broker.State.allCases), leaseMilliseconds: number(), version: version(),
-                    shouldShutDown: flag())),
+                    shouldShutDown: flag(), featureLevel: number())),
             .nodeStatus(
                 NodeStatus(
                     clusterID: text(), nodeID: number(), role: text(), term: number(),
@@ -89,7 +89,9 @@ extension RandomValues {
         status.stuck = list { StuckReplica(partition: $0.partitionKey(), broker: $0.brokerID(), reason: $0.text()) }
         status.stuckCount = Int(number() as Int32)
         status.drains = list {
-            BrokerLoad(id: $0.brokerID(), replicas: Int($0.number() as Int32), leaders: Int($0.number() as Int32))
+            BrokerDrain(
+                id: $0.brokerID(), replicas: Int($0.number() as Int32), leaders: Int($0.number() as Int32),
+                bytes: $0.maybe { $0.number() })
         }
         return status
     }

@@ -119,7 +119,7 @@ struct RandomValues {
                     reports: list {
                         Command.ISRReport(
                             partition: $0.partitionKey(), leaderEpoch: $0.number(), partitionEpoch: $0.number(),
-                            isr: $0.brokerIDs())
+                            isr: $0.brokerIDs(), isrEpochs: $0.list { $0.brokerEpoch() })
                     })),
             .electLeaders(
                 Command.ElectLeaders(
@@ -151,7 +151,9 @@ struct RandomValues {
             .alterPartition(
                 Command.AlterPartition(
                     broker: brokerID(), brokerEpoch: brokerEpoch(), partition: partitionKey(), leaderEpoch: number(),
-                    partitionEpoch: number(), isr: brokerIDs())),
+                    partitionEpoch: number(), isr: brokerIDs(), isrEpochs: list { $0.brokerEpoch() })),
+            .noteSilence(
+                list { BrokerSilence(broker: $0.brokerID(), epoch: $0.brokerEpoch(), milliseconds: $0.number()) }),
             .openSession(timeoutMilliseconds: number()), .closeSession(SessionID(number())), .expireSessions,
             .setFeatureLevel(number()), .compareDigests,
             .startRebalance(

@@ -822,6 +822,15 @@ package nonisolated struct ProtoCommand: Sendable {
     set {kind = .endRebalance(newValue)}
   }
 
+  /// From feature level 3 on.
+  package var noteSilence: ProtoCommand.NoteSilence {
+    get {
+      if case .noteSilence(let v)? = kind {return v}
+      return ProtoCommand.NoteSilence()
+    }
+    set {kind = .noteSilence(newValue)}
+  }
+
   /// Changes nothing: each node reports the digest of its state as of this entry.
   package var compareDigests: ProtoNothing {
     get {
@@ -861,6 +870,8 @@ package nonisolated struct ProtoCommand: Sendable {
     case startRebalance(ProtoCommand.StartRebalance)
     case moveReplicas(ProtoCommand.MoveReplicas)
     case endRebalance(ProtoCommand.EndRebalance)
+    /// From feature level 3 on.
+    case noteSilence(ProtoCommand.NoteSilence)
     /// Changes nothing: each node reports the digest of its state as of this entry.
     case compareDigests(ProtoNothing)
 
@@ -1191,6 +1202,9 @@ package nonisolated struct ProtoCommand: Sendable {
 
     package var isr: [Int32] = []
 
+    /// See AlterPartitions.Report.
+    package var isrEpochs: [UInt64] = []
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -1230,6 +1244,9 @@ package nonisolated struct ProtoCommand: Sendable {
       package var partitionEpoch: Int32 = 0
 
       package var isr: [Int32] = []
+
+      /// From feature level 3 on. The broker epochs of the members; 0: not known. Empty: not said.
+      package var isrEpochs: [UInt64] = []
 
       package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1524,6 +1541,35 @@ package nonisolated struct ProtoCommand: Sendable {
     package init() {}
 
     fileprivate var _rebalance: UInt64? = nil
+  }
+
+  package nonisolated struct NoteSilence: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var notes: [ProtoCommand.NoteSilence.Note] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated struct Note: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var broker: Int32 = 0
+
+      package var epoch: UInt64 = 0
+
+      /// 0: it is heard.
+      package var milliseconds: UInt64 = 0
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+    }
+
+    package init() {}
   }
 
   package init() {}
@@ -3265,7 +3311,7 @@ nonisolated extension ProtoPartitionKey: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{3}start_rebalance\0\u{3}move_replicas\0\u{3}end_rebalance\0\u{4}\u{10}compare_digests\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{3}start_rebalance\0\u{3}move_replicas\0\u{3}end_rebalance\0\u{3}note_silence\0\u{4}\u{f}compare_digests\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3558,6 +3604,19 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.kind = .endRebalance(v)
         }
       }()
+      case 25: try {
+        var v: ProtoCommand.NoteSilence?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .noteSilence(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .noteSilence(v)
+        }
+      }()
       case 40: try {
         var v: ProtoNothing?
         var hadOneofValue = false
@@ -3676,6 +3735,10 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .endRebalance?: try {
       guard case .endRebalance(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+    }()
+    case .noteSilence?: try {
+      guard case .noteSilence(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
     }()
     case .compareDigests?: try {
       guard case .compareDigests(let v)? = self.kind else { preconditionFailure() }
@@ -4168,7 +4231,7 @@ nonisolated extension ProtoCommand.ChangePartitionLeader: SwiftProtobuf.Message,
 
 nonisolated extension ProtoCommand.AlterPartition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCommand.protoMessageName + ".AlterPartition"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{3}broker_epoch\0\u{1}topic\0\u{1}index\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}isr\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{3}broker_epoch\0\u{1}topic\0\u{1}index\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}isr\0\u{3}isr_epochs\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4183,6 +4246,7 @@ nonisolated extension ProtoCommand.AlterPartition: SwiftProtobuf.Message, SwiftP
       case 5: try { try decoder.decodeSingularInt32Field(value: &self.leaderEpoch) }()
       case 6: try { try decoder.decodeSingularInt32Field(value: &self.partitionEpoch) }()
       case 7: try { try decoder.decodeRepeatedInt32Field(value: &self.isr) }()
+      case 8: try { try decoder.decodeRepeatedUInt64Field(value: &self.isrEpochs) }()
       default: break
       }
     }
@@ -4214,6 +4278,9 @@ nonisolated extension ProtoCommand.AlterPartition: SwiftProtobuf.Message, SwiftP
     if !self.isr.isEmpty {
       try visitor.visitPackedInt32Field(value: self.isr, fieldNumber: 7)
     }
+    if !self.isrEpochs.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.isrEpochs, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4225,6 +4292,7 @@ nonisolated extension ProtoCommand.AlterPartition: SwiftProtobuf.Message, SwiftP
     if lhs.leaderEpoch != rhs.leaderEpoch {return false}
     if lhs.partitionEpoch != rhs.partitionEpoch {return false}
     if lhs.isr != rhs.isr {return false}
+    if lhs.isrEpochs != rhs.isrEpochs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4272,7 +4340,7 @@ nonisolated extension ProtoCommand.AlterPartitions: SwiftProtobuf.Message, Swift
 
 nonisolated extension ProtoCommand.AlterPartitions.Report: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCommand.AlterPartitions.protoMessageName + ".Report"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}isr\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{3}leader_epoch\0\u{3}partition_epoch\0\u{1}isr\0\u{3}isr_epochs\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4284,6 +4352,7 @@ nonisolated extension ProtoCommand.AlterPartitions.Report: SwiftProtobuf.Message
       case 2: try { try decoder.decodeSingularInt32Field(value: &self.leaderEpoch) }()
       case 3: try { try decoder.decodeSingularInt32Field(value: &self.partitionEpoch) }()
       case 4: try { try decoder.decodeRepeatedInt32Field(value: &self.isr) }()
+      case 5: try { try decoder.decodeRepeatedUInt64Field(value: &self.isrEpochs) }()
       default: break
       }
     }
@@ -4306,6 +4375,9 @@ nonisolated extension ProtoCommand.AlterPartitions.Report: SwiftProtobuf.Message
     if !self.isr.isEmpty {
       try visitor.visitPackedInt32Field(value: self.isr, fieldNumber: 4)
     }
+    if !self.isrEpochs.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.isrEpochs, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4314,6 +4386,7 @@ nonisolated extension ProtoCommand.AlterPartitions.Report: SwiftProtobuf.Message
     if lhs.leaderEpoch != rhs.leaderEpoch {return false}
     if lhs.partitionEpoch != rhs.partitionEpoch {return false}
     if lhs.isr != rhs.isr {return false}
+    if lhs.isrEpochs != rhs.isrEpochs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4600,6 +4673,76 @@ nonisolated extension ProtoCommand.EndRebalance: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension ProtoCommand.EndRebalance.Ending: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ENDING_UNSPECIFIED\0\u{1}ENDING_FINISHED\0\u{1}ENDING_CANCELLED\0\u{1}ENDING_ABANDONED\0")
+}
+
+nonisolated extension ProtoCommand.NoteSilence: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.protoMessageName + ".NoteSilence"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}notes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.notes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.notes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.notes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.NoteSilence, rhs: ProtoCommand.NoteSilence) -> Bool {
+    if lhs.notes != rhs.notes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCommand.NoteSilence.Note: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCommand.NoteSilence.protoMessageName + ".Note"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}epoch\0\u{1}milliseconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.broker) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.milliseconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.broker != 0 {
+      try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 1)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 2)
+    }
+    if self.milliseconds != 0 {
+      try visitor.visitSingularUInt64Field(value: self.milliseconds, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCommand.NoteSilence.Note, rhs: ProtoCommand.NoteSilence.Note) -> Bool {
+    if lhs.broker != rhs.broker {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.milliseconds != rhs.milliseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
 }
 
 nonisolated extension ProtoRefusal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -116,7 +116,7 @@ extension Node {
             return .heartbeat(
                 HeartbeatAnswer(
                     state: state, leaseMilliseconds: UInt32(clamping: lease), version: version,
-                    shouldShutDown: shouldShutDown))
+                    shouldShutDown: shouldShutDown, featureLevel: storage.store.summary.featureLevel))
         case .unknownBroker:
             return .failure(
                 ServiceFailure(

@@ -114,8 +114,8 @@ extension Node {
         case .heartbeat(let heartbeat):
             replica.heartbeat(
                 broker: heartbeat.broker, epoch: heartbeat.epoch, caughtUp: heartbeat.caughtUpVersion,
-                wantsFence: heartbeat.wantsFence,
-                wantsShutdown: heartbeat.wantsShutdown, token: token, now: Node.milliseconds)
+                wantsFence: heartbeat.wantsFence, wantsShutdown: heartbeat.wantsShutdown,
+                usedBytes: heartbeat.usedBytes, token: token, now: Node.milliseconds)
         case .nodeStatus:
             respond(to: token, .nodeStatus(nodeStatus))
         case .members:

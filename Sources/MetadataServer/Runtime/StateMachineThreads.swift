@@ -102,7 +102,8 @@ extension MetadataStore {
     /// The state machine as the replica needs to know it. Called while nothing is applied.
     func image() throws(StoreError) -> StateMachineImage {
         StateMachineImage(
-            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: try brokers())
+            applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: try brokers(),
+            silences: BrokerSilences(text: try clusterConfig(BrokerSilences.configName)))
     }
 }
 

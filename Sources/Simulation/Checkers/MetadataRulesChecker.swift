@@ -7,6 +7,8 @@ package struct MetadataRulesChecker {
     private var topics: [TopicID: Topic] = [:]
     private var partitions: [PartitionKey: Partition] = [:]
     private var version = Version.zero
+    /// About to stop, with more partitions than move at once: those move in further steps.
+    private var leaving: Set<BrokerID> = []
     /// Where a leader outside of the ISR is allowed or forbidden.
     private var uncleanElections: [ConfigResource: Bool] = [:]
 
@@ -119,6 +121,11 @@ package struct MetadataRulesChecker {
             if let before = brokers[after.id], before.epoch > after.epoch {
                 throw Violation(rule: "epochs rise", detail: "\(before) became \(after) at version \(version)")
             }
+            leaving.remove(after.id)
+            if after.state == .shuttingDown {
+                let relying = partitions.values.count { $0.relies(on: after.id) }
+                if relying > Limits.partitionsAtOnceMax { leaving.insert(after.id) }
+            }
             brokers[after.id] = after
             touched.formUnion(partitions.values.filter { $0.replicas.contains(after.id) }.map(\.key))
         case .brokerRemoved(let id):
@@ -220,7 +227,8 @@ package struct MetadataRulesChecker {
     /// Fenced, or about to stop: it leads nothing, and is in no ISR that has another member.
     private func isWithdrawn(_ id: BrokerID) -> Bool {
         switch brokers[id]?.state {
-        case .fenced?, .shuttingDown?: true
+        case .fenced?: true
+        case .shuttingDown?: !leaving.contains(id)
         case .active?, .fencing?, nil: false
         }
     }

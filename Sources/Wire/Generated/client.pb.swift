@@ -487,9 +487,21 @@ nonisolated struct WireBrokerHeartbeat: Sendable {
   /// It is about to stop, and asks that leadership moves off it first.
   var wantsShutdown: Bool = false
 
+  /// What its replicas take on its disks. Absent: it does not say.
+  var usedBytes: UInt64 {
+    get {_usedBytes ?? 0}
+    set {_usedBytes = newValue}
+  }
+  /// Returns true if `usedBytes` has been explicitly set.
+  var hasUsedBytes: Bool {self._usedBytes != nil}
+  /// Clears the value of `usedBytes`. Subsequent reads from it will return its default value.
+  mutating func clearUsedBytes() {self._usedBytes = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _usedBytes: UInt64? = nil
 }
 
 /// A member of the quorum: its identity, its disk, and where it is.
@@ -876,6 +888,9 @@ nonisolated struct WireHeartbeatAnswer: Sendable {
   /// It leads nothing any more and may stop.
   var shouldShutDown: Bool = false
 
+  /// In force.
+  var featureLevel: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1073,9 +1088,21 @@ nonisolated struct WireCoordinatorStatus: Sendable {
 
     var leaders: Int64 = 0
 
+    /// What the broker says that its replicas take. Absent: it does not say.
+    var bytes: UInt64 {
+      get {_bytes ?? 0}
+      set {_bytes = newValue}
+    }
+    /// Returns true if `bytes` has been explicitly set.
+    var hasBytes: Bool {self._bytes != nil}
+    /// Clears the value of `bytes`. Subsequent reads from it will return its default value.
+    mutating func clearBytes() {self._bytes = nil}
+
     var unknownFields = SwiftProtobuf.UnknownStorage()
 
     init() {}
+
+    fileprivate var _bytes: UInt64? = nil
   }
 
   init() {}
@@ -1623,7 +1650,7 @@ nonisolated extension WireWatch: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".BrokerHeartbeat"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}epoch\0\u{3}caught_up_version\0\u{3}wants_fence\0\u{3}wants_shutdown\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}epoch\0\u{3}caught_up_version\0\u{3}wants_fence\0\u{3}wants_shutdown\0\u{3}used_bytes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1636,12 +1663,17 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.caughtUpVersion) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.wantsFence) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsShutdown) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self._usedBytes) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.broker != 0 {
       try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 1)
     }
@@ -1657,6 +1689,9 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
     if self.wantsShutdown != false {
       try visitor.visitSingularBoolField(value: self.wantsShutdown, fieldNumber: 5)
     }
+    try { if let v = self._usedBytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1666,6 +1701,7 @@ nonisolated extension WireBrokerHeartbeat: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.caughtUpVersion != rhs.caughtUpVersion {return false}
     if lhs.wantsFence != rhs.wantsFence {return false}
     if lhs.wantsShutdown != rhs.wantsShutdown {return false}
+    if lhs._usedBytes != rhs._usedBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2354,7 +2390,7 @@ nonisolated extension WireWatchEvents: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".HeartbeatAnswer"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_milliseconds\0\u{1}version\0\u{3}should_shut_down\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}state\0\u{3}lease_milliseconds\0\u{1}version\0\u{3}should_shut_down\0\u{3}feature_level\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2366,6 +2402,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.leaseMilliseconds) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.shouldShutDown) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.featureLevel) }()
       default: break
       }
     }
@@ -2384,6 +2421,9 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
     if self.shouldShutDown != false {
       try visitor.visitSingularBoolField(value: self.shouldShutDown, fieldNumber: 4)
     }
+    if self.featureLevel != 0 {
+      try visitor.visitSingularUInt32Field(value: self.featureLevel, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2392,6 +2432,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.leaseMilliseconds != rhs.leaseMilliseconds {return false}
     if lhs.version != rhs.version {return false}
     if lhs.shouldShutDown != rhs.shouldShutDown {return false}
+    if lhs.featureLevel != rhs.featureLevel {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2716,7 +2757,7 @@ nonisolated extension WireCoordinatorStatus.Stuck: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension WireCoordinatorStatus.Drain: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = WireCoordinatorStatus.protoMessageName + ".Drain"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}replicas\0\u{1}leaders\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}broker\0\u{1}replicas\0\u{1}leaders\0\u{1}bytes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2727,12 +2768,17 @@ nonisolated extension WireCoordinatorStatus.Drain: SwiftProtobuf.Message, SwiftP
       case 1: try { try decoder.decodeSingularInt32Field(value: &self.broker) }()
       case 2: try { try decoder.decodeSingularInt64Field(value: &self.replicas) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.leaders) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self._bytes) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.broker != 0 {
       try visitor.visitSingularInt32Field(value: self.broker, fieldNumber: 1)
     }
@@ -2742,6 +2788,9 @@ nonisolated extension WireCoordinatorStatus.Drain: SwiftProtobuf.Message, SwiftP
     if self.leaders != 0 {
       try visitor.visitSingularInt64Field(value: self.leaders, fieldNumber: 3)
     }
+    try { if let v = self._bytes {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2749,6 +2798,7 @@ nonisolated extension WireCoordinatorStatus.Drain: SwiftProtobuf.Message, SwiftP
     if lhs.broker != rhs.broker {return false}
     if lhs.replicas != rhs.replicas {return false}
     if lhs.leaders != rhs.leaders {return false}
+    if lhs._bytes != rhs._bytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -97,6 +97,10 @@ struct CommandSummary: Equatable {
                 "end_rebalance",
                 end.ending.rawValue + CommandSummary.guarded("rebalance", end.rebalance)
                     + (end.detail.isEmpty ? "" : ": \(end.detail)"))
+        case .noteSilence(let notes):
+            self.init(
+                "note_silence",
+                "\(notes.count) brokers" + CommandSummary.first(notes) { "\($0.broker) \($0.milliseconds)ms" })
         case .openSession(let timeout):
             self.init("open_session", "timeout=\(timeout)ms")
         case .closeSession(let id):

@@ -136,7 +136,10 @@ actor Fleet {
                 let due = replicas.takeReports(now: clock.now) { image.broker($0)?.state == .active }
                 for (leader, report) in due {
                     guard let session = living[leader] else { continue }
-                    group.addTask { await self.send(report, session) }
+                    var report = report
+                    // Whoever dies stops following, so what follows does under its present registration.
+                    report.isrEpochs = report.isr.map { image.broker($0)?.epoch ?? BrokerEpoch(0) }
+                    group.addTask { [report] in await self.send(report, session) }
                 }
                 do {
                     try await clock.sleep(for: Fleet.pulse)

@@ -57,6 +57,15 @@ func exampleCommands() -> [Command] {
                         partitionEpoch: 3)
                 ])),
         .endRebalance(.init(rebalance: Version(5), ending: .cancelled, detail: "by hand")),
+        .noteSilence([.init(broker: broker, epoch: epoch, milliseconds: 15_000)]),
+        .alterPartitions(
+            .init(
+                broker: broker, brokerEpoch: epoch,
+                reports: [
+                    .init(
+                        partition: PartitionKey(topic: topic, index: PartitionIndex(0)), leaderEpoch: 1,
+                        partitionEpoch: 2, isr: [broker], isrEpochs: [epoch])
+                ])),
     ]
 }
 

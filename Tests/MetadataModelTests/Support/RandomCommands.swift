@@ -8,7 +8,7 @@ struct RandomCommands {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func next(_ model: Model) -> Command {
-        switch number(0..<142) {
+        switch number(0..<145) {
         case 0..<10: register(model)
         case 10..<22: .fenceBroker(id: BrokerID(broker()), epoch: epoch(model))
         case 22..<40: .unfenceBroker(id: BrokerID(broker()), epoch: epoch(model))
@@ -22,18 +22,33 @@ struct RandomCommands {
         case 90..<94: .openSession(timeoutMilliseconds: UInt64(number(500..<5_000)))
         case 94..<96: .closeSession(SessionID(UInt64(number(0..<Int(model.index) + 2))))
         case 96..<99: .expireSessions
-        case 99: .setFeatureLevel(UInt32(number(0..<3)))
+        case 99: .setFeatureLevel(UInt32(number(0..<5)))
         case 100..<104: .beginShutdown(id: BrokerID(broker()), epoch: epoch(model))
         case 104: .drainBroker(id: BrokerID(broker()), epoch: nil)
         case 105..<107: .cancelDrain(id: BrokerID(broker()), epoch: nil)
         case 107..<115: alterPartitions(model)
         case 115..<119: electLeaders(model)
         case 119..<125: rebalance(model)
+        case 142..<145: noteSilence(model)
         default: reassign(model)
         }
     }
 
     mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &generator) }
+
+    private mutating func noteSilence(_ model: Model) -> Command {
+        .noteSilence(
+            (0..<number(1..<4)).map { _ in
+                BrokerSilence(
+                    broker: BrokerID(broker()), epoch: epoch(model), milliseconds: UInt64(number(0..<3)) * 5_000)
+            })
+    }
+
+    /// Nearly always right, and not always said.
+    private mutating func epochs(_ isr: [BrokerID], _ model: Model) -> [BrokerEpoch] {
+        guard number(0..<3) == 0 else { return [] }
+        return isr.map { number(0..<20) == 0 ? BrokerEpoch(2) : model.epoch($0.rawValue) }
+    }
 
     private mutating func rebalance(_ model: Model) -> Command {
         let latest = model.storage.config(.cluster, name: Rebalance.configName).flatMap { Rebalance($0) }
@@ -155,7 +170,8 @@ struct RandomCommands {
             reports.append(
                 Command.ISRReport(
                     partition: partition.key, leaderEpoch: partition.leaderEpoch,
-                    partitionEpoch: partition.partitionEpoch - Int32(number(0..<20) == 0 ? 1 : 0), isr: isr))
+                    partitionEpoch: partition.partitionEpoch - Int32(number(0..<20) == 0 ? 1 : 0), isr: isr,
+                    isrEpochs: epochs(isr, model)))
         }
         return .alterPartitions(
             Command.AlterPartitions(broker: leader, brokerEpoch: model.epoch(leader.rawValue), reports: reports))
@@ -187,6 +203,6 @@ struct RandomCommands {
             Command.AlterPartition(
                 broker: leader, brokerEpoch: model.epoch(leader.rawValue), partition: partition.key,
                 leaderEpoch: partition.leaderEpoch + Int32(number(0..<20) == 0 ? 1 : 0),
-                partitionEpoch: partition.partitionEpoch, isr: isr))
+                partitionEpoch: partition.partitionEpoch, isr: isr, isrEpochs: epochs(isr, model)))
     }
 }
