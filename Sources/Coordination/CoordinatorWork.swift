@@ -52,6 +52,8 @@ struct CoordinatorWork: Sendable {
     private(set) var rebalance: Rebalance?
     private(set) var featureLevel: UInt32 = 0
     private(set) var offline = 0
+    /// Why an operator wants nothing to be moved.
+    private(set) var pause: String?
     private(set) var hasTooManyReassignments = false
     /// The state was looked at once.
     private(set) var isInformed = false
@@ -166,6 +168,7 @@ extension CoordinatorWork {
         isInformed = true
         featureLevel = report.featureLevel
         offline = report.offline
+        pause = report.pause
         hasTooManyReassignments = report.hasMoreReassigning
         // What was applied while the survey was made is newer than the survey.
         if let found = report.rebalance, found.id.rawValue > rebalance?.id.rawValue ?? 0 { rebalanceChanged(found) }
@@ -205,6 +208,7 @@ extension CoordinatorWork {
         if featureLevel < Limits.featureLevelOfRebalances {
             return "the feature level is \(featureLevel), moves need \(Limits.featureLevelOfRebalances)"
         }
+        if let pause { return "paused by hand: \(pause)" }
         if let trouble = facts.quorumTrouble { return trouble }
         if hasTooManyReassignments { return "more than \(Limits.pageItemsMax) reassignments are under way" }
         // An operator who drains a broker may have to, because things are bad: each partition then says what holds it up.

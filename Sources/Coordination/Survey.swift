@@ -28,6 +28,8 @@ package struct SurveyReport: Hashable, Sendable {
     package var featureLevel: UInt32
     /// The latest rebalance.
     package var rebalance: Rebalance?
+    /// Why nothing is to be moved now, in the words of whoever paused it; nil when nobody did.
+    package var pause: String?
     /// Partitions without a leader, counted up to a page.
     package var offline: Int
     /// Partitions with a reassignment under way, up to a page.
@@ -101,7 +103,8 @@ extension SurveyRequest {
             report.version = summary.version
             report.featureLevel = summary.featureLevel
         }
-        report.rebalance = try latestRebalance(ask)
+        report.rebalance = try clusterConfig(Rebalance.configName, ask).flatMap { Rebalance($0) }
+        report.pause = try clusterConfig(Rebalance.pauseConfigName, ask)?.value
         if case .partitions(let page) = try ask(.clusterPartitions(.offline, after: nil, limit: Limits.pageItemsMax)) {
             report.offline = page.items.count
         }
@@ -119,13 +122,16 @@ extension SurveyRequest {
         return report
     }
 
-    /// The first row behind a name that comes right before it.
-    private func latestRebalance<Failure: Error>(
-        _ ask: (Query) throws(Failure) -> QueryResult
-    ) throws(Failure) -> Rebalance? {
-        let before = String(Rebalance.configName.dropLast())
-        guard case .configs(let page) = try ask(.configs(.cluster, after: before, limit: 1)) else { return nil }
-        return page.items.lazy.compactMap { Rebalance($0) }.first
+    /// The first row behind a name that comes before it; nothing is in between but names that are its beginning and go on with a
+    /// smaller character, which a page takes in.
+    private func clusterConfig<Failure: Error>(
+        _ name: String, _ ask: (Query) throws(Failure) -> QueryResult
+    ) throws(Failure) -> ConfigEntry? {
+        let before = String(name.dropLast())
+        guard case .configs(let page) = try ask(.configs(.cluster, after: before, limit: Limits.pageItemsMax)) else {
+            return nil
+        }
+        return page.items.first { $0.name == name }
     }
 
     private func plan<Failure: Error>(

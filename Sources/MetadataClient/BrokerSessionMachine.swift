@@ -224,8 +224,8 @@ struct BrokerSessionMachine: Sendable {
             if case .leading = state { events.append(.fenced(.closed)) }
             state = .ended
             events.append(.failed(error))
-        case .refused, .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .storageFailed,
-            .diskFull, .protocolViolation:
+        case .refused, .unavailable, .timedOut, .overloaded, .clientOverloaded, .circuitOpen, .sessionLost,
+            .storageFailed, .diskFull, .protocolViolation:
             due = now.advanced(by: backoff.next(using: &random))
         }
         return events

@@ -1,5 +1,6 @@
 import MetadataModel
 import NIOCore
+import Resilience
 import Wire
 
 /// A request that somebody waits for, from its submission until it is answered or given up.
@@ -10,6 +11,8 @@ struct Call: Sendable {
         case heartbeat(BrokerHeartbeat, Handler<HeartbeatAnswer>)
         case status(NodeKey, Handler<NodeStatus>)
         case membership(MembershipCall, Handler<MembershipAnswer>)
+        /// Nil: to look at them.
+        case breakers(NodeKey, BreakerControl?, Handler<[BreakerReading]>)
         /// The client's own, for the first write.
         case openSession
         /// The client's own, when it is closed.
@@ -47,6 +50,16 @@ struct Call: Sendable {
     var wasAttempted = false
     /// How often the call was delayed because a node asked for it.
     var delays = 0
+    /// Reads only: of the breaker of the node that the current attempt was sent to.
+    var permit: CircuitBreaker.Permit?
+
+    /// The node that alone can answer it.
+    var onlyNode: NodeKey? {
+        switch kind {
+        case .status(let node, _), .breakers(let node, _, _): node
+        case .write, .read, .heartbeat, .membership, .openSession, .closeSession: nil
+        }
+    }
 
     /// Which of the connection's counters the call is counted in.
     enum Counter { case writes, reads, others }
@@ -55,7 +68,7 @@ struct Call: Sendable {
         switch kind {
         case .write: .writes
         case .read: .reads
-        case .heartbeat, .status, .membership, .openSession, .closeSession: .others
+        case .heartbeat, .status, .membership, .breakers, .openSession, .closeSession: .others
         }
     }
 
@@ -71,8 +84,19 @@ struct Call: Sendable {
     /// Reads change nothing, so that their failures are always definite.
     var hasEffect: Bool {
         switch kind {
-        case .write, .heartbeat, .openSession, .closeSession, .membership(.change, _), .membership(.transfer, _): true
-        case .read, .status, .membership(.list, _): false
+        case .write, .heartbeat, .openSession, .closeSession, .membership(.change, _), .membership(.transfer, _),
+            .breakers(_, .some, _):
+            true
+        case .read, .status, .membership(.list, _), .breakers(_, .none, _): false
+        }
+    }
+
+    /// A second try after an open outcome does no harm: the cluster recognizes a write by its ticket, and the others say how
+    /// things are to be, or leave behind no more than a session that expires.
+    var isRepeatable: Bool {
+        switch kind {
+        case .write: ticket != nil
+        case .read, .heartbeat, .status, .membership, .breakers, .openSession, .closeSession: true
         }
     }
 

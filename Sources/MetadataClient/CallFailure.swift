@@ -1,4 +1,5 @@
 import MetadataModel
+import Wire
 
 /// Why a call failed, as the pure part of the client knows it: `MetadataError` without the name of the call and the time.
 struct CallFailure: Error, Hashable, Sendable {
@@ -7,16 +8,19 @@ struct CallFailure: Error, Hashable, Sendable {
     var detail: String
     var refusal: Refusal?
     var retryAfter: Duration?
+    /// What the node said of where and when it failed.
+    var context: FailureContext?
 
     init(
         _ code: MetadataError.Code, _ outcome: MetadataError.Outcome, _ detail: String, refusal: Refusal? = nil,
-        retryAfter: Duration? = nil
+        retryAfter: Duration? = nil, context: FailureContext? = nil
     ) {
         self.code = code
         self.outcome = outcome
         self.detail = detail
         self.refusal = refusal
         self.retryAfter = retryAfter
+        self.context = context
     }
 
     static func refused(_ refusal: Refusal) -> CallFailure {
@@ -26,7 +30,8 @@ struct CallFailure: Error, Hashable, Sendable {
     var category: MetadataError.Category {
         switch code {
         case .refused: refusal.map { CallFailure.category(of: $0.reason) } ?? .invalidInput
-        case .unavailable, .timedOut, .overloaded, .clientOverloaded, .storageFailed, .diskFull: .transient
+        case .unavailable, .timedOut, .overloaded, .clientOverloaded, .circuitOpen, .storageFailed, .diskFull:
+            .transient
         case .sessionLost, .unknownBroker: .retriable
         case .wrongCluster, .unsupportedProtocol, .protocolViolation, .clientClosed, .cancelled: .fatal
         case .invalidRequest: .invalidInput

@@ -15,6 +15,7 @@ enum ClientAction: Sendable {
     case answerHeartbeat(Handler<HeartbeatAnswer>, Result<HeartbeatAnswer, CallFailure>)
     case answerStatus(Handler<NodeStatus>, Result<NodeStatus, CallFailure>)
     case answerMembership(Handler<MembershipAnswer>, Result<MembershipAnswer, CallFailure>)
+    case answerBreakers(Handler<[BreakerReading]>, Result<[BreakerReading], CallFailure>)
     /// Offer the events to the watch's buffer; report a full one with `watchFilled`.
     case deliver(CallID, WatchBuffer, [WatchEvent])
     case finishWatch(WatchBuffer, CallFailure?)

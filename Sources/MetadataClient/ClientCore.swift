@@ -110,6 +110,7 @@ final class ClientCore {
         case .answerHeartbeat(let handler, let result): handler(result)
         case .answerStatus(let handler, let result): handler(result)
         case .answerMembership(let handler, let result): handler(result)
+        case .answerBreakers(let handler, let result): handler(result)
         case .deliver(let id, let buffer, let events):
             if !buffer.offer(events) { machine.watchFilled(id) }
         case .finishWatch(let buffer, let failure): buffer.finish(failure)

@@ -16,6 +16,9 @@ enum ClientInput: Sendable {
     case heartbeat(CallID, BrokerHeartbeat, deadline: NIODeadline, Handler<HeartbeatAnswer>)
     case status(CallID, MetadataClient.Endpoint, deadline: NIODeadline, Handler<NodeStatus>)
     case membership(CallID, MembershipCall, deadline: NIODeadline, Handler<MembershipAnswer>)
+    /// Nil: to look at them.
+    case breakers(
+        CallID, MetadataClient.Endpoint, BreakerControl?, deadline: NIODeadline, Handler<[BreakerReading]>)
     /// The caller waits no longer.
     case cancel(CallID)
     case watch(CallID, after: Version, WatchFilter, WatchBuffer)

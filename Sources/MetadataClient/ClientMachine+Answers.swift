@@ -31,6 +31,7 @@ extension ClientMachine {
         let id = retries[frame.id] ?? frame.id
         // No call: a late answer, when the call was answered or given up in the meantime.
         guard let call = calls[id] else { return }
+        judge(id, frame, on: connection, now: now)
         if case .failure(let failure) = frame.response {
             heed(failure, from: connection, now: now)
             // What an earlier attempt failed of does not matter to the current one.
@@ -45,7 +46,7 @@ extension ClientMachine {
         _ id: CallID, _ call: Call, _ connection: ConnectionID, _ response: ClientResponse, now: NIODeadline
     ) {
         // A result counts, whichever attempt it answers.
-        proven(connection)
+        proven(connection, now: now)
         switch (call.kind, response) {
         case (.write(_, let handler), .write(let outcome)):
             switch outcome {
@@ -74,11 +75,14 @@ extension ClientMachine {
             _ = remove(id)
             actions.append(.answerMembership(handler, .success(.members(members))))
         case (.membership, .membershipRefused(let refusal)) where refusal.reason == .leaderNotReady:
-            delay(id, isResolved: true, pause: jittered(ClientMachine.delayBase), now: now)
+            delay(id, isResolved: true, pause: pause(of: call), now: now)
         case (.membership(let asked, let handler), .membershipRefused(let refusal)):
             _ = remove(id)
             let answer = MembershipAnswer(refusal, to: asked, mayHaveHappened: call.mayHaveHappened)
             actions.append(.answerMembership(handler, .success(answer)))
+        case (.breakers(_, _, let handler), .breakers(let readings)):
+            _ = remove(id)
+            actions.append(.answerBreakers(handler, .success(readings)))
         case (.openSession, .write(let outcome)):
             _ = remove(id)
             switch outcome {
@@ -95,10 +99,26 @@ extension ClientMachine {
     }
 
     /// The node does real work: when its connection breaks, it is tried again soon.
-    private mutating func proven(_ connection: ConnectionID) {
+    private mutating func proven(_ connection: ConnectionID, now: NIODeadline) {
         guard nodes[connection.node.index].ready?.hasProven == false else { return }
+        nodes[connection.node.index].judge(.success, now: now)
         nodes[connection.node.index].updateReady { $0.hasProven = true }
         nodes[connection.node.index].backoff.reset()
+    }
+
+    /// What the answer to a read says of the node. Told to ask another, to wait, or no: it is well.
+    private mutating func judge(
+        _ id: CallID, _ frame: ClientResponseFrame, on connection: ConnectionID, now: NIODeadline
+    ) {
+        guard let call = calls[id], let permit = call.permit, case .sent(connection, frame.id, _) = call.place else {
+            return
+        }
+        var outcome = CircuitBreaker.Outcome.success
+        if case .failure(let failure) = frame.response {
+            outcome = failure.code == .storageFailed ? .failure : .neutral
+        }
+        calls[id]?.permit = nil
+        nodes[connection.node.index].breaker.record(outcome, of: permit, now: now.sinceStart)
     }
 
     // MARK: Failures
@@ -112,14 +132,14 @@ extension ClientMachine {
         case .noLeader:
             // The leader itself cannot say this, and a follower that says it will not know better at once.
             calls[id]?.avoids = connection.node
-            delay(id, isResolved: failure.isDefinite, pause: jittered(ClientMachine.delayBase), now: now)
+            delay(
+                id, isResolved: failure.isDefinite, pause: min(pause(of: call), options.retry.leaderSearchCap), now: now
+            )
         case .deadlineExceeded:
             calls[id]?.avoids = connection.node
-            delay(id, isResolved: failure.isDefinite, pause: jittered(ClientMachine.delayBase), now: now)
-        case .overloaded:
-            retry(id, connection, failure, code: .overloaded, now: now)
-        case .storageFailed:
-            retry(id, connection, failure, code: .storageFailed, now: now)
+            delay(id, isResolved: failure.isDefinite, pause: pause(of: call), now: now)
+        case .overloaded, .storageFailed:
+            retry(id, connection, failure, now: now)
         case .wrongCluster: giveUp(id, .wrongCluster, failure)
         case .unsupportedProtocol: giveUp(id, .unsupportedProtocol, failure)
         case .invalidRequest: giveUp(id, .invalidRequest, failure)
@@ -144,17 +164,36 @@ extension ClientMachine {
         }
     }
 
-    /// The node could not do it now; perhaps later, if the budget allows.
+    /// The node could not do it now; perhaps later, if the rules allow. What would be later than the call has time for is not
+    /// waited for.
     private mutating func retry(
-        _ id: CallID, _ connection: ConnectionID, _ failure: ServiceFailure, code: MetadataError.Code, now: NIODeadline
+        _ id: CallID, _ connection: ConnectionID, _ failure: ServiceFailure, now: NIODeadline
     ) {
         guard let call = calls[id] else { return }
-        guard budget.withdraw() else { return giveUp(id, code, failure) }
-        calls[id]?.avoids = connection.node
-        var pause = ClientMachine.delayBase
-        for _ in 0..<min(call.delays, ClientMachine.delayDoublingsMax) { pause *= 2 }
+        let code: MetadataError.Code =
+            !failure.openBreaker.isEmpty ? .circuitOpen : failure.code == .overloaded ? .overloaded : .storageFailed
         let asked = Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
-        delay(id, isResolved: failure.isDefinite, pause: asked + jittered(pause), now: now)
+        // Another node may do, whose breaker is another.
+        let hasOthers = call.counter == .reads && !readyNodes { $0 != connection.node }.isEmpty
+        let askedPause = hasOthers && code == .circuitOpen ? .zero : asked
+        guard now + TimeAmount(askedPause) < call.deadline else { return giveUp(id, code, failure) }
+        let verdict = options.retry.calls.verdict(
+            on: RetryRules.Failure(
+                category: RetryRules.Category(failure.code.category), isDefinite: failure.isDefinite,
+                isRepeatable: call.isRepeatable, askedPause: askedPause),
+            failures: call.delays + 1, budget: &budget, using: &random)
+        switch verdict {
+        case .giveUp:
+            giveUp(id, code, failure)
+        case .again(let pause):
+            calls[id]?.avoids = connection.node
+            delay(id, isResolved: failure.isDefinite, pause: pause, now: now)
+        }
+    }
+
+    /// How long a call waits that is tried again for as long as it has time.
+    private mutating func pause(of call: Call) -> Duration {
+        options.retry.calls.pause(afterFailures: call.delays + 1, using: &random)
     }
 
     /// The failure is the answer.
@@ -163,13 +202,22 @@ extension ClientMachine {
         let isOpen = call.hasEffect && (call.mayHaveHappened || !failure.isDefinite)
         let retryAfter =
             failure.retryAfterMilliseconds == 0 ? nil : Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
-        fail(id, CallFailure(code, isOpen ? .indefinite : .definite, failure.detail, retryAfter: retryAfter))
+        fail(
+            id,
+            CallFailure(
+                code, isOpen ? .indefinite : .definite, failure.detail, retryAfter: retryAfter,
+                context: failure.context))
     }
+}
 
-    mutating func jittered(_ pause: Duration) -> Duration {
-        pause / 2 + Backoff.random(upTo: pause, using: &random)
+extension RetryRules.Category {
+    fileprivate init(_ category: FailureContext.Category) {
+        self =
+            switch category {
+            case .retriable: .retriable
+            case .transient: .transient
+            case .fatal: .fatal
+            case .invalidInput: .invalidInput
+            }
     }
-
-    /// Delays of a call double this often.
-    static let delayDoublingsMax = 6
 }

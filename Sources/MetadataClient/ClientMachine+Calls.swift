@@ -38,7 +38,7 @@ extension ClientMachine {
             case .atLeast, .stale: anywhereReads.append(id)
             }
         case .heartbeat, .membership, .openSession, .closeSession: controls.append(id)
-        case .status: statusRequests.append(id)
+        case .status, .breakers: statusRequests.append(id)
         }
     }
 
@@ -47,6 +47,7 @@ extension ClientMachine {
     mutating func endAttempt(_ id: CallID, isResolved: Bool) {
         guard var call = calls[id], case .sent(let connection, _, _) = call.place else { return }
         release(call, connection)
+        call.permit = nil
         if !isResolved { call.mayHaveHappened = true }
         call.place = .queued
         calls[id] = call
@@ -98,13 +99,15 @@ extension ClientMachine {
         case .heartbeat(_, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, let handler): actions.append(.answerStatus(handler, .failure(failure)))
         case .membership(_, let handler): actions.append(.answerMembership(handler, .failure(failure)))
+        case .breakers(_, _, let handler): actions.append(.answerBreakers(handler, .failure(failure)))
         case .openSession: sessionRefused(failure)
         case .closeSession: finishClose()
         }
     }
 
-    /// The connection's counters forget a call.
+    /// The connection's counters forget a call. One that has said nothing of its node so far never will.
     private mutating func release(_ call: Call, _ connection: ConnectionID) {
+        if let permit = call.permit { nodes[connection.node.index].breaker.record(.neutral, of: permit, now: .zero) }
         guard nodes[connection.node.index].ready?.connection == connection else { return }
         nodes[connection.node.index].updateReady { link in
             switch call.counter {
@@ -185,7 +188,8 @@ extension ClientMachine {
 
     private mutating func dispatchLeaderReads(now: NIODeadline) {
         while let (id, call) = Self.pop(&leaderReads, calls) {
-            guard let target = linearizableTarget(avoiding: call.avoids) else {
+            guard let target = linearizableTarget(avoiding: call.avoids, now: now) else {
+                if failIfShutOut(id, call, now: now) { continue }
                 leaderReads.prepend(id)
                 return
             }
@@ -195,7 +199,8 @@ extension ClientMachine {
 
     private mutating func dispatchAnywhereReads(now: NIODeadline) {
         while let (id, call) = Self.pop(&anywhereReads, calls) {
-            guard let target = anyTarget(avoiding: call.avoids) else {
+            guard let target = anyTarget(avoiding: call.avoids, now: now) else {
+                if failIfShutOut(id, call, now: now) { continue }
                 anywhereReads.prepend(id)
                 return
             }
@@ -206,7 +211,7 @@ extension ClientMachine {
     private mutating func dispatchStatusRequests(now: NIODeadline) {
         var waiting: [CallID] = []
         while let (id, call) = Self.pop(&statusRequests, calls) {
-            guard case .status(let node, _) = call.kind else { continue }
+            guard let node = call.onlyNode else { continue }
             if let link = nodes[node.index].ready {
                 send(id, call, link.connection, now: now)
             } else {
@@ -220,17 +225,22 @@ extension ClientMachine {
     // MARK: Targets
 
     /// The leader if possible; another node can serve the read too when it knows the leader better than we reach it.
-    private mutating func linearizableTarget(avoiding avoided: NodeKey?) -> ConnectionID? {
+    private mutating func linearizableTarget(avoiding avoided: NodeKey?, now: NIODeadline) -> ConnectionID? {
         guard let leaderNode = leader.node else { return nil }
-        if leaderNode != avoided, let link = nodes[leaderNode.index].ready { return hasRoomForRead(link) }
+        let isLeaderWell = nodes[leaderNode.index].breaker.admits(now: now.sinceStart)
+        if leaderNode != avoided, isLeaderWell, let link = nodes[leaderNode.index].ready { return hasRoomForRead(link) }
         if nodes[leaderNode.index].ready == nil { missedLeader = true }
-        let others = readyNodes { $0 != leaderNode && $0 != avoided }
+        let others = readyNodes {
+            $0 != leaderNode && $0 != avoided && nodes[$0.index].breaker.admits(now: now.sinceStart)
+        }
         if let other = others.randomElement(using: &random) { return nodes[other.index].ready.flatMap(hasRoomForRead) }
-        return nodes[leaderNode.index].ready.flatMap(hasRoomForRead)
+        return isLeaderWell ? nodes[leaderNode.index].ready.flatMap(hasRoomForRead) : nil
     }
 
-    private mutating func anyTarget(avoiding avoided: NodeKey?) -> ConnectionID? {
-        let ready = readyNodes { nodes[$0.index].ready.flatMap(hasRoomForRead) != nil }
+    private mutating func anyTarget(avoiding avoided: NodeKey?, now: NIODeadline) -> ConnectionID? {
+        let ready = readyNodes {
+            nodes[$0.index].ready.flatMap(hasRoomForRead) != nil && nodes[$0.index].breaker.admits(now: now.sinceStart)
+        }
         let preferred = ready.filter { $0 != avoided }
         let chosen = (preferred.isEmpty ? ready : preferred).randomElement(using: &random)
         return chosen.flatMap { nodes[$0.index].ready?.connection }
@@ -238,6 +248,20 @@ extension ClientMachine {
 
     private func hasRoomForRead(_ link: Node.ReadyLink) -> ConnectionID? {
         link.isWritable && link.readsInFlight < options.inFlightMax ? link.connection : nil
+    }
+
+    /// A read that no node will be asked for within its deadline learns it at once: the breakers of all of them are open.
+    private mutating func failIfShutOut(_ id: CallID, _ call: Call, now: NIODeadline) -> Bool {
+        var soonest: Duration?
+        for node in nodes where node.isWanted {
+            guard let wait = node.breaker.retryAfter(now: now.sinceStart), wait > .zero else { return false }
+            soonest = min(soonest ?? wait, wait)
+        }
+        guard let soonest, now + TimeAmount(soonest) >= call.deadline else { return false }
+        let rejection = CircuitBreaker.Rejection(retryAfter: soonest)
+        let detail = "the circuit breakers of all nodes are \(rejection); \(troubleDetail)"
+        fail(id, CallFailure(.circuitOpen, .definite, detail, retryAfter: soonest))
+        return true
     }
 
     func readyNodes(where isWanted: (NodeKey) -> Bool = { _ in true }) -> [NodeKey] {
@@ -258,6 +282,7 @@ extension ClientMachine {
             call.retryIDs.append(requestID)
         }
         call.wasAttempted = true
+        if call.counter == .reads { call.permit = permitForRead(connection.node, now: now) }
         call.place = .sent(connection, requestID: requestID, at: now)
         calls[id] = call
         let request = request(for: call, acknowledgedBelow: acknowledgedBelow, now: now)
@@ -274,6 +299,15 @@ extension ClientMachine {
         actions.append(.send(connection, ClientRequestFrame(id: requestID, request: request)))
     }
 
+    /// Nil when the breaker lets nothing through: what is asked of the node all the same says nothing.
+    private mutating func permitForRead(_ key: NodeKey, now: NIODeadline) -> CircuitBreaker.Permit? {
+        do {
+            return try nodes[key.index].breaker.admit(now: now.sinceStart)
+        } catch {
+            return nil
+        }
+    }
+
     private func request(for call: Call, acknowledgedBelow: UInt64, now: NIODeadline) -> ClientRequest {
         let timeout = ClientMachine.milliseconds(from: now, to: call.deadline)
         switch call.kind {
@@ -287,6 +321,7 @@ extension ClientMachine {
         case .heartbeat(let heartbeat, _): return .heartbeat(heartbeat)
         case .status: return .nodeStatus
         case .membership(let call, _): return call.request
+        case .breakers(_, let control, _): return control.map { .controlBreaker($0) } ?? .breakers
         case .openSession: return sessionRequest(.openSession(timeoutMilliseconds: sessionTimeoutMilliseconds), timeout)
         case .closeSession(let id): return sessionRequest(.closeSession(id), timeout)
         }

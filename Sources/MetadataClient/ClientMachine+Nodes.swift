@@ -9,7 +9,8 @@ extension ClientMachine {
         Node(
             endpoint: endpoint, nodeID: nil, isConfigured: isConfigured, isMember: false,
             link: .closed(notBefore: NIODeadline.uptimeNanoseconds(0)),
-            backoff: Backoff(base: options.retry.backoffBase, cap: options.retry.backoffCap))
+            backoff: Backoff(base: options.retry.backoffBase, cap: options.retry.backoffCap),
+            breaker: CircuitBreaker(options.breaker.options))
     }
 
     // MARK: Inputs from connections
@@ -23,9 +24,14 @@ extension ClientMachine {
     }
 
     /// A connection could not be made, or broke. Whatever was sent on it may or may not have been carried out.
-    mutating func connectionLost(_ connection: ConnectionID, reason: String, now: NIODeadline) {
+    ///
+    /// - Parameter outcome: what it says of the node, if nothing was said of it since it was dialled.
+    mutating func connectionLost(
+        _ connection: ConnectionID, reason: String, outcome: CircuitBreaker.Outcome = .failure, now: NIODeadline
+    ) {
         let key = connection.node
         guard nodes[key.index].connection == connection else { return }
+        nodes[key.index].judge(outcome, now: now)
         let wasReady = nodes[key.index].ready != nil
         if wasReady { moveWatches(off: connection, tellNode: false) }
         var pause = nodes[key.index].backoff.next(using: &random)
@@ -40,9 +46,11 @@ extension ClientMachine {
     }
 
     /// The client closes a connection that is of no use.
-    mutating func drop(_ connection: ConnectionID, reason: String, now: NIODeadline) {
+    mutating func drop(
+        _ connection: ConnectionID, reason: String, outcome: CircuitBreaker.Outcome = .failure, now: NIODeadline
+    ) {
         actions.append(.disconnect(connection))
-        connectionLost(connection, reason: reason, now: now)
+        connectionLost(connection, reason: reason, outcome: outcome, now: now)
     }
 
     /// The node does not keep to the protocol.
@@ -70,9 +78,9 @@ extension ClientMachine {
         let key = connection.node
         for id in calls.keys.sorted() {
             guard let call = calls[id] else { continue }
-            if case .status(key, _) = call.kind {
+            if call.onlyNode == key {
                 let detail = "\(nodes[key.index].endpoint): \(reason)"
-                fail(id, CallFailure(.unavailable, .definite, detail))
+                fail(id, CallFailure(.unavailable, call.isUnresolved ? .indefinite : .definite, detail))
             } else if call.isSent(on: connection) {
                 requeueLost(id, call)
             }
@@ -99,6 +107,9 @@ extension ClientMachine {
             nodes[key.index].rejection = nil
             nodes[key.index].problem = nil
             nodes[key.index].nodeID = hello.nodeID
+            if hello.leaderWaitMilliseconds > 0 {
+                toldLeaderWait = .milliseconds(Int64(hello.leaderWaitMilliseconds))
+            }
             var link = Node.ReadyLink(
                 connection: connection, quietSince: now, nextWatchProbe: .distantFuture, usedAt: now)
             if hello.leader == nil { link.leaderlessSince = now }
@@ -112,7 +123,7 @@ extension ClientMachine {
         case .failure(let failure):
             drop(connection, reason: "hello: \(failure.code.rawValue): \(failure.detail)", now: now)
         case .write, .read, .watchEvents, .watchProgress, .watchTooOld, .heartbeat, .nodeStatus, .members,
-            .membershipRefused:
+            .membershipRefused, .breakers:
             violated(connection, "hello was answered with something else", now: now)
         }
     }
@@ -120,7 +131,7 @@ extension ClientMachine {
     private mutating func reject(_ connection: ConnectionID, _ failure: CallFailure, now: NIODeadline) {
         nodes[connection.node.index].rejection = failure
         actions.append(.log(.rejected(nodes[connection.node.index].endpoint, reason: failure.detail)))
-        drop(connection, reason: failure.detail, now: now)
+        drop(connection, reason: failure.detail, outcome: .neutral, now: now)
     }
 
     /// When no node is of use, waiting helps nobody.
@@ -186,7 +197,7 @@ extension ClientMachine {
             switch call.kind {
             case .write, .heartbeat, .membership, .openSession, .read(_, .linearizable, _):
                 requeue(id, isResolved: false)
-            case .read, .status, .closeSession: break
+            case .read, .status, .breakers, .closeSession: break
             }
         }
     }

@@ -8,6 +8,14 @@ extension ClientMachine {
     mutating func dial(_ key: NodeKey, isUrgent: Bool = false, now: NIODeadline) {
         guard case .running = phase, case .closed(let notBefore) = nodes[key.index].link else { return }
         guard isUrgent || (notBefore <= now && nodes[key.index].isWanted) else { return }
+        // News of the node, or nobody else to turn to: then it is tried whatever its breaker says.
+        let isLastHope = !nodes.contains { $0.isWanted && ($0.connection != nil || $0.breaker.phase != .open) }
+        if isUrgent || isLastHope { nodes[key.index].breaker.probeSoon(now: now.sinceStart) }
+        do {
+            nodes[key.index].permit = try nodes[key.index].breaker.admit(now: now.sinceStart)
+        } catch {
+            return
+        }
         lastGeneration += 1
         let connection = ConnectionID(node: key, generation: lastGeneration)
         nodes[key.index].link = .connecting(connection, until: now + connectTimeout)
@@ -36,17 +44,17 @@ extension ClientMachine {
     // MARK: Search
 
     /// Whether some call waits for a node that is not there.
-    private var isMissingNode: Bool {
+    private func isMissingNode(_ now: NIODeadline) -> Bool {
         let needsLeader = !(newWrites.isEmpty && resends.isEmpty && leaderReads.isEmpty && controls.isEmpty)
         if needsLeader || missedLeader, leaderLink == nil { return true }
         let needsAny = !(anywhereReads.isEmpty && unplacedWatches.isEmpty)
-        return needsAny && !nodes.contains { $0.ready != nil }
+        return needsAny && !nodes.contains { $0.ready != nil && $0.breaker.admits(now: now.sinceStart) }
     }
 
     /// Starts the search when it is needed, and ends it when it is over. Part of each dispatch.
     mutating func updateSearch(now: NIODeadline) {
         if leaderLink != nil { missedLeader = false }
-        guard case .running = phase, isMissingNode else {
+        guard case .running = phase, isMissingNode(now) else {
             search = nil
             return
         }

@@ -77,10 +77,10 @@ extension ClientMachine {
 
     /// Calls that have waited for a leader for as long as the options allow.
     private mutating func giveUpWithoutLeader(now: NIODeadline) {
-        guard let search, now - search.since > TimeAmount(options.leaderWait) else { return }
+        guard let search, now - search.since > TimeAmount(options.leaderWait ?? toldLeaderWait) else { return }
         for id in calls.keys.sorted() {
             guard let call = calls[id], case .queued = call.place else { continue }
-            if case .status = call.kind { continue }
+            if call.onlyNode != nil { continue }
             let outcome: MetadataError.Outcome = call.isUnresolved ? .indefinite : .definite
             let code: MetadataError.Code = call.isUnresolved ? .timedOut : .unavailable
             fail(id, CallFailure(code, outcome, troubleDetail))
@@ -167,7 +167,7 @@ extension ClientMachine {
         let isSpare = leader.node != key || !nodes[key.index].isWanted
         if isSpare, !link.hasWork, now - link.usedAt >= ClientMachine.idleMax {
             nodes[key.index].backoff.reset()
-            drop(link.connection, reason: "not needed", now: now)
+            drop(link.connection, reason: "not needed", outcome: .neutral, now: now)
         }
     }
 

@@ -16,6 +16,7 @@ extension ClientMachine {
             let ready = readyNodes { nodes[$0.index].ready?.isWritable == true }
             let preferred = ready.filter {
                 $0 != watch.avoids && nodes[$0.index].ready?.leaderlessSince == nil
+                    && nodes[$0.index].breaker.admits(now: now.sinceStart)
             }
             let chosen = (preferred.isEmpty ? ready : preferred).randomElement(using: &random)
             guard let chosen, let connection = nodes[chosen.index].connection else { return }
@@ -109,7 +110,7 @@ extension ClientMachine {
             endWatch(id, delivering: [.restart(oldest: oldest)], failure: nil)
         case .failure(let failure):
             watchFailed(id, watch, failure)
-        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused:
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused, .breakers:
             return false
         }
         return true

@@ -77,6 +77,8 @@ struct ClientMachine: Sendable {
     var lastInternalID: CallID = ClientMachine.internalIDBit
     var budget: RetryBudget
     var budgetRefilledAt: NIODeadline?
+    /// What the nodes say of how long to wait for a leader.
+    var toldLeaderWait = ClientMachine.leaderWaitDefault
     var slowSweepAt: NIODeadline?
 
     // Session and watches. See +Sessions, +Watches.
@@ -133,11 +135,15 @@ struct ClientMachine: Sendable {
         case .heartbeat(let id, let heartbeat, let deadline, let handler):
             add(id, Call(kind: .heartbeat(heartbeat, handler), deadline: deadline), now: now)
         case .status(let id, let endpoint, let deadline, let handler):
-            guard let node = nodes.firstIndex(where: { $0.endpoint == endpoint }) else {
-                let failure = CallFailure(.unavailable, .definite, "no node at \(endpoint) is known")
-                return actions.append(.answerStatus(handler, .failure(failure)))
+            guard let node = key(of: endpoint) else {
+                return actions.append(.answerStatus(handler, .failure(unknown(endpoint))))
             }
-            add(id, Call(kind: .status(NodeKey(index: node), handler), deadline: deadline), now: now)
+            add(id, Call(kind: .status(node, handler), deadline: deadline), now: now)
+        case .breakers(let id, let endpoint, let control, let deadline, let handler):
+            guard let node = key(of: endpoint) else {
+                return actions.append(.answerBreakers(handler, .failure(unknown(endpoint))))
+            }
+            add(id, Call(kind: .breakers(node, control, handler), deadline: deadline), now: now)
         case .membership(let id, let call, let deadline, let handler):
             add(id, Call(kind: .membership(call, handler), deadline: deadline), now: now)
         case .cancel(let id):
@@ -158,6 +164,14 @@ struct ClientMachine: Sendable {
         }
     }
 
+    private func key(of endpoint: MetadataClient.Endpoint) -> NodeKey? {
+        nodes.firstIndex { $0.endpoint == endpoint }.map(NodeKey.init)
+    }
+
+    private func unknown(_ endpoint: MetadataClient.Endpoint) -> CallFailure {
+        CallFailure(.unavailable, .definite, "no node at \(endpoint) is known")
+    }
+
     private mutating func refuseAsClosed(_ input: ClientInput) {
         let failure = CallFailure(.clientClosed, .definite, "the client is closed")
         switch input {
@@ -166,6 +180,7 @@ struct ClientMachine: Sendable {
         case .heartbeat(_, _, _, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, _, _, let handler): actions.append(.answerStatus(handler, .failure(failure)))
         case .membership(_, _, _, let handler): actions.append(.answerMembership(handler, .failure(failure)))
+        case .breakers(_, _, _, _, let handler): actions.append(.answerBreakers(handler, .failure(failure)))
         case .watch(_, _, _, let buffer): actions.append(.finishWatch(buffer, nil))
         case .knownEndpoints(let handler): actions.append(.tell { handler([]) })
         case .close(let handler):
@@ -230,6 +245,6 @@ struct ClientMachine: Sendable {
     static let searchPauseDivisor = 4
     /// Calls that were slow are looked for this often.
     static let slowSweepInterval = TimeAmount.milliseconds(100)
-    /// A request that is tried again at the same node without its having named a time waits about this long.
-    static let delayBase = Duration.milliseconds(20)
+    /// How long calls wait for a leader until a node has said it.
+    static let leaderWaitDefault = Duration.seconds(10)
 }

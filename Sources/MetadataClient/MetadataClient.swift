@@ -152,6 +152,16 @@ public final class MetadataClient: Sendable {
             status: result.map(NodeStatusReport.init).mapError { MetadataError($0, operation: "nodeStatus") })
     }
 
+    /// The circuit breakers of one node, after what is to be done to one of them, if anything.
+    func breakers(
+        of endpoint: Endpoint, after control: BreakerControl?, timeout: Duration?
+    ) async -> Result<[BreakerReading], MetadataError> {
+        let deadline = self.deadline(timeout)
+        return await call { id, handler in
+            .breakers(id, endpoint, control, deadline: deadline, handler)
+        }.mapError { MetadataError($0, operation: "breakers") }
+    }
+
     /// Tells the leader that a broker lives. `BrokerSession` does this by itself.
     package func heartbeat(
         _ heartbeat: BrokerHeartbeat, timeout: Duration? = nil

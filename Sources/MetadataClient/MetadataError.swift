@@ -18,6 +18,8 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
         case overloaded
         /// Too many calls wait in this client (`Options.queuedMax`).
         case clientOverloaded = "client_overloaded"
+        /// A circuit breaker lets nothing through: of a node, or of all nodes in this client. `retryAfter` says when it will.
+        case circuitOpen = "circuit_open"
         /// The session of the write ended before its answer was known.
         case sessionLost = "session_lost"
         /// The nodes belong to another cluster than `Options.clusterID`.
@@ -76,11 +78,15 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
     public var timestamp: Date
     /// When the cluster suggests to try again; nil when it did not say.
     public var retryAfter: Duration?
+    /// What lies behind it, in the words of the node that found it; nil when that is not known.
+    public var cause: String?
+    /// More of the case, by name: `node_id`, `term`, `node_operation`, `node_time` (milliseconds since 1970 there).
+    public var metadata: [String: String]
 
     /// Makes an error; the client makes its own.
     public init(
         code: Code, category: Category, operation: String, detail: String, outcome: Outcome, refusal: Refusal? = nil,
-        timestamp: Date = Date(), retryAfter: Duration? = nil
+        timestamp: Date = Date(), retryAfter: Duration? = nil, cause: String? = nil, metadata: [String: String] = [:]
     ) {
         self.code = code
         self.category = category
@@ -90,6 +96,8 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
         self.refusal = refusal
         self.timestamp = timestamp
         self.retryAfter = retryAfter
+        self.cause = cause
+        self.metadata = metadata
     }
 
     /// One line for logs.
@@ -105,5 +113,10 @@ extension MetadataError {
         self.init(
             code: failure.code, category: failure.category, operation: operation, detail: failure.detail,
             outcome: failure.outcome, refusal: failure.refusal, retryAfter: failure.retryAfter)
+        guard let context = failure.context else { return }
+        if !context.cause.isEmpty { cause = context.cause }
+        metadata = Dictionary(context.facts.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
+        metadata["node_operation"] = context.operation
+        metadata["node_time"] = "\(context.timestampMilliseconds)"
     }
 }

@@ -70,6 +70,10 @@ struct Node: Sendable {
     var isMember: Bool
     var link: Link
     var backoff: Backoff
+    /// Of connections and reads.
+    var breaker: CircuitBreaker
+    /// Of the connection that is being made, until it has proven that the node works.
+    var permit: CircuitBreaker.Permit?
     /// Why the node is not used although it answers: another cluster, another protocol.
     var rejection: CallFailure?
     /// What went wrong last, for the detail of errors.
@@ -91,6 +95,13 @@ struct Node: Sendable {
         }
     }
 
+    /// Tells the breaker what became of the connection, once.
+    mutating func judge(_ outcome: CircuitBreaker.Outcome, now: NIODeadline) {
+        guard let permit else { return }
+        self.permit = nil
+        breaker.record(outcome, of: permit, now: now.sinceStart)
+    }
+
     /// Changes the ready link in place; the link must be ready.
     mutating func updateReady<T>(_ body: (inout ReadyLink) -> T) -> T {
         guard case .ready(var ready) = link else { preconditionFailure("the link to \(endpoint) is not ready") }
@@ -98,4 +109,9 @@ struct Node: Sendable {
         link = .ready(ready)
         return result
     }
+}
+
+extension NIODeadline {
+    /// As breakers count time.
+    var sinceStart: Duration { .nanoseconds(Int64(clamping: uptimeNanoseconds)) }
 }

@@ -70,6 +70,10 @@ public struct Rebalance: Hashable, Sendable {
     /// Of the cluster's configuration row. `alterConfigs` refuses it like every name that it does not know.
     public static let configName = "coordinator.rebalance"
 
+    /// While the cluster's configuration has this key, no replica is moved by the leader itself, whatever runs or drains. Its
+    /// value says why. One of the free keys, so that every build takes it; in the log, so that it outlives a leader.
+    public static let pauseConfigName = "user.rebalance.pause"
+
     /// Moves are made and planned for it.
     public var isRunning: Bool { state == .running }
 }

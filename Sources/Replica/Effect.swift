@@ -20,12 +20,17 @@ package struct WriteIntent: Hashable, Sendable {
     package var acknowledgedBelow: UInt64
     /// The encoded command; the replica does not look into it.
     package var command: [UInt8]
+    /// From then on nobody waits for it, on the clock of the replica: it is not proposed any more.
+    package var deadline: UInt64
 
-    package init(session: SessionID?, sequence: UInt64, acknowledgedBelow: UInt64, command: [UInt8]) {
+    package init(
+        session: SessionID?, sequence: UInt64, acknowledgedBelow: UInt64, command: [UInt8], deadline: UInt64 = .max
+    ) {
         self.session = session
         self.sequence = sequence
         self.acknowledgedBelow = acknowledgedBelow
         self.command = command
+        self.deadline = deadline
     }
 }
 
@@ -38,6 +43,8 @@ package enum WriteReply: Hashable, Sendable {
     case overloaded
     /// Not appended anywhere: it would make the state larger, and the disk is nearly full.
     case diskFull
+    /// Not appended anywhere: its deadline passed while it waited.
+    case expired
     /// Appended, and this member stopped leading before it was applied: the outcome is not known here.
     case leadershipLost(NodeID?)
 }

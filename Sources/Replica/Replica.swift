@@ -604,6 +604,12 @@ package struct Replica {
         // They are proposed after all when the other does not take over.
         guard proposals.hasGathered, !handover.isLeaving else { return }
         var batch = proposals.takeGathered()[...]
+        // Only what waited for a handover can be late.
+        if batch.contains(where: { $0.intent.deadline <= now }) {
+            for item in batch where item.intent.deadline <= now { effects.append(.replyWrite(item.token, .expired)) }
+            batch = batch.filter { $0.intent.deadline > now }[...]
+            if batch.isEmpty { return }
+        }
         let payloads = batch.map { payload(of: $0.intent) }
         // What came first and fits is taken; one at least is asked for, to learn why it is not.
         let fitting = max(1, core.fitting(payloads))

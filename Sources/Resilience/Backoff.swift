@@ -17,9 +17,12 @@ package struct Backoff: Hashable, Sendable {
     }
 
     /// The longest wait that `next` could answer now.
-    package var bound: Duration {
+    package var bound: Duration { Backoff.bound(base: base, cap: cap, failures: failures) }
+
+    /// `base`, doubled for each failure, up to `cap`.
+    package static func bound(base: Duration, cap: Duration, failures: Int) -> Duration {
         var bound = base
-        for _ in 0..<failures {
+        for _ in 0..<max(0, failures) {
             bound *= 2
             if bound >= cap { return cap }
         }

@@ -89,6 +89,16 @@ package struct CircuitBreaker: Sendable {
         }
     }
 
+    /// A look at a breaker.
+    package struct Stats: Hashable, Sendable {
+        package let state: Phase
+        /// Since the last success; zero unless it is closed.
+        package let failuresInARow: Int
+        /// Of an open breaker.
+        package let retryAfter: Duration?
+        package let counts: Counts
+    }
+
     private enum State: Sendable {
         /// Exits: `open` by failures in a row, or by hand.
         case closed(failures: Int)
@@ -107,6 +117,12 @@ package struct CircuitBreaker: Sendable {
     package init(_ options: Options = Options()) { self.options = options }
 
     // MARK: Inputs
+
+    /// Asks to make a call, where that needs no time: nil unless the breaker is closed.
+    package func admitIfClosed() -> Permit? {
+        guard case .closed = state else { return nil }
+        return Permit(stay: stay)
+    }
 
     /// Asks to make a call at this time.
     package mutating func admit(now: Duration) throws(Rejection) -> Permit {
@@ -184,6 +200,21 @@ package struct CircuitBreaker: Sendable {
     }
 
     // MARK: Queries
+
+    /// Whether `admit` would let a call through at this time.
+    package func admits(now: Duration) -> Bool {
+        switch state {
+        case .closed: true
+        case .open(let until): now >= until
+        case .halfOpen(let probes, _): probes < options.halfOpenRequestsMax
+        }
+    }
+
+    /// All there is to show of it.
+    package func stats(now: Duration) -> Stats {
+        let failures = if case .closed(let failures) = state { failures } else { 0 }
+        return Stats(state: phase, failuresInARow: failures, retryAfter: retryAfter(now: now), counts: counts)
+    }
 
     package var phase: Phase {
         switch state {

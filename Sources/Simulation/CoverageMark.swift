@@ -106,6 +106,7 @@ extension SimulatedCluster {
         case .outcome: break
         case .notLeader: report.reached(.notLeader)
         case .overloaded, .diskFull: report.reached(.overloaded)
+        case .expired: break
         case .leadershipLost: report.reached(.leadershipLost)
         }
     }

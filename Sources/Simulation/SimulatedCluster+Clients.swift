@@ -187,7 +187,7 @@ extension SimulatedCluster {
             guard let leader, leader != slot.target else { return }
             clients[lane.client].slots[lane.number].target = leader
             return send(lane)
-        case .write(.overloaded), .write(.diskFull), .refused:
+        case .write(.overloaded), .write(.diskFull), .write(.expired), .refused:
             return
         case .write(.outcome(let outcome)):
             if let session = slot.session, let sequence = slot.sequence {

@@ -37,7 +37,8 @@ extension ServerHello {
         self.init(
             clusterID: wire.clusterID, nodeID: wire.nodeID,
             leader: wire.hasLeader ? LeaderHint(wire: wire.leader) : nil,
-            members: wire.members.map(MemberAddress.init(wire:)))
+            members: wire.members.map(MemberAddress.init(wire:)),
+            leaderWaitMilliseconds: wire.leaderWaitMilliseconds)
     }
 
     var wire: WireServerHello {
@@ -46,6 +47,7 @@ extension ServerHello {
         wire.nodeID = nodeID
         if let leader { wire.leader = leader.wire }
         wire.members = members.map(\.wire)
+        wire.leaderWaitMilliseconds = leaderWaitMilliseconds
         return wire
     }
 }
@@ -91,7 +93,8 @@ extension ServiceFailure {
         self.init(
             code: try Code(wire: wire.code), detail: wire.detail, isDefinite: wire.isDefinite,
             leader: wire.hasLeader ? LeaderHint(wire: wire.leader) : nil,
-            retryAfterMilliseconds: wire.retryAfterMilliseconds)
+            retryAfterMilliseconds: wire.retryAfterMilliseconds, openBreaker: wire.openBreaker,
+            context: wire.hasContext ? try FailureContext(wire: wire.context) : nil)
     }
 
     var wire: WireServiceFailure {
@@ -101,6 +104,8 @@ extension ServiceFailure {
         wire.isDefinite = isDefinite
         if let leader { wire.leader = leader.wire }
         wire.retryAfterMilliseconds = retryAfterMilliseconds
+        wire.openBreaker = openBreaker
+        if let context { wire.context = context.wire }
         return wire
     }
 }

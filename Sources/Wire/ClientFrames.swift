@@ -30,6 +30,9 @@ package enum ClientRequest: Hashable, Sendable {
     case changeMembers(MembershipRequest)
     /// Nil: to the voter that is furthest.
     case transferLeadership(to: NodeID?)
+    /// The circuit breakers of the node that is asked.
+    case breakers
+    case controlBreaker(BreakerControl)
 }
 
 package struct ClientHello: Hashable, Sendable {
@@ -130,6 +133,8 @@ package enum ClientResponse: Hashable, Sendable {
     /// Also the answer to a change that was made, and to a transfer.
     case members(MemberList)
     case membershipRefused(MembershipRefusal)
+    /// By name. Also the answer to a control that was carried out.
+    case breakers([BreakerReading])
     case failure(ServiceFailure)
 }
 
@@ -140,12 +145,18 @@ package struct ServerHello: Hashable, Sendable {
     package var leader: LeaderHint?
     /// Every member, so that a client which knew one endpoint learns all.
     package var members: [MemberAddress]
+    /// How long a caller is to wait for a leader, unless it has a mind of its own; zero: not said.
+    package var leaderWaitMilliseconds: UInt32
 
-    package init(clusterID: String, nodeID: UInt64, leader: LeaderHint?, members: [MemberAddress]) {
+    package init(
+        clusterID: String, nodeID: UInt64, leader: LeaderHint?, members: [MemberAddress],
+        leaderWaitMilliseconds: UInt32 = 0
+    ) {
         self.clusterID = clusterID
         self.nodeID = nodeID
         self.leader = leader
         self.members = members
+        self.leaderWaitMilliseconds = leaderWaitMilliseconds
     }
 }
 
@@ -258,6 +269,10 @@ package struct ServiceFailure: Hashable, Sendable, Error {
     package var leader: LeaderHint?
     /// When to try again, if the node can tell; zero: at once.
     package var retryAfterMilliseconds: UInt32
+    /// The circuit breaker that lets nothing through; empty when none is the reason. The code says what it guards.
+    package var openBreaker: String
+    /// Nil: not said.
+    package var context: FailureContext?
 
     package enum Code: String, Hashable, Sendable, CaseIterable {
         case notLeader = "not_leader"
@@ -279,12 +294,15 @@ package struct ServiceFailure: Hashable, Sendable, Error {
     }
 
     package init(
-        code: Code, detail: String, isDefinite: Bool, leader: LeaderHint? = nil, retryAfterMilliseconds: UInt32 = 0
+        code: Code, detail: String, isDefinite: Bool, leader: LeaderHint? = nil, retryAfterMilliseconds: UInt32 = 0,
+        openBreaker: String = "", context: FailureContext? = nil
     ) {
         self.code = code
         self.detail = detail
         self.isDefinite = isDefinite
         self.leader = leader
         self.retryAfterMilliseconds = retryAfterMilliseconds
+        self.openBreaker = openBreaker
+        self.context = context
     }
 }

@@ -46,6 +46,8 @@ extension ClientRequest {
         case .changeMembers(let change): self = .changeMembers(try MembershipRequest(wire: change))
         case .transferLeadership(let transfer):
             self = .transferLeadership(to: transfer.hasTarget ? NodeID(transfer.target) : nil)
+        case .breakers: self = .breakers
+        case .controlBreaker(let control): self = .controlBreaker(try BreakerControl(wire: control))
         case nil: throw .unknownValue("client request")
         }
     }
@@ -73,6 +75,8 @@ extension ClientRequest {
             var wire = WireTransferLeadership()
             if let target { wire.target = target.rawValue }
             return .transferLeadership(wire)
+        case .breakers: return .breakers(ProtoNothing())
+        case .controlBreaker(let control): return .controlBreaker(control.wire)
         }
     }
 }

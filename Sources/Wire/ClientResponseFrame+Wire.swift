@@ -87,6 +87,10 @@ extension ClientResponse {
         case .nodeStatus(let status): self = .nodeStatus(try NodeStatus(wire: status))
         case .members(let members): self = .members(try MemberList(wire: members))
         case .membershipRefused(let refusal): self = .membershipRefused(try MembershipRefusal(wire: refusal))
+        case .breakers(let breakers):
+            var readings: [BreakerReading] = []
+            for breaker in breakers.breakers { readings.append(try BreakerReading(wire: breaker)) }
+            self = .breakers(readings)
         case .failure(let failure): self = .failure(try ServiceFailure(wire: failure))
         case nil: throw .unknownValue("client response")
         }
@@ -119,6 +123,10 @@ extension ClientResponse {
         case .nodeStatus(let status): return .nodeStatus(status.wire)
         case .members(let members): return .members(members.wire)
         case .membershipRefused(let refusal): return .membershipRefused(refusal.wire)
+        case .breakers(let readings):
+            var wire = WireBreakers()
+            wire.breakers = readings.map(\.wire)
+            return .breakers(wire)
         case .failure(let failure): return .failure(failure.wire)
         }
     }

@@ -49,7 +49,7 @@ extension CommandFailure {
         case .definite:
             switch error.code {
             case .refused, .invalidRequest, .unknownBroker: status = .refused
-            case .unavailable, .timedOut, .overloaded, .clientOverloaded, .sessionLost, .wrongCluster,
+            case .unavailable, .timedOut, .overloaded, .clientOverloaded, .circuitOpen, .sessionLost, .wrongCluster,
                 .unsupportedProtocol,
                 .storageFailed, .diskFull, .protocolViolation, .cancelled, .clientClosed:
                 status = .unavailable

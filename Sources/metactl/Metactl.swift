@@ -11,7 +11,8 @@ struct Metactl: AsyncParsableCommand {
             """,
         subcommands: [
             StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
-            MembersCommand.self, RebalanceCommand.self, FeatureLevelCommand.self, WatchCommand.self,
+            MembersCommand.self, RebalanceCommand.self, BreakersCommand.self, FeatureLevelCommand.self,
+            WatchCommand.self,
             RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, SimulateBrokersCommand.self,
             RecoverCommand.self,
         ])

@@ -210,8 +210,36 @@ struct ReportTests {
                 STUCK orders 8 (broker 3): broker 3 is fenced
                 """)
         let empty = RebalanceStatusReport(nil, nil, underWay: [], names: [:], remaining: nil, rowsMax: 9)
-        #expect(try JSON.line(empty) == #"{"coordinator":null,"rebalance":null,"remaining":null,"under_way":[]}"#)
+        #expect(
+            try JSON.line(empty)
+                == #"{"coordinator":null,"paused":null,"rebalance":null,"remaining":null,"under_way":[]}"#)
         #expect(empty.table == "there was no rebalance\nCOORDINATOR no leader answers")
+    }
+
+    @Test("circuit breakers are shown by node, with the time until an open one is tried again")
+    func breakers() throws {
+        let endpoint = MetadataClient.Endpoint(host: "127.0.0.1", port: 7401)
+        let breaker = NodeBreakers.Breaker(
+            name: "store", state: "open", retryAfter: 25_000, failuresInARow: 0, successes: 7, failures: 5, neutrals: 1,
+            rejections: 3, openings: 1)
+        let error = MetadataError(
+            code: .unavailable, category: .transient, operation: "nodeStatus", detail: "connection refused",
+            outcome: .definite)
+        let report = BreakersReport([
+            NodeBreakers(endpoint: endpoint, nodeID: 1, breakers: .success([breaker])),
+            NodeBreakers(endpoint: .init(host: "127.0.0.1", port: 7402), breakers: .failure(error)),
+        ])
+        #expect(
+            report.table == """
+                NODE  BREAKER  STATE  RETRY-IN  IN-A-ROW  SUCCESSES  FAILURES  REJECTED  OPENED
+                1     store    open   25000ms   0         7          5         3         1
+                node 127.0.0.1:7402: connection refused
+                """)
+        #expect(
+            try JSON.line(BreakersReport([NodeBreakers(endpoint: endpoint, nodeID: 1, breakers: .success([breaker]))]))
+                == #"{"nodes":[{"address":"127.0.0.1:7401","breakers":[{"failures":5,"failures_in_a_row":0,"name":"store","#
+                + #""neutrals":1,"openings":1,"rejections":3,"retry_after_ms":25000,"state":"open","successes":7}],"#
+                + #""error":null,"node":1}]}"#)
     }
 
     @Test("a topic is described with its partitions and its configuration")

@@ -162,6 +162,8 @@ final class TestNode: Sendable {
             reply(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 9_000, version: .zero)))
         case .members, .changeMembers, .transferLeadership:
             reply(.membershipRefused(MembershipRefusal(.changeUnderWay, "the change at log index 7 is not finished")))
+        case .breakers, .controlBreaker:
+            reply(.breakers([]))
         }
     }
 

@@ -133,6 +133,7 @@ final class FakeCluster: Sendable {
                 : .answer(.failure(notLeader))
         case .nodeStatus: .answer(.nodeStatus(status(of: node)))
         case .members, .changeMembers, .transferLeadership: .answer(.failure(notLeader))
+        case .breakers, .controlBreaker: .answer(.breakers([]))
         }
     }
 

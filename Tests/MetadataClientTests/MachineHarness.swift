@@ -14,6 +14,7 @@ final class MachineHarness {
         let reads = Mutex<[CallID: Result<QueryResult, CallFailure>]>([:])
         let heartbeats = Mutex<[CallID: Result<HeartbeatAnswer, CallFailure>]>([:])
         let statuses = Mutex<[CallID: Result<NodeStatus, CallFailure>]>([:])
+        let breakers = Mutex<[CallID: Result<[BreakerReading], CallFailure>]>([:])
         let closed = Mutex(0)
     }
 
@@ -264,6 +265,7 @@ final class MachineHarness {
                 case .answerHeartbeat(let handler, let result): handler(result)
                 case .answerStatus(let handler, let result): handler(result)
                 case .answerMembership(let handler, let result): handler(result)
+                case .answerBreakers(let handler, let result): handler(result)
                 case .deliver(let id, _, let events):
                     delivered += events
                     if !watchHasRoom { machine.watchFilled(id) }

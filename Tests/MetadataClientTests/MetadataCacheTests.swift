@@ -54,7 +54,8 @@ struct MetadataCacheTests {
                 } catch {
                     return .hangUp
                 }
-            case .hello, .write, .cancelWatch, .nodeStatus, .members, .changeMembers, .transferLeadership:
+            case .hello, .write, .cancelWatch, .nodeStatus, .members, .changeMembers, .transferLeadership, .breakers,
+                .controlBreaker:
                 return nil
             }
         }

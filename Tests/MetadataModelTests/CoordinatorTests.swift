@@ -51,6 +51,30 @@ struct CoordinatorTests {
         #expect(cluster.mostUnderWay <= 4 && cluster.mostPerBroker <= 2)
     }
 
+    @Test("while it is paused by hand nothing is begun, under whichever leader, and it goes on when that is taken back")
+    func pausedByHand() {
+        var cluster = CoordinatorCluster.random(
+            .init(movesPerBrokerMax: 2, movesMax: 4), seed: 11, brokers: 5, racks: 0, partitions: 30, factor: 2)
+        func set(_ value: String?) -> Command {
+            .alterConfigs(
+                .init(resource: .cluster, changes: [ConfigChange(name: Rebalance.pauseConfigName, value: value)]))
+        }
+        #expect(cluster.apply(set("a disk is being replaced")).refusal == nil)
+        #expect(cluster.apply(Self.start).refusal == nil)
+        for round in 0..<400 {
+            if round == 200 { cluster.leaderDies = 100 }
+            cluster.tick()
+            cluster.leaderDies = 0
+            #expect(cluster.reassigning.isEmpty)
+        }
+        #expect(cluster.leaders == 2)
+        #expect(cluster.coordinator.status?.activity == .paused)
+        #expect(cluster.coordinator.status?.detail == "paused by hand: a disk is being replaced")
+        #expect(cluster.apply(set(nil)).refusal == nil)
+        #expect(cluster.run { $0.rebalance?.isRunning == false && $0.reassigning.isEmpty })
+        #expect(cluster.plan().replicaMoves == 0)
+    }
+
     @Test("two rebalances never overlap")
     func overlap() {
         var cluster = random(3)

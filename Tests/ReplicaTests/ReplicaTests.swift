@@ -123,6 +123,25 @@ struct ReplicaTests {
         #expect(alone.applies.map(\.count) == [50])
     }
 
+    @Test("a write that is late before it is proposed costs nothing, and is answered as certainly not carried out")
+    func expired() {
+        var alone = Alone()
+        alone.elect()
+        let end = alone.replica.core.lastIndex
+        var late = alone.intent("late")
+        late.deadline = alone.now
+        var early = alone.intent("early")
+        early.deadline = alone.now + 1
+        alone.replica.write(late, token: token)
+        alone.turn()
+        #expect(alone.others == [.replyWrite(token, .expired)])
+        #expect(alone.replica.core.lastIndex == end)
+        alone.replica.write(early, token: RequestToken(connection: 3, request: 5))
+        alone.replica.write(late, token: RequestToken(connection: 3, request: 6))
+        alone.turn()
+        #expect(alone.replica.core.lastIndex == end.next, "one of the two is proposed")
+    }
+
     @Test("a member that does not lead refuses writes and hands nothing to the log")
     func notLeader() {
         var alone = Alone()

@@ -60,6 +60,30 @@ struct CircuitBreakerTests {
         #expect(breaker.counts.changes(from: .halfOpen, to: .closed) == 1)
     }
 
+    @Test("whether a call would be let through can be asked without asking for it")
+    func admits() throws {
+        var breaker = CircuitBreaker(.init(failureThreshold: 1, halfOpenRequestsMax: 1))
+        #expect(breaker.admits(now: .zero))
+        #expect(breaker.admitIfClosed() != nil)
+        try breaker.call(.failure, at: .zero)
+        #expect(!breaker.admits(now: .seconds(29)))
+        #expect(breaker.admits(now: .seconds(30)))
+        #expect(breaker.admitIfClosed() == nil)
+        #expect(breaker.phase == .open, "to ask changes nothing")
+        _ = try breaker.admit(now: .seconds(30))
+        #expect(!breaker.admits(now: .seconds(30)))
+    }
+
+    @Test("presets: 30 s for a database, one second for a client, an election timeout at most for a peer (pitfall 42)")
+    func presets() {
+        #expect(CircuitBreaker.Options.store.timeout == .seconds(30))
+        #expect(CircuitBreaker.Options.client.timeout == .seconds(1))
+        let peer = CircuitBreaker.Options().forPeer(electionTimeout: .milliseconds(300))
+        #expect((peer.timeout, peer.successThreshold) == (.milliseconds(300), 1))
+        let brief = CircuitBreaker.Options(timeout: .milliseconds(100)).forPeer(electionTimeout: .milliseconds(300))
+        #expect(brief.timeout == .milliseconds(100))
+    }
+
     @Test("what says nothing about the other side opens nothing and closes nothing")
     func neutral() throws {
         var breaker = CircuitBreaker()

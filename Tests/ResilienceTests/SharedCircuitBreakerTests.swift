@@ -11,19 +11,19 @@ struct SharedCircuitBreakerTests {
         let breaker = SharedCircuitBreaker(
             name: "peer-2", options: .init(failureThreshold: 2, timeout: .seconds(10)), clock: clock)
         for _ in 0..<2 { breaker.record(.failure, of: try breaker.admit()) }
-        #expect(breaker.phase == .open)
+        #expect(breaker.state == .open)
         clock.advance(.seconds(4))
         let rejection = #expect(throws: CircuitBreaker.Rejection.self) { _ = try breaker.admit() }
         #expect(rejection?.retryAfter == .seconds(6))
         breaker.probeSoon()
         breaker.record(.failure, of: try breaker.admit())
-        #expect(breaker.phase == .open)
+        #expect(breaker.state == .open)
         breaker.reset()
-        #expect(breaker.phase == .closed)
+        #expect(breaker.state == .closed)
         breaker.open()
-        #expect(breaker.phase == .open)
-        #expect(breaker.counts.failures == 3)
-        #expect(breaker.counts.rejections == 1)
+        #expect(breaker.state == .open)
+        #expect(breaker.stats.counts.failures == 3)
+        #expect(breaker.stats.counts.rejections == 1)
     }
 
     @Test("many threads at once: no outcome is lost, and no more probes are under way than may be")
@@ -49,9 +49,9 @@ struct SharedCircuitBreakerTests {
                 breaker.record(.success, of: permit)
             }
         }
-        #expect(breaker.phase == .halfOpen)
+        #expect(breaker.state == .halfOpen)
         #expect(probesMost.load(ordering: .relaxed) <= 2)
-        let counts = breaker.counts
+        let counts = breaker.stats.counts
         #expect(counts.successes == UInt64(calls.load(ordering: .relaxed)))
         #expect(counts.successes + counts.rejections == 40_000)
     }
@@ -65,6 +65,111 @@ struct SharedCircuitBreakerTests {
         #expect(breakers.all.map(\.name) == ["peer-1", "store"])
         breakers.remove("peer-1")
         #expect(breakers.all.map(\.name) == ["store"])
+        #expect(breakers.existing("store") === first)
+        #expect(breakers.existing("peer-1") == nil)
+    }
+
+    @Test("a look shows the state, the failures in a row and when to try again")
+    func stats() throws {
+        let clock = HandClock()
+        let breaker = SharedCircuitBreaker(
+            name: "store", options: .init(failureThreshold: 2, timeout: .seconds(30)), clock: clock)
+        breaker.record(.failure, of: try breaker.admit())
+        #expect(breaker.stats.state == .closed)
+        #expect(breaker.stats.failuresInARow == 1)
+        #expect(breaker.stats.retryAfter == nil)
+        breaker.record(.failure, of: try breaker.admit())
+        clock.advance(.seconds(5))
+        #expect(breaker.stats.state == .open)
+        #expect(breaker.stats.failuresInARow == 0)
+        #expect(breaker.stats.retryAfter == .seconds(25))
+    }
+
+    /// Prints what a decision costs. The figure of an optimized build is the one that counts; no bound is checked, since this
+    /// machine may be busy with something else.
+    @Test("a decision of a closed breaker, uncontended: prints nanoseconds")
+    func cost() throws {
+        let breaker = SharedCircuitBreaker(name: "store", options: .init(), clock: ContinuousClock())
+        let rounds = 200_000
+        var best = Duration.seconds(1)
+        for _ in 0..<5 {
+            let spent = try ContinuousClock().measure {
+                for _ in 0..<rounds { breaker.record(.success, of: try breaker.admit()) }
+            }
+            best = min(best, spent)
+        }
+        #expect(breaker.stats.counts.successes == UInt64(5 * rounds))
+        let nanoseconds = Double(best.wholeNanoseconds) / Double(rounds) / 2
+        print("circuit breaker: \((nanoseconds * 10).rounded() / 10) ns for each of admit and record")
+    }
+}
+
+/// Whole functions through a breaker.
+@Suite("Calls through a circuit breaker")
+struct BreakerCallTests {
+    private struct Broken: Error {}
+
+    private func makeBreaker(_ threshold: Int = 1) -> SharedCircuitBreaker {
+        SharedCircuitBreaker(
+            name: "export", options: .init(failureThreshold: threshold, timeout: .seconds(3_600)),
+            clock: ContinuousClock())
+    }
+
+    @Test("what succeeds is a success, what throws is a failure, and the open breaker calls nothing")
+    func outcomes() async throws {
+        let breaker = makeBreaker()
+        #expect(try await breaker.call(deadline: .seconds(60)) { 7 } == 7)
+        await #expect(throws: Broken.self) { try await breaker.call(deadline: .seconds(60)) { throw Broken() } }
+        let calls = Atomic(0)
+        await #expect(throws: CircuitBreaker.Rejection.self) {
+            try await breaker.call(deadline: .seconds(60)) { calls.add(1, ordering: .relaxed) }
+        }
+        let made = calls.load(ordering: .relaxed)
+        #expect(made == 0)
+        let counts = breaker.stats.counts
+        #expect((counts.successes, counts.failures, counts.rejections) == (1, 1, 1))
+    }
+
+    @Test("what the judge says is no failure opens nothing")
+    func judged() async {
+        let breaker = makeBreaker()
+        await #expect(throws: Broken.self) {
+            try await breaker.call(deadline: .seconds(60), judge: { $0 is Broken ? .neutral : .failure }) {
+                throw Broken()
+            }
+        }
+        #expect(breaker.state == .closed)
+        #expect(breaker.stats.counts.neutrals == 1)
+    }
+
+    @Test("a call that takes too long is cancelled, and is a failure")
+    func late() async {
+        let breaker = makeBreaker()
+        let wasCancelled = Atomic(false)
+        let error = await #expect(throws: SharedCircuitBreaker.DeadlineExceeded.self) {
+            try await breaker.call(deadline: .milliseconds(5)) {
+                do {
+                    try await Task.sleep(for: .seconds(600))
+                } catch {
+                    wasCancelled.store(true, ordering: .relaxed)
+                    throw error
+                }
+            }
+        }
+        #expect(error?.description == "export: no answer within 0.005 seconds")
+        let sawCancellation = wasCancelled.load(ordering: .relaxed)
+        #expect(sawCancellation)
+        #expect(breaker.state == .open)
+    }
+
+    @Test("to be cancelled from outside says nothing about the other side")
+    func cancelled() async {
+        let breaker = makeBreaker()
+        let task = Task { try await breaker.call(deadline: .seconds(600)) { try await Task.sleep(for: .seconds(600)) } }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(breaker.state == .closed)
+        #expect(breaker.stats.counts.neutrals == 1)
     }
 }
 

@@ -52,6 +52,8 @@ struct GoldenBytesTests {
                 "000000280801522422220803121e08041102000000000000001903000000000000002203703a312a03633a31"
             ),
             (.transferLeadership(to: NodeID(2)), "0000000608015a020802"),
+            (.breakers, "000000050801a20100"),
+            (.controlBreaker(BreakerControl(name: "s", action: .open)), "0000000a0801aa01050a01731002"),
         ]
         for (request, bytes) in golden {
             let frame = try ClientRequestFrame(id: 1, request: request).frame()
@@ -63,6 +65,14 @@ struct GoldenBytesTests {
     func responses() throws {
         let failure = ServiceFailure(
             code: .notLeader, detail: "d", isDefinite: true, leader: hint, retryAfterMilliseconds: 50)
+        let context = FailureContext(
+            category: .transient, operation: "o", cause: "c", facts: [.init("n", "v")], timestampMilliseconds: 9)
+        let explained = ServiceFailure(
+            code: .overloaded, detail: "d", isDefinite: true, retryAfterMilliseconds: 50, openBreaker: "s",
+            context: context)
+        let breaker = BreakerReading(
+            name: "s", state: .open, failuresInARow: 1, retryAfterMilliseconds: 2, successes: 3, failures: 4,
+            neutrals: 5, rejections: 6, openings: 7)
         let status = NodeStatus(
             clusterID: "c", nodeID: 1, role: "leader", term: 3, leader: hint, commitIndex: 10, appliedIndex: 9,
             version: Version(8), digest: 0x0102, healthy: true, detail: "", members: [member])
@@ -98,6 +108,11 @@ struct GoldenBytesTests {
             ),
             (.membershipRefused(MembershipRefusal(.quorumAtRisk, "d")), "00000009080162050807120164"),
             (.failure(failure), "000000180801521408011201641801220908021203683a3118032832"),
+            (
+                .failure(explained),
+                "0000002408015220080312016418012832320173" + "3a12080212016f1a016322060a016e1201762809"
+            ),
+            (.breakers([breaker]), "0000001e0801a201190a170a017312046f70656e1801200228033004380540064807"),
         ]
         for (response, bytes) in golden {
             #expect(hex(ClientResponseFrame(id: 1, response: response).frame()) == bytes, "\(response)")

@@ -25,7 +25,8 @@ extension RandomValues {
                 BrokerHeartbeat(
                     broker: brokerID(), epoch: brokerEpoch(), caughtUpVersion: version(), wantsFence: flag(),
                     wantsShutdown: flag(), usedBytes: maybe { $0.number() })),
-            .nodeStatus, .members, .transferLeadership(to: nil), .transferLeadership(to: nodeID()),
+            .nodeStatus, .members, .transferLeadership(to: nil), .transferLeadership(to: nodeID()), .breakers,
+            .controlBreaker(BreakerControl(name: text(), action: pick(BreakerControl.Action.allCases))),
         ]
         let changes: [MembershipChange] = [
             .add(member(), isPromoted: flag()), .promote(nodeID()), .remove(nodeID()),
@@ -70,8 +71,23 @@ extension RandomValues {
             .failure(
                 ServiceFailure(
                     code: pick(ServiceFailure.Code.allCases), detail: text(), isDefinite: flag(),
-                    leader: maybe { $0.leaderHint() }, retryAfterMilliseconds: number())),
+                    leader: maybe { $0.leaderHint() }, retryAfterMilliseconds: number(), openBreaker: text(),
+                    context: maybe { $0.failureContext() })),
+            .breakers(list { $0.breakerReading() }),
         ]
+    }
+
+    mutating func failureContext() -> FailureContext {
+        FailureContext(
+            category: pick(FailureContext.Category.allCases), operation: text(), cause: text(),
+            facts: list { FailureContext.Fact($0.text(), $0.text()) }, timestampMilliseconds: number())
+    }
+
+    mutating func breakerReading() -> BreakerReading {
+        BreakerReading(
+            name: text(), state: pick(BreakerReading.State.allCases), failuresInARow: number(),
+            retryAfterMilliseconds: number(), successes: number(), failures: number(), neutrals: number(),
+            rejections: number(), openings: number())
     }
 
     mutating func nodeID() -> NodeID { NodeID(number()) }

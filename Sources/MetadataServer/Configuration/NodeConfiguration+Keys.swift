@@ -34,11 +34,7 @@ extension NodeConfiguration {
                 level: fields.value("logging.level", .logLevel, default: "info"),
                 format: fields.value("logging.format", .logFormat, default: "json"),
                 output: fields.value("logging.output", .logOutput, default: "stdout")),
-            limits: Limits(
-                clientConnectionsMax: fields.value(
-                    "limits.client_connections_max", .integer(1...1_000_000), default: "10000"),
-                inflightRequestsMax: fields.value(
-                    "limits.inflight_requests_max", .integer(1...10_000_000), default: "65536")))
+            limits: readLimits(&fields))
         configuration.checkTogether(&fields)
         return configuration
     }
@@ -134,6 +130,23 @@ extension NodeConfiguration {
                 snapshot: timeout("snapshot", &fields, "60s"), shutdown: timeout("shutdown", &fields, "15s")))
     }
 
+    private static func readLimits(_ fields: inout ConfigurationFields) -> Limits {
+        // A frame is no larger than 8 MiB.
+        let bytes = ConfigurationValue.bytes((8 << 20)...(1 << 40))
+        return Limits(
+            clientConnectionsMax: fields.value(
+                "limits.client_connections_max", .integer(1...1_000_000), default: "10000"),
+            inflightRequestsMax: fields.value(
+                "limits.inflight_requests_max", .integer(1...10_000_000), default: "65536"),
+            inflightBytesMax: fields.value("limits.inflight_bytes_max", bytes, default: "64MiB"),
+            totalInflightRequestsMax: fields.value(
+                "limits.total_inflight_requests_max", .integer(1...100_000_000), default: "262144"),
+            totalInflightBytesMax: fields.value("limits.total_inflight_bytes_max", bytes, default: "256MiB"),
+            memoryMaxBytes: fields.value("limits.memory_max_bytes", .bytes(0...(1 << 50)), default: "0"),
+            memoryShedPercent: fields.value("limits.memory_shed_percent", .integer(1...99), default: "80"),
+            memoryRefusePercent: fields.value("limits.memory_refuse_percent", .integer(2...100), default: "90"))
+    }
+
     private static func address(
         _ fields: inout ConfigurationFields, port: String, _ portText: String, host: String
     ) -> NetworkAddress {
@@ -169,6 +182,11 @@ extension NodeConfiguration {
             fields.report(
                 "storage.disk_high_bytes", ByteCount.text(storage.diskHighBytes),
                 "must be at least storage.disk_low_bytes (\(ByteCount.text(storage.diskLowBytes)))")
+        }
+        if limits.memoryRefusePercent <= limits.memoryShedPercent {
+            fields.report(
+                "limits.memory_refuse_percent", "\(limits.memoryRefusePercent)",
+                "must be more than limits.memory_shed_percent (\(limits.memoryShedPercent))")
         }
         let timeouts = resilience.timeouts
         // A broker that loses one heartbeat to the network is not dead.

@@ -148,7 +148,18 @@ package struct NodeConfiguration: Equatable, Sendable {
 
     package struct Limits: Equatable, Sendable {
         package var clientConnectionsMax: Int
+        /// Of one connection.
         package var inflightRequestsMax: Int
+        package var inflightBytesMax: Int
+        /// Of all connections.
+        package var totalInflightRequestsMax: Int
+        package var totalInflightBytesMax: Int
+        /// What the process may use; 0: what its control group allows, or the machine has.
+        package var memoryMaxBytes: Int
+        /// In percent of that: from here on buffers and caches are given up...
+        package var memoryShedPercent: Int
+        /// ...and from here on work is refused.
+        package var memoryRefusePercent: Int
     }
 }
 

@@ -10,10 +10,11 @@ enum BreakerMetrics {
     }
 
     private static func show(_ breaker: SharedCircuitBreaker, in registry: MetricsRegistry) {
-        let (name, counts) = (breaker.name, breaker.counts)
+        let (name, stats) = (breaker.name, breaker.stats)
+        let counts = stats.counts
         registry.gauge(
             "circuitbreaker_state", help: "0 closed, 1 open, 2 half-open.", labels: ["name": name]
-        ).set(breaker.phase.rawValue)
+        ).set(stats.state.rawValue)
         for (result, count) in [
             ("success", counts.successes), ("failure", counts.failures), ("neutral", counts.neutrals),
             ("rejected", counts.rejections),
@@ -37,7 +38,7 @@ enum BreakerMetrics {
 }
 
 extension CircuitBreaker.Phase {
-    fileprivate var label: String {
+    var label: String {
         switch self {
         case .closed: "closed"
         case .open: "open"

@@ -1,6 +1,7 @@
 import Logging
 import MetadataModel
 import NIOCore
+import Resilience
 import Wire
 
 /// One client's connection: frames in, frames out. It knows nothing of Raft; requests go to the node, which answers through
@@ -24,20 +25,55 @@ final class ClientConnection: ChannelInboundHandler {
     private var greeted = false
     /// Requests that were read and will be answered once, by their ids. Watches are not among them: they have no last answer.
     private var open: [UInt64: OpenRequest] = [:]
+    /// Of those, what counts against the bounds.
+    private(set) var admission: Admission
+    /// What the client calls itself.
+    private(set) var clientName = ""
 
     init(id: UInt64, node: Node, logger: Logger, allocator: ByteBufferAllocator) {
         self.id = id
         self.node = node
         self.logger = logger
+        admission = Admission(node.settings.gate.perConnection)
         self.outbound = allocator.buffer(capacity: 16 << 10)
     }
-
-    var openRequests: Int { open.count }
 
     /// Whether the client waits for the answer no more, by what it said when it asked.
     func isLate(_ request: UInt64) -> Bool {
         guard let open = open[request] else { return true }
         return open.deadline < .now()
+    }
+
+    /// The request counts against the bounds until it is answered.
+    func admit(_ request: UInt64, through permit: CircuitBreaker.Permit? = nil) {
+        guard var admitted = open[request] else { return }
+        admitted.isAdmitted = true
+        admitted.permit = permit
+        open[request] = admitted
+        admission.begin(bytes: admitted.bytes)
+        node.gate.began(bytes: admitted.bytes)
+    }
+
+    /// Somebody wants to know who did this, and what came of it.
+    func audit(_ request: UInt64, as what: String) { open[request]?.audited = what }
+
+    func bytes(of request: UInt64) -> Int { open[request]?.bytes ?? 0 }
+
+    /// Whether an answer is still owed.
+    func isOpen(_ request: UInt64) -> Bool { open[request] != nil }
+
+    /// Writes that have waited for their outcome since before this instant; and since when the oldest of the others waits.
+    func writesOpen(since instant: NIODeadline) -> (late: [UInt64], oldest: NIODeadline?) {
+        var late: [UInt64] = []
+        var oldest: NIODeadline?
+        for (id, request) in open where request.operation.isWrite {
+            if request.since <= instant {
+                late.append(id)
+            } else {
+                oldest = min(oldest ?? request.since, request.since)
+            }
+        }
+        return (late.sorted(), oldest)
     }
 
     /// True while the client takes what it is sent.
@@ -69,7 +105,9 @@ final class ClientConnection: ChannelInboundHandler {
         decoder.append(&buffer)
         let now = NIODeadline.now()
         do {
-            while let frame = try decoder.next() { try received(ClientRequestFrame(decoding: frame), now: now) }
+            while let frame = try decoder.next() {
+                try received(ClientRequestFrame(decoding: frame), bytes: frame.readableBytes, now: now)
+            }
         } catch {
             refuse(context, error)
         }
@@ -82,6 +120,11 @@ final class ClientConnection: ChannelInboundHandler {
 
     /// Queues an answer; it leaves with `flush`.
     func send(_ response: ClientResponse, to request: UInt64) {
+        var response = response
+        if case .failure(var failure) = response, let request = open[request] {
+            failure.context = node.context(of: failure, in: request.operation)
+            response = .failure(failure)
+        }
         ClientResponseFrame(id: request, response: response).encode(into: &outbound)
         if let status = OperationStatus(response) { answered(request, status) }
     }
@@ -118,11 +161,18 @@ final class ClientConnection: ChannelInboundHandler {
     private func answered(_ request: UInt64, _ status: OperationStatus) {
         // A watch that was refused is not among them.
         guard let ended = open.removeValue(forKey: request) else { return }
-        node.operations.ended(ended.operation, status, after: .now() - ended.since)
+        let now = NIODeadline.now()
+        node.operations.ended(ended.operation, status, after: now - ended.since)
+        if status == .timeout || ended.deadline < now { node.gate.late(ended.operation.name) }
+        if let what = ended.audited { node.audit(what, by: clientName, from: remote, result: status) }
+        if let permit = ended.permit { node.gate.proposals.record(status.saysOfProposals, of: permit) }
+        guard ended.isAdmitted else { return }
+        admission.end(bytes: ended.bytes)
+        node.gate.ended(bytes: ended.bytes)
     }
 
-    private func received(_ frame: ClientRequestFrame, now: NIODeadline) throws {
-        if let request = OpenRequest(frame.request, since: now) {
+    private func received(_ frame: ClientRequestFrame, bytes: Int, now: NIODeadline) throws {
+        if let request = OpenRequest(frame.request, bytes: bytes, since: now) {
             guard open.updateValue(request, forKey: frame.id) == nil else {
                 throw ConnectionRefused(reason: "a second request \(frame.id) while the first is open")
             }
@@ -137,6 +187,7 @@ final class ClientConnection: ChannelInboundHandler {
                 throw ConnectionRefused(reason: failure.detail)
             }
             greeted = true
+            clientName = String(hello.clientName.prefix(ClientConnection.nameMax))
             send(.hello(node.serverHello), to: frame.id)
             node.hasUnsent(self)
             return
@@ -153,6 +204,23 @@ final class ClientConnection: ChannelInboundHandler {
     private func remote(_ context: ChannelHandlerContext) -> String {
         context.remoteAddress.map { "\($0)" } ?? "unknown"
     }
+
+    /// Where the client is.
+    var remote: String { context.map(remote) ?? "unknown" }
+
+    /// Of a name that a client gives itself, so much is kept.
+    private static let nameMax = 128
+}
+
+extension OperationStatus {
+    /// What the end of a write says about writes: only one without an outcome is a failure.
+    fileprivate var saysOfProposals: CircuitBreaker.Outcome {
+        switch self {
+        case .ok, .refused: .success
+        case .timeout: .failure
+        case .redirected, .overloaded, .unavailable, .invalid: .neutral
+        }
+    }
 }
 
 /// A request on its way.
@@ -161,16 +229,26 @@ private struct OpenRequest {
     let since: NIODeadline
     /// Until when the client waits.
     let deadline: NIODeadline
+    /// Of its frame.
+    let bytes: Int
+    /// Counted against the bounds.
+    var isAdmitted = false
+    /// Of the breaker around proposals.
+    var permit: CircuitBreaker.Permit?
+    /// What is said of it in the audit, when it has ended.
+    var audited: String?
 
-    init?(_ request: ClientRequest, since: NIODeadline) {
+    init?(_ request: ClientRequest, bytes: Int, since: NIODeadline) {
         guard let operation = Operation(request) else { return nil }
         self.operation = operation
+        self.bytes = bytes
         self.since = since
         let timeout: UInt32 =
             switch request {
             case .write(let write): write.timeoutMilliseconds
             case .read(let read): read.timeoutMilliseconds
-            case .hello, .watch, .cancelWatch, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership:
+            case .hello, .watch, .cancelWatch, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership,
+                .breakers, .controlBreaker:
                 0
             }
         // Zero: not said.

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Logging
 import MetadataModel
 import MetadataStore
@@ -55,9 +56,9 @@ extension Node {
             lastCommitAt = .now()
         }
         complainOfNoLeader()
-        if lateReads > 0 {
-            logger.warning("reads waited longer than their clients do", metadata: ["dropped": "\(lateReads)"])
-            lateReads = 0
+        expireWrites(now: .now())
+        if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
+            logger.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
         }
         snapshotsOut.tick()
         snapshotsIn.tick()
@@ -77,7 +78,7 @@ extension Node {
                 leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
                 voters: replica.core.configuration.voters, protection: protectionReading,
-                rebalances: rebalances))
+                rebalances: rebalances, gate: gate.reading))
         endTurnSoon()
     }
 
@@ -102,6 +103,10 @@ extension Node {
                     detail:
                         "node \(settings.id) has less than \(settings.replica.diskLowBytes) bytes free; deletes still work",
                     isDefinite: true, retryAfterMilliseconds: 1_000))
+        case .expired:
+            return .failure(
+                ServiceFailure(
+                    code: .deadlineExceeded, detail: "the write waited longer than its client does", isDefinite: true))
         case .leadershipLost(let leader):
             return .failure(
                 ServiceFailure(
@@ -136,7 +141,19 @@ extension Node {
     }
 
     func overloaded(_ detail: String) -> ServiceFailure {
-        ServiceFailure(code: .overloaded, detail: detail, isDefinite: true, retryAfterMilliseconds: 100)
+        ServiceFailure(
+            code: .overloaded, detail: detail, isDefinite: true,
+            retryAfterMilliseconds: RequestGate.overloadPauseMilliseconds)
+    }
+
+    /// What is known here of a failure, for those who read it far from here.
+    func context(of failure: ServiceFailure, in operation: Operation) -> FailureContext {
+        FailureContext(
+            category: failure.code.category, operation: operation.name, cause: failure.context?.cause ?? "",
+            facts: (failure.context?.facts ?? []) + [
+                .init("node_id", "\(settings.id)"), .init("term", "\(replica.status.term)"),
+            ],
+            timestampMilliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1_000)))
     }
 
     func invalid(_ detail: String) -> ClientResponse {

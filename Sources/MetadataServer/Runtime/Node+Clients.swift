@@ -4,6 +4,7 @@ import NIOCore
 import OrderedCollections
 import RaftCore
 import Replica
+import Resilience
 import Wire
 
 /// What clients ask for.
@@ -25,6 +26,7 @@ extension Node {
 
     func closed(_ connection: ClientConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
+        gate.ended(requests: connection.admission.requests, bytes: connection.admission.bytes)
         watches.removeAll(of: connection.id)
     }
 
@@ -45,7 +47,8 @@ extension Node {
     var serverHello: ServerHello {
         ServerHello(
             clusterID: settings.clusterID, nodeID: settings.id.rawValue, leader: leaderHint(replica.status.leader),
-            members: memberAddresses)
+            members: memberAddresses,
+            leaderWaitMilliseconds: UInt32(clamping: settings.gate.leaderWait.wholeMilliseconds))
     }
 
     /// The work for a read that may be served now; nil when nobody waits for it any more.
@@ -53,7 +56,6 @@ extension Node {
         guard let query = pendingQueries.removeValue(forKey: token), let connection = connections[token.connection]
         else { return nil }
         guard !connection.isLate(token.request) else {
-            lateReads += 1
             respond(
                 to: token,
                 .failure(
@@ -86,24 +88,21 @@ extension Node {
                     to: token,
                     invalid("a command of \(write.command.count) bytes; the limit is \(Limits.commandBytesMax)"))
             }
-            guard connection.openRequests <= settings.requestsPerConnectionMax else {
-                return respond(to: token, .failure(overloaded("too many open requests on this connection")))
-            }
-            replica.write(
-                WriteIntent(
-                    session: write.session, sequence: write.sequence, acknowledgedBelow: write.acknowledgedBelow,
-                    command: write.command),
-                token: token)
+            received(write, token, on: connection)
         case .read(let read):
-            guard connection.openRequests <= settings.requestsPerConnectionMax else {
-                return respond(to: token, .failure(overloaded("too many open requests on this connection")))
+            if let obstacle = gate.obstacle(bytes: connection.bytes(of: frame.id), connection: connection.admission) {
+                return respond(to: token, .failure(gate.refusal(obstacle)))
             }
+            connection.admit(frame.id)
             pendingQueries[token] = read.query
             replica.read(read.consistency, token: token, now: Node.milliseconds)
         case .watch(let after, let filter):
             guard replica.quarantine == nil else { return respond(to: token, damaged) }
             guard filter.brokers.count + filter.topicPrefixes.count <= Limits.watchTermsMax else {
                 return respond(to: token, invalid("a filter of more than \(Limits.watchTermsMax) brokers and prefixes"))
+            }
+            guard gate.pressure.level < .refusing else {
+                return respond(to: token, .failure(gate.refusal(gate.noted(.memory))))
             }
             guard watches.count(of: connection.id) < Watches.perConnectionMax else {
                 return respond(to: token, .failure(overloaded("too many watches on this connection")))
@@ -126,6 +125,55 @@ extension Node {
             replica.changeMembers(request.change, isForced: request.isForced, token: token)
         case .transferLeadership(let target):
             replica.transferLeadership(to: target, token: token)
+        case .breakers:
+            respond(to: token, .breakers(breakers.readings))
+        case .controlBreaker(let control):
+            carryOut(control, token, on: connection)
+        }
+    }
+
+    private func received(_ write: WriteRequest, _ token: RequestToken, on connection: ClientConnection) {
+        if let what = Audit.subject(of: write.command) { connection.audit(token.request, as: what) }
+        if let obstacle = gate.obstacle(bytes: connection.bytes(of: token.request), connection: connection.admission) {
+            return respond(to: token, .failure(gate.refusal(obstacle)))
+        }
+        // Who does not lead says so whatever became of writes while it did.
+        var permit: CircuitBreaker.Permit?
+        if replica.isLeader {
+            do throws(CircuitBreaker.Rejection) {
+                permit = try gate.proposals.admit()
+            } catch {
+                return respond(to: token, .failure(gate.refusal(error)))
+            }
+        }
+        connection.admit(token.request, through: permit)
+        let patience = settings.gate.proposalTimeout.wholeMilliseconds
+        let asked = write.timeoutMilliseconds == 0 ? patience : min(patience, UInt64(write.timeoutMilliseconds))
+        gate.nextExpiry = min(gate.nextExpiry, .now() + TimeAmount(settings.gate.proposalTimeout))
+        replica.write(
+            WriteIntent(
+                session: write.session, sequence: write.sequence, acknowledgedBelow: write.acknowledgedBelow,
+                command: write.command, deadline: Node.milliseconds + asked),
+            token: token)
+    }
+
+    /// Writes that got no outcome in time are answered without one. They may be in the log and come true yet.
+    func expireWrites(now: NIODeadline) {
+        guard now >= gate.nextExpiry else { return }
+        let patience = TimeAmount(settings.gate.proposalTimeout)
+        gate.nextExpiry = .distantFuture
+        for connection in connections.values {
+            let (late, oldest) = connection.writesOpen(since: now - patience)
+            if let oldest { gate.nextExpiry = min(gate.nextExpiry, oldest + patience) }
+            for request in late {
+                respond(
+                    to: RequestToken(connection: connection.id, request: request),
+                    .failure(
+                        ServiceFailure(
+                            code: .deadlineExceeded,
+                            detail: "the write had no outcome after \(settings.gate.proposalTimeout)",
+                            isDefinite: false, leader: leaderHint(replica.status.leader))))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ import Logging
 import MetadataModel
 import MetadataStore
 import Replica
+import Resilience
 
 /// Rebalances since the start of the process, as the log showed them to this node.
 struct RebalanceReading: Sendable {
@@ -24,11 +25,29 @@ struct RebalanceReading: Sendable {
 
 /// What the node does for its coordinator.
 extension Node {
+    /// Reads for the coordinator, unless its reads keep failing: then it is told at once and asks again in a while.
+    func survey(_ request: SurveyRequest) {
+        do throws(CircuitBreaker.Rejection) {
+            surveyPermit = try coordinatorBreaker.admit()
+            storage.survey(request)
+        } catch {
+            replica.surveyFailed(ticket: request.ticket)
+        }
+    }
+
+    private func record(_ outcome: CircuitBreaker.Outcome) {
+        guard let permit = surveyPermit else { return }
+        surveyPermit = nil
+        coordinatorBreaker.record(outcome, of: permit)
+    }
+
     func surveyed(_ result: Result<SurveyReport, StoreError>, _ request: SurveyRequest) {
         switch result {
         case .success(let report):
+            record(.success)
             replica.surveyed(report)
         case .failure(let error):
+            record(.failure)
             logger.error("the coordinator could not read the state", metadata: ["error": "\(error)"])
             replica.surveyFailed(ticket: request.ticket)
             if !error.isRetriable { databaseFailed(error) }

@@ -6,6 +6,7 @@ import OrderedCollections
 import RaftCore
 import RaftLog
 import Replica
+import Resilience
 import Wire
 
 /// What the workers bring back.
@@ -32,7 +33,10 @@ extension Node {
         switch result {
         case .applied(let report, let events, let digest):
             self.digest = digest
-            if storeTrouble != nil { logger.notice("applying goes on") }
+            if storeTrouble != nil {
+                logger.notice("applying goes on")
+                gate.proposals.probeSoon()
+            }
             storeTrouble = nil
             lastCommitAt = .now()
             for event in events { logBrokers(event) }
@@ -73,6 +77,8 @@ extension Node {
             guard let connection = connections[id] else { return }
             connection.send(encoded: &frame, to: request, status)
             unsent.append(id)
+        case .failure(let connection, let request, let failure):
+            respond(to: RequestToken(connection: connection, request: request), .failure(failure))
         case .catchUp(let key, let ticket, .notYet):
             // The feed could not be read: soon again, but not at once for ever.
             let bound = loopBound

@@ -21,6 +21,10 @@ final class Node {
     let failed: EventLoopPromise<Void>
     let operations: OperationMetrics
     let breakers: CircuitBreakers
+    let gate: RequestGate
+    let coordinatorBreaker: SharedCircuitBreaker
+    /// Of the survey that is under way; there is one at a time.
+    var surveyPermit: CircuitBreaker.Permit?
 
     var replica: Replica
     var watches: Watches
@@ -64,8 +68,6 @@ final class Node {
     /// Counts what is published, four times a second; watchers are told their progress with each fourth.
     var publications = 0
     static let publicationsPerProgress = 4
-    /// Reads that were dropped since that was last logged, since their clients had stopped waiting.
-    var lateReads = 0
     var lastConnectionID: UInt64 = 0
     var ticker: RepeatedTask?
     var slowTicker: RepeatedTask?
@@ -88,6 +90,8 @@ final class Node {
         self.failed = failed
         self.operations = operations
         self.breakers = breakers
+        self.gate = RequestGate(settings.gate, breakers: breakers)
+        self.coordinatorBreaker = breakers.breaker("coordinator", options: settings.gate.breaker)
         self.logger = logger
         self.digest = storage.store.digest
         self.watches = Watches(current: storage.image.version)
@@ -192,6 +196,8 @@ final class Node {
         case .apply(let entries):
             storage.apply(entries)
         case .replyWrite(let token, let reply):
+            // It may have been answered when its time was up.
+            guard connections[token.connection]?.isOpen(token.request) == true else { return }
             respond(to: token, response(to: reply))
         case .serveReads(let tokens):
             storage.read(tokens.compactMap(readJob))
@@ -228,7 +234,7 @@ final class Node {
         case .protection(let event):
             note(event)
         case .survey(let request):
-            storage.survey(request)
+            survey(request)
         }
     }
 
@@ -287,6 +293,8 @@ final class Node {
         default:
             logger.debug("raft status", metadata: term.merging(["role": "\(status.role.rawValue)"]) { $1 })
         }
+        // What came of writes under another leader says nothing about this one.
+        if status.role == .leader { gate.proposals.probeSoon() }
         if status.leader != nil { exclusion = nil }
         if status.leader != nil { leaderlessSince = nil } else { leaderlessSince = leaderlessSince ?? .now() }
         lastStatus = status

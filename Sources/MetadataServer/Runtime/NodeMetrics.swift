@@ -14,6 +14,7 @@ enum NodeMetrics {
         registerRuntime(in: registry, published: published, storage: storage)
         registerProtection(in: registry, published: published)
         registerCoordinator(in: registry, published: published)
+        GateMetrics.register(in: registry, published: published)
         ProcessMetrics.register(in: registry)
     }
 

@@ -15,7 +15,7 @@ struct NodeSettings: Sendable {
     var tick: TimeAmount
     var replica: ReplicaOptions
     var clientConnectionsMax: Int
-    var requestsPerConnectionMax: Int
+    var gate: RequestGate.Settings
     var scrubInterval: TimeAmount
     /// How often the room on the disk is measured.
     var checkInterval: TimeAmount
@@ -49,7 +49,7 @@ struct NodeSettings: Sendable {
             coordinator: CoordinatorOptions(configuration.coordinator, step: timeouts.rebalance),
             raisesFeatureLevel: configuration.coordinator.raisesFeatureLevel)
         clientConnectionsMax = configuration.limits.clientConnectionsMax
-        requestsPerConnectionMax = configuration.limits.inflightRequestsMax
+        gate = RequestGate.Settings(configuration)
         scrubInterval = TimeAmount(configuration.storage.scrubInterval)
         checkInterval = TimeAmount(configuration.health.checkInterval)
         reserveBytes = configuration.storage.reserveBytes
@@ -58,9 +58,7 @@ struct NodeSettings: Sendable {
             bytesPerSecond: configuration.raft.snapshotBytesPerSecond,
             timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds)
         peerBreaker = CircuitBreaker.Options(configuration.resilience.circuitBreaker)
-        // A link that stands makes no second attempt.
-        peerBreaker.successThreshold = 1
-        peerBreaker.timeout = min(peerBreaker.timeout, configuration.raft.electionTimeout)
+            .forPeer(electionTimeout: configuration.raft.electionTimeout)
         self.seed = seed
     }
 }

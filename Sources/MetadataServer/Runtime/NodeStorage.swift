@@ -15,6 +15,8 @@ import Wire
 /// An answer of the reader thread, ready to be sent.
 enum EncodedAnswer: Sendable {
     case reply(connection: UInt64, request: UInt64, OperationStatus, ByteBuffer)
+    /// Not encoded yet: the loop knows more of the request.
+    case failure(connection: UInt64, request: UInt64, ServiceFailure)
     case catchUp(watch: WatchKey, ticket: UInt64, ChangePage)
 }
 
@@ -192,7 +194,7 @@ final class NodeStorage: Sendable {
         do {
             permit = try breaker.admit()
         } catch {
-            return (jobs.map { failed($0, "the database fails: \(error)") }, nil)
+            return (jobs.map { failed($0, "the database fails: \(error)", by: breaker.name, error) }, nil)
         }
         switch answer(jobs, with: reader) {
         case .success(let answers):
@@ -200,18 +202,25 @@ final class NodeStorage: Sendable {
             return (answers, nil)
         case .failure(let error):
             breaker.record(.failure, of: permit)
-            return (jobs.map { failed($0, "\(error)") }, error)
+            return (jobs.map { failed($0, "the database cannot be read", cause: "\(error)") }, error)
         }
     }
 
-    private static func failed(_ job: ReadJob, _ detail: String) -> EncodedAnswer {
+    /// - Parameters:
+    ///   - breaker: the one that let nothing through; empty when none is the reason.
+    private static func failed(
+        _ job: ReadJob, _ detail: String, cause: String = "", by breaker: String = "",
+        _ rejection: CircuitBreaker.Rejection? = nil
+    ) -> EncodedAnswer {
         switch job.purpose {
         case .reply(let connection, let request):
-            var buffer = ByteBufferAllocator().buffer(capacity: 256)
-            let failure = ServiceFailure(
-                code: .storageFailed, detail: detail, isDefinite: true, retryAfterMilliseconds: 100)
-            ClientResponseFrame(id: request, response: .failure(failure)).encode(into: &buffer)
-            return .reply(connection: connection, request: request, .unavailable, buffer)
+            return .failure(
+                connection: connection, request: request,
+                ServiceFailure(
+                    code: .storageFailed, detail: detail, isDefinite: true,
+                    retryAfterMilliseconds: rejection?.retryAfterMilliseconds ?? 100, openBreaker: breaker,
+                    context: FailureContext(
+                        category: .transient, operation: "", cause: cause, timestampMilliseconds: 0)))
         case .catchUp(let key, let ticket):
             return .catchUp(watch: key, ticket: ticket, .notYet(current: .zero))
         }

@@ -20,7 +20,8 @@ struct Operation: Hashable, Sendable {
     ]
     private static let firstOther = firstRead + reads.count
     private static let others = [
-        "heartbeat", "node_status", "members", "change_members", "transfer_leadership", "hello",
+        "heartbeat", "node_status", "members", "change_members", "transfer_leadership", "hello", "breakers",
+        "control_breaker",
     ]
 
     static let names: [String] =
@@ -39,6 +40,8 @@ struct Operation: Hashable, Sendable {
         case .changeMembers: self.init(number: Operation.firstOther + 3)
         case .transferLeadership: self.init(number: Operation.firstOther + 4)
         case .hello: self.init(number: Operation.firstOther + 5)
+        case .breakers: self.init(number: Operation.firstOther + 6)
+        case .controlBreaker: self.init(number: Operation.firstOther + 7)
         case .watch, .cancelWatch: return nil
         }
     }
@@ -100,7 +103,7 @@ enum OperationStatus: Int, CaseIterable, Sendable {
         case .write(let outcome):
             if case .refused = outcome { self = .refused } else { self = .ok }
         case .read(let result, _): self.init(result)
-        case .hello, .heartbeat, .nodeStatus, .members: self = .ok
+        case .hello, .heartbeat, .nodeStatus, .members, .breakers: self = .ok
         case .membershipRefused: self = .refused
         case .failure(let failure): self.init(failure.code)
         case .watchEvents, .watchProgress, .watchTooOld: return nil

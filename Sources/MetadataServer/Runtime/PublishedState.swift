@@ -25,6 +25,7 @@ struct NodeReading: Sendable {
     var voters: [NodeID]
     var protection: ProtectionReading
     var rebalances: RebalanceReading
+    var gate: RequestGate.Reading
 }
 
 /// Damage and room, as the node loop sees them.

@@ -30,6 +30,44 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+nonisolated enum WireBreakerAction: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+  case unspecified // = 0
+  case reset // = 1
+  case `open` // = 2
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .reset
+    case 2: self = .open
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .reset: return 1
+    case .open: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [WireBreakerAction] = [
+    .unspecified,
+    .reset,
+    .open,
+  ]
+
+}
+
 nonisolated enum WireMemberRole: SwiftProtobuf.Enum, Swift.CaseIterable {
   typealias RawValue = Int
   case unspecified // = 0
@@ -232,6 +270,52 @@ nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable {
 
 }
 
+nonisolated enum WireFailureCategory: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+  case unspecified // = 0
+  case retriable // = 1
+  case transient // = 2
+  case fatal // = 3
+  case invalidInput // = 4
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .retriable
+    case 2: self = .transient
+    case 3: self = .fatal
+    case 4: self = .invalidInput
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .retriable: return 1
+    case .transient: return 2
+    case .fatal: return 3
+    case .invalidInput: return 4
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [WireFailureCategory] = [
+    .unspecified,
+    .retriable,
+    .transient,
+    .fatal,
+    .invalidInput,
+  ]
+
+}
+
 nonisolated struct WireClientRequestFrame: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -322,6 +406,22 @@ nonisolated struct WireClientRequestFrame: Sendable {
     set {request = .transferLeadership(newValue)}
   }
 
+  var breakers: MetadataSchema.ProtoNothing {
+    get {
+      if case .breakers(let v)? = request {return v}
+      return MetadataSchema.ProtoNothing()
+    }
+    set {request = .breakers(newValue)}
+  }
+
+  var controlBreaker: WireBreakerControl {
+    get {
+      if case .controlBreaker(let v)? = request {return v}
+      return WireBreakerControl()
+    }
+    set {request = .controlBreaker(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Request: Equatable, Sendable {
@@ -336,6 +436,8 @@ nonisolated struct WireClientRequestFrame: Sendable {
     case members(MetadataSchema.ProtoNothing)
     case changeMembers(WireMembershipChange)
     case transferLeadership(WireTransferLeadership)
+    case breakers(MetadataSchema.ProtoNothing)
+    case controlBreaker(WireBreakerControl)
 
   }
 
@@ -652,6 +754,21 @@ nonisolated struct WireTransferLeadership: Sendable {
   fileprivate var _target: UInt64? = nil
 }
 
+/// By hand, of one circuit breaker of the node that is asked.
+nonisolated struct WireBreakerControl: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var name: String = String()
+
+  var action: WireBreakerAction = .unspecified
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct WireClientResponseFrame: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -752,6 +869,15 @@ nonisolated struct WireClientResponseFrame: Sendable {
     set {response = .membershipRefused(newValue)}
   }
 
+  /// Also the answer to a control that was carried out.
+  var breakers: WireBreakers {
+    get {
+      if case .breakers(let v)? = response {return v}
+      return WireBreakers()
+    }
+    set {response = .breakers(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Response: Equatable, Sendable {
@@ -769,6 +895,8 @@ nonisolated struct WireClientResponseFrame: Sendable {
     /// Also the answer to a change of members that was made, and to a transfer.
     case members(WireMembers)
     case membershipRefused(WireMembershipRefusal)
+    /// Also the answer to a control that was carried out.
+    case breakers(WireBreakers)
 
   }
 
@@ -795,6 +923,9 @@ nonisolated struct WireServerHello: Sendable {
   mutating func clearLeader() {self._leader = nil}
 
   var members: [WireMemberAddress] = []
+
+  /// How long a caller is to wait for a leader, unless it has a mind of its own. Zero: not said.
+  var leaderWaitMilliseconds: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1187,6 +1318,50 @@ nonisolated struct WireMembershipRefusal: Sendable {
   init() {}
 }
 
+/// The circuit breakers of a node, by name.
+nonisolated struct WireBreakers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var breakers: [WireBreakers.Breaker] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated struct Breaker: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var name: String = String()
+
+    /// closed, open, half_open.
+    var state: String = String()
+
+    var failuresInARow: UInt64 = 0
+
+    /// Of an open one; zero: the next call is a probe.
+    var retryAfterMilliseconds: UInt32 = 0
+
+    var successes: UInt64 = 0
+
+    var failures: UInt64 = 0
+
+    var neutrals: UInt64 = 0
+
+    var rejections: UInt64 = 0
+
+    /// How often it opened.
+    var openings: UInt64 = 0
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  init() {}
+}
+
 nonisolated struct WireServiceFailure: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1210,16 +1385,72 @@ nonisolated struct WireServiceFailure: Sendable {
 
   var retryAfterMilliseconds: UInt32 = 0
 
+  /// The circuit breaker that lets nothing through. Empty: none is the reason.
+  var openBreaker: String = String()
+
+  /// Where and when it happened.
+  var context: WireFailureContext {
+    get {_context ?? WireFailureContext()}
+    set {_context = newValue}
+  }
+  /// Returns true if `context` has been explicitly set.
+  var hasContext: Bool {self._context != nil}
+  /// Clears the value of `context`. Subsequent reads from it will return its default value.
+  mutating func clearContext() {self._context = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _leader: WireLeaderHint? = nil
+  fileprivate var _context: WireFailureContext? = nil
+}
+
+nonisolated struct WireFailureContext: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var category: WireFailureCategory = .unspecified
+
+  /// As metrics name it.
+  var operation: String = String()
+
+  /// What lies behind it, in the words of whoever found it. Empty: nothing is known.
+  var cause: String = String()
+
+  /// By name.
+  var facts: [WireFailureContext.Fact] = []
+
+  /// Since 1970, by the clock of the node.
+  var timestampMilliseconds: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated struct Fact: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var name: String = String()
+
+    var value: String = String()
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  init() {}
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "streambus.wire.v1"
+
+nonisolated extension WireBreakerAction: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BREAKER_ACTION_UNSPECIFIED\0\u{1}BREAKER_ACTION_RESET\0\u{1}BREAKER_ACTION_OPEN\0")
+}
 
 nonisolated extension WireMemberRole: SwiftProtobuf._ProtoNameProviding {
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0MEMBER_ROLE_UNSPECIFIED\0\u{1}MEMBER_ROLE_VOTER\0\u{1}MEMBER_ROLE_LEAVING\0\u{1}MEMBER_ROLE_LEARNER\0")
@@ -1233,9 +1464,13 @@ nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_NOT_LEADER\0\u{1}FAILURE_CODE_NO_LEADER\0\u{1}FAILURE_CODE_OVERLOADED\0\u{1}FAILURE_CODE_DEADLINE_EXCEEDED\0\u{1}FAILURE_CODE_SHUTTING_DOWN\0\u{1}FAILURE_CODE_WRONG_CLUSTER\0\u{1}FAILURE_CODE_INVALID_REQUEST\0\u{1}FAILURE_CODE_LEADERSHIP_LOST\0\u{1}FAILURE_CODE_STORAGE_FAILED\0\u{1}FAILURE_CODE_UNSUPPORTED_PROTOCOL\0\u{1}FAILURE_CODE_UNKNOWN_BROKER\0\u{2}\u{9}FAILURE_CODE_DISK_FULL\0")
 }
 
+nonisolated extension WireFailureCategory: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CATEGORY_UNSPECIFIED\0\u{1}FAILURE_CATEGORY_RETRIABLE\0\u{1}FAILURE_CATEGORY_TRANSIENT\0\u{1}FAILURE_CATEGORY_FATAL\0\u{1}FAILURE_CATEGORY_INVALID_INPUT\0")
+}
+
 nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequestFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0\u{1}members\0\u{3}change_members\0\u{3}transfer_leadership\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0\u{1}members\0\u{3}change_members\0\u{3}transfer_leadership\0\u{2}\u{9}breakers\0\u{3}control_breaker\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1369,6 +1604,32 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
           self.request = .transferLeadership(v)
         }
       }()
+      case 20: try {
+        var v: MetadataSchema.ProtoNothing?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .breakers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .breakers(v)
+        }
+      }()
+      case 21: try {
+        var v: WireBreakerControl?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .controlBreaker(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .controlBreaker(v)
+        }
+      }()
       default: break
       }
     }
@@ -1422,6 +1683,14 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
     case .transferLeadership?: try {
       guard case .transferLeadership(let v)? = self.request else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .breakers?: try {
+      guard case .breakers(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .controlBreaker?: try {
+      guard case .controlBreaker(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
     }()
     case nil: break
     }
@@ -1965,9 +2234,44 @@ nonisolated extension WireTransferLeadership: SwiftProtobuf.Message, SwiftProtob
   }
 }
 
+nonisolated extension WireBreakerControl: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".BreakerControl"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.action) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.action != .unspecified {
+      try visitor.visitSingularEnumField(value: self.action, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBreakerControl, rhs: WireBreakerControl) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.action != rhs.action {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientResponseFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0\u{1}members\0\u{3}membership_refused\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0\u{1}members\0\u{3}membership_refused\0\u{2}\u{8}breakers\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2109,6 +2413,19 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
           self.response = .membershipRefused(v)
         }
       }()
+      case 20: try {
+        var v: WireBreakers?
+        var hadOneofValue = false
+        if let current = self.response {
+          hadOneofValue = true
+          if case .breakers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.response = .breakers(v)
+        }
+      }()
       default: break
       }
     }
@@ -2167,6 +2484,10 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
       guard case .membershipRefused(let v)? = self.response else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
     }()
+    case .breakers?: try {
+      guard case .breakers(let v)? = self.response else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2182,7 +2503,7 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension WireServerHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ServerHello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}leader\0\u{1}members\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}leader\0\u{1}members\0\u{3}leader_wait_milliseconds\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2194,6 +2515,7 @@ nonisolated extension WireServerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.nodeID) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._leader) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.members) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.leaderWaitMilliseconds) }()
       default: break
       }
     }
@@ -2216,6 +2538,9 @@ nonisolated extension WireServerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.members.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.members, fieldNumber: 4)
     }
+    if self.leaderWaitMilliseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.leaderWaitMilliseconds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2224,6 +2549,7 @@ nonisolated extension WireServerHello: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.nodeID != rhs.nodeID {return false}
     if lhs._leader != rhs._leader {return false}
     if lhs.members != rhs.members {return false}
+    if lhs.leaderWaitMilliseconds != rhs.leaderWaitMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2948,9 +3274,109 @@ nonisolated extension WireMembershipRefusal: SwiftProtobuf.Message, SwiftProtobu
   }
 }
 
+nonisolated extension WireBreakers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Breakers"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}breakers\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.breakers) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.breakers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.breakers, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBreakers, rhs: WireBreakers) -> Bool {
+    if lhs.breakers != rhs.breakers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireBreakers.Breaker: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireBreakers.protoMessageName + ".Breaker"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}state\0\u{3}failures_in_a_row\0\u{3}retry_after_milliseconds\0\u{1}successes\0\u{1}failures\0\u{1}neutrals\0\u{1}rejections\0\u{1}openings\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.state) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.failuresInARow) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.retryAfterMilliseconds) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.successes) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.failures) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.neutrals) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.rejections) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.openings) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.state.isEmpty {
+      try visitor.visitSingularStringField(value: self.state, fieldNumber: 2)
+    }
+    if self.failuresInARow != 0 {
+      try visitor.visitSingularUInt64Field(value: self.failuresInARow, fieldNumber: 3)
+    }
+    if self.retryAfterMilliseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.retryAfterMilliseconds, fieldNumber: 4)
+    }
+    if self.successes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.successes, fieldNumber: 5)
+    }
+    if self.failures != 0 {
+      try visitor.visitSingularUInt64Field(value: self.failures, fieldNumber: 6)
+    }
+    if self.neutrals != 0 {
+      try visitor.visitSingularUInt64Field(value: self.neutrals, fieldNumber: 7)
+    }
+    if self.rejections != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rejections, fieldNumber: 8)
+    }
+    if self.openings != 0 {
+      try visitor.visitSingularUInt64Field(value: self.openings, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireBreakers.Breaker, rhs: WireBreakers.Breaker) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.failuresInARow != rhs.failuresInARow {return false}
+    if lhs.retryAfterMilliseconds != rhs.retryAfterMilliseconds {return false}
+    if lhs.successes != rhs.successes {return false}
+    if lhs.failures != rhs.failures {return false}
+    if lhs.neutrals != rhs.neutrals {return false}
+    if lhs.rejections != rhs.rejections {return false}
+    if lhs.openings != rhs.openings {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ServiceFailure"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}detail\0\u{3}is_definite\0\u{1}leader\0\u{3}retry_after_milliseconds\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}detail\0\u{3}is_definite\0\u{1}leader\0\u{3}retry_after_milliseconds\0\u{3}open_breaker\0\u{1}context\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2963,6 +3389,8 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
       case 3: try { try decoder.decodeSingularBoolField(value: &self.isDefinite) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._leader) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.retryAfterMilliseconds) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.openBreaker) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._context) }()
       default: break
       }
     }
@@ -2988,6 +3416,12 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
     if self.retryAfterMilliseconds != 0 {
       try visitor.visitSingularUInt32Field(value: self.retryAfterMilliseconds, fieldNumber: 5)
     }
+    if !self.openBreaker.isEmpty {
+      try visitor.visitSingularStringField(value: self.openBreaker, fieldNumber: 6)
+    }
+    try { if let v = self._context {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2997,6 +3431,93 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.isDefinite != rhs.isDefinite {return false}
     if lhs._leader != rhs._leader {return false}
     if lhs.retryAfterMilliseconds != rhs.retryAfterMilliseconds {return false}
+    if lhs.openBreaker != rhs.openBreaker {return false}
+    if lhs._context != rhs._context {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFailureContext: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".FailureContext"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}category\0\u{1}operation\0\u{1}cause\0\u{1}facts\0\u{3}timestamp_milliseconds\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.category) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.operation) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.cause) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.facts) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.timestampMilliseconds) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.category != .unspecified {
+      try visitor.visitSingularEnumField(value: self.category, fieldNumber: 1)
+    }
+    if !self.operation.isEmpty {
+      try visitor.visitSingularStringField(value: self.operation, fieldNumber: 2)
+    }
+    if !self.cause.isEmpty {
+      try visitor.visitSingularStringField(value: self.cause, fieldNumber: 3)
+    }
+    if !self.facts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.facts, fieldNumber: 4)
+    }
+    if self.timestampMilliseconds != 0 {
+      try visitor.visitSingularUInt64Field(value: self.timestampMilliseconds, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireFailureContext, rhs: WireFailureContext) -> Bool {
+    if lhs.category != rhs.category {return false}
+    if lhs.operation != rhs.operation {return false}
+    if lhs.cause != rhs.cause {return false}
+    if lhs.facts != rhs.facts {return false}
+    if lhs.timestampMilliseconds != rhs.timestampMilliseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireFailureContext.Fact: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireFailureContext.protoMessageName + ".Fact"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}value\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireFailureContext.Fact, rhs: WireFailureContext.Fact) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -6,7 +6,7 @@ import MetadataModel
 struct RebalanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rebalance", abstract: "Plans how replicas are spread over the brokers, and has it done.",
-        subcommands: [Plan.self, Run.self, Status.self, Cancel.self])
+        subcommands: [Plan.self, Run.self, Status.self, Cancel.self, Pause.self, Resume.self])
 
     struct Plan: PrintingCommand {
         static let configuration = CommandConfiguration(
@@ -71,8 +71,10 @@ struct RebalanceCommand: AsyncParsableCommand {
                     remaining = try await client.planReport(
                         rebalance.strategy, excluding: rebalance.excluded.filter(registered.contains), rowsMax: limit)
                 }
+                let pause = try await client.configs(of: .cluster).first { $0.name == Rebalance.pauseConfigName }
                 return RebalanceStatusReport(
-                    rebalance, coordinator, underWay: underWay, names: try await client.topicNames(of: keys),
+                    rebalance, coordinator, pause: pause?.value, underWay: underWay,
+                    names: try await client.topicNames(of: keys),
                     remaining: remaining, rowsMax: limit)
             }
             try global.console.print(report)
@@ -94,6 +96,50 @@ struct RebalanceCommand: AsyncParsableCommand {
             }
             try global.console.print(ChangedReport(message: "cancelled the rebalance", version: version.rawValue))
         }
+    }
+}
+
+extension RebalanceCommand {
+    struct Pause: PrintingCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Has the leader begin no move of a replica until resume: rebalances, drains, automatic starts.",
+            discussion: """
+                Moves that were begun go on to their end, preferred leaders are elected as before. Outlives a change of the \
+                leader. rebalance status shows the reason.
+                """)
+
+        @Option(help: ArgumentHelp("Why, for those who look at it later.", valueName: "text"))
+        var reason = "no reason given"
+        @OptionGroup var global: GlobalOptions
+
+        func validate() throws {
+            guard !reason.isEmpty else { throw ValidationError("--reason must not be empty") }
+        }
+
+        func run() async throws {
+            try await global.setPause(reason, message: "paused the moving of replicas")
+        }
+    }
+
+    struct Resume: PrintingCommand {
+        static let configuration = CommandConfiguration(abstract: "Takes a pause back.")
+
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            try await global.setPause(nil, message: "replicas are moved again")
+        }
+    }
+}
+
+extension GlobalOptions {
+    /// Nil takes it back.
+    fileprivate func setPause(_ reason: String?, message: String) async throws {
+        let version = try await withClient { client in
+            try await client.alterConfigs(
+                .cluster, changes: [ConfigChange(name: Rebalance.pauseConfigName, value: reason)], ifVersion: nil)
+        }
+        try console.print(ChangedReport(message: message, version: version.rawValue))
     }
 }
 

@@ -57,21 +57,25 @@ struct RebalanceStatusReport: Report {
     @OrNull var rebalance: Latest?
     /// Null: no leader answers.
     @OrNull var coordinator: Coordinator?
+    /// Why it was paused by hand; null: it was not.
+    @OrNull var paused: String?
     var underWay: [Move]
     /// What a plan would still move; null while no rebalance runs.
     @OrNull var remaining: RebalancePlanReport?
     private var rowsMax: Int
 
     private enum CodingKeys: String, CodingKey {
-        case rebalance, coordinator, underWay, remaining
+        case rebalance, coordinator, paused, underWay, remaining
     }
 
     init(
-        _ latest: Rebalance?, _ status: CoordinatorStatus?, underWay: [Partition], names: [TopicID: String],
+        _ latest: Rebalance?, _ status: CoordinatorStatus?, pause: String? = nil, underWay: [Partition],
+        names: [TopicID: String],
         remaining: RebalancePlanReport?, rowsMax: Int
     ) {
         func name(_ key: PartitionKey) -> String { names[key.topic] ?? Names.topicID(key.topic) }
         rebalance = latest.map(Latest.init)
+        paused = pause
         coordinator = status.map { status in
             Coordinator(
                 activity: status.activity.rawValue, detail: status.detail,
@@ -98,6 +102,7 @@ struct RebalanceStatusReport: Report {
 
     var table: String {
         var lines = [rebalance?.line ?? "there was no rebalance"]
+        if let paused { lines.append("PAUSED by hand: \(paused.printable)") }
         if let coordinator { lines += coordinator.lines } else { lines.append("COORDINATOR no leader answers") }
         if !underWay.isEmpty, rowsMax > 0 {
             var table = Table(["TOPIC", "PARTITION", "REPLICAS", "ADDING", "IN-SYNC", "REMOVING"])

@@ -78,6 +78,7 @@ extension WriteReply {
         case .outcome(.refused(let refusal)): "refused, \(refusal.reason.rawValue): \(refusal.detail)"
         case .notLeader(let leader): "not appended, \(name(leader)) leads"
         case .overloaded: "not appended, overloaded"
+        case .expired: "not appended, too late"
         case .diskFull: "not appended, the disk is nearly full"
         case .leadershipLost(let leader): "outcome unknown, leadership lost, \(name(leader)) leads"
         }

@@ -1,0 +1,80 @@
+import Logging
+import MetadataModel
+import MetadataSchema
+import Replica
+import Resilience
+import Wire
+
+/// What operators do by hand. Each leaves a line that says who did what, from where, and what came of it.
+extension Node {
+    /// - Parameter who: what the client calls itself; nobody has checked that.
+    func audit(_ what: String, by who: String, from remote: String, result: OperationStatus) {
+        // Who is sent elsewhere is audited there.
+        guard result != .redirected else { return }
+        logger.notice(
+            "audit", metadata: ["who": "\(who)", "from": "\(remote)", "what": "\(what)", "result": "\(result.name)"])
+    }
+
+    func carryOut(_ control: BreakerControl, _ token: RequestToken, on connection: ClientConnection) {
+        connection.audit(token.request, as: "breakers \(control.action.rawValue) \(control.name)")
+        guard let breaker = breakers.existing(control.name) else {
+            let known = breakers.all.map(\.name).joined(separator: ", ")
+            return respond(to: token, invalid("no circuit breaker is called \(control.name); there are \(known)"))
+        }
+        switch control.action {
+        case .reset: breaker.reset()
+        case .open: breaker.open()
+        }
+        respond(to: token, .breakers(breakers.readings))
+    }
+}
+
+/// Which writes are told of in the audit.
+enum Audit {
+    /// Nil for those that are not.
+    static func subject(of command: [UInt8]) -> String? {
+        guard let number = Command.kindNumber(ofEncoded: command), let kind = Command.kindNames[number],
+            audited.contains(kind)
+        else { return nil }
+        let whole: Command
+        do {
+            whole = try Command(schemaBytes: command)
+        } catch {
+            return kind
+        }
+        switch whole {
+        case .alterConfigs(let change):
+            // Values may be nobody's business.
+            return "\(kind) \(change.resource): " + change.changes.map(\.name).joined(separator: ", ")
+        case .startRebalance(let start): return "\(kind) \(start.strategy.rawValue)"
+        case .setFeatureLevel(let level): return "\(kind) \(level)"
+        default: return kind
+        }
+    }
+
+    /// What an operator does to the cluster as a whole.
+    private static let audited: Set<String> = [
+        "alter_configs", "start_rebalance", "end_rebalance", "set_feature_level",
+    ]
+}
+
+extension CircuitBreakers {
+    /// Sorted by name.
+    var readings: [BreakerReading] {
+        all.map { breaker in
+            let stats = breaker.stats
+            let state: BreakerReading.State =
+                switch stats.state {
+                case .closed: .closed
+                case .open: .open
+                case .halfOpen: .halfOpen
+                }
+            let retryAfter = stats.retryAfter.map(CircuitBreaker.Rejection.init(retryAfter:))
+            return BreakerReading(
+                name: breaker.name, state: state, failuresInARow: UInt64(stats.failuresInARow),
+                retryAfterMilliseconds: retryAfter?.retryAfterMilliseconds ?? 0, successes: stats.counts.successes,
+                failures: stats.counts.failures, neutrals: stats.counts.neutrals, rejections: stats.counts.rejections,
+                openings: CircuitBreaker.Phase.allCases.reduce(0) { $0 + stats.counts.changes(from: $1, to: .open) })
+        }
+    }
+}
