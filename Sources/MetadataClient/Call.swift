@@ -50,6 +50,8 @@ struct Call: Sendable {
     var wasAttempted = false
     /// How often the call was delayed because a node asked for it.
     var delays = 0
+    /// What a node said that did not take the call, while it is not under way again: the answer when its time is up.
+    var turnedDown: CallFailure?
     /// Reads only: of the breaker of the node that the current attempt was sent to.
     var permit: CircuitBreaker.Permit?
 

@@ -40,14 +40,14 @@ struct CallFailure: Error, Hashable, Sendable {
 
     private static func category(of reason: Refusal.Reason) -> MetadataError.Category {
         switch reason {
-        case .notEnoughBrokers, .brokerFenced, .eligibleLeadersNotAvailable: .transient
+        case .notEnoughBrokers, .brokerFenced, .eligibleLeadersNotAvailable, .rebalanceInProgress: .transient
         case .sessionExpired: .retriable
         case .unknownCommand, .unsupportedFeature, .sequenceOutOfWindow: .fatal
         case .invalidRequest, .invalidTopicName, .invalidPartitionCount, .invalidReplicationFactor, .invalidAssignment,
             .invalidConfig, .topicExists, .topicNotFound, .partitionNotFound, .brokerNotFound, .brokerIDInUse,
             .staleBrokerEpoch, .staleLeaderEpoch, .stalePartitionEpoch, .versionMismatch, .notLeaderOfPartition,
             .notInReplicas, .notInISR, .brokerNotEmpty, .limitExceeded, .noReassignmentInProgress,
-            .rebalanceInProgress, .noRebalanceInProgress:
+            .noRebalanceInProgress:
             .invalidInput
         }
     }

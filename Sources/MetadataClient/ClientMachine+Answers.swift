@@ -187,6 +187,8 @@ extension ClientMachine {
             giveUp(id, code, failure)
         case .again(let pause):
             calls[id]?.avoids = connection.node
+            calls[id]?.turnedDown = CallFailure(
+                code, .definite, failure.detail, retryAfter: asked > .zero ? asked : nil, context: failure.context)
             delay(id, isResolved: failure.isDefinite, pause: pause, now: now)
         }
     }

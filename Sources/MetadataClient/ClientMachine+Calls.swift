@@ -282,6 +282,7 @@ extension ClientMachine {
             call.retryIDs.append(requestID)
         }
         call.wasAttempted = true
+        call.turnedDown = nil
         if call.counter == .reads { call.permit = permitForRead(connection.node, now: now) }
         call.place = .sent(connection, requestID: requestID, at: now)
         calls[id] = call

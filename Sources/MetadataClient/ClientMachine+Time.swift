@@ -58,6 +58,10 @@ extension ClientMachine {
     /// (pitfall 32).
     private func expiry(of call: Call) -> CallFailure {
         guard call.isUnanswered else {
+            if let turnedDown = call.turnedDown { return turnedDown }
+            if case .opening(let id) = session, call.counter == .writes, let turnedDown = calls[id]?.turnedDown {
+                return turnedDown
+            }
             return CallFailure(.unavailable, .definite, "not served in time; \(troubleDetail)")
         }
         let outcome: MetadataError.Outcome = call.isUnresolved ? .indefinite : .definite

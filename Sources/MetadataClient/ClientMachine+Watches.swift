@@ -1,5 +1,6 @@
 import MetadataModel
 import NIOCore
+import Resilience
 import Wire
 
 /// Watches: each is carried by one connection at a time and resumed by version on the next (pitfall 39).

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MetadataModel
+import Wire
 
 /// Why a call of `MetadataClient` got no result.
 ///

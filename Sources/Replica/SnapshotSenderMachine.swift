@@ -61,6 +61,8 @@ package struct SnapshotSenderMachine: Sendable {
     package struct Summary: Hashable, Sendable {
         package var to: NodeID
         package var succeeded: Bool
+        /// It made no progress for as long as it may.
+        package var isTimeout = false
         package var reason: String
         package var fileBytes: UInt64
         /// More than the file has when something was sent again.
@@ -257,7 +259,9 @@ package struct SnapshotSenderMachine: Sendable {
         if !members.contains(transfer.to) {
             close(transfer, outgoing, succeeded: false, "it is no member any more", now: now)
         } else if now >= transfer.lastProgress + options.timeoutMilliseconds {
-            end(transfer, outgoing, succeeded: false, "no progress for \(options.timeoutMilliseconds) ms", now: now)
+            end(
+                transfer, outgoing, succeeded: false, isTimeout: true,
+                "no progress for \(options.timeoutMilliseconds) ms", now: now)
         } else {
             pump(now: now)
         }
@@ -322,9 +326,10 @@ package struct SnapshotSenderMachine: Sendable {
     /// Ends the transfer and goes on with the next; after a failure its follower has to wait before the replica hears of it,
     /// since a copy costs much.
     private mutating func end(
-        _ transfer: Transfer, _ outgoing: Outgoing?, succeeded: Bool, _ reason: String, now: UInt64
+        _ transfer: Transfer, _ outgoing: Outgoing?, succeeded: Bool, isTimeout: Bool = false, _ reason: String,
+        now: UInt64
     ) {
-        close(transfer, outgoing, succeeded: succeeded, reason, now: now)
+        close(transfer, outgoing, succeeded: succeeded, isTimeout: isTimeout, reason, now: now)
         if succeeded {
             failures[transfer.to] = nil
             actions.append(.report(transfer.to, succeeded: true))
@@ -338,14 +343,16 @@ package struct SnapshotSenderMachine: Sendable {
     }
 
     private mutating func close(
-        _ transfer: Transfer, _ outgoing: Outgoing?, succeeded: Bool, _ reason: String, now: UInt64
+        _ transfer: Transfer, _ outgoing: Outgoing?, succeeded: Bool, isTimeout: Bool = false, _ reason: String,
+        now: UInt64
     ) {
         state = .idle
         actions.append(.remove(transfer.id))
         actions.append(
             .ended(
                 Summary(
-                    to: transfer.to, succeeded: succeeded, reason: reason, fileBytes: outgoing?.bytes ?? 0,
+                    to: transfer.to, succeeded: succeeded, isTimeout: isTimeout, reason: reason,
+                    fileBytes: outgoing?.bytes ?? 0,
                     sentBytes: outgoing?.sentBytes ?? 0, milliseconds: now - transfer.started)))
     }
 }

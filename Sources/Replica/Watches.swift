@@ -121,6 +121,9 @@ package struct Watches {
         mayHaveNews = true
     }
 
+    /// Memory is short: whoever is behind reads the feed on disk.
+    package mutating func shed() { reset(to: current) }
+
     /// What there is to send now: a frame for each watcher at most, until about `bytesMax` are together. Call again until
     /// there is nothing. `isWritable` tells whether a connection takes more; a slow one keeps its place and is asked again
     /// later, and reads the feed from disk if memory has moved on meanwhile.

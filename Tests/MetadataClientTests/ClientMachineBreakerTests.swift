@@ -1,5 +1,6 @@
 import MetadataModel
 import NIOCore
+import Resilience
 import Testing
 import Wire
 

@@ -144,6 +144,7 @@ import Testing
         sender.tick(now: 60_010, members: members)
         let summary = try ended(&sender)
         #expect(summary.reason == "no progress for 60000 ms" && !summary.succeeded)
+        #expect(summary.isTimeout)
     }
 
     @Test("a follower whose transfer failed is reported after a pause that grows with each failure")

@@ -118,6 +118,7 @@ package struct HTTPServers: Service {
 
     private static func readOnlyRouter(_ paths: Set<String>) -> Router<BasicRequestContext> {
         let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: TellsProblems())
         router.add(middleware: ReadOnly(paths: paths))
         return router
     }
@@ -148,7 +149,7 @@ private struct ReadOnly: RouterMiddleware {
         guard request.method != .get, request.method != .head, paths.contains(request.uri.path) else {
             return try await next(request, context)
         }
-        return Response(status: .methodNotAllowed, headers: [.allow: "GET, HEAD"])
+        throw HTTPError(.methodNotAllowed, headers: [.allow: "GET, HEAD"], message: "this page can only be read")
     }
 }
 

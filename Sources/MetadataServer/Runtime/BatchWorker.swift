@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import NIOCore
 import Synchronization
 
 /// A thread of its own for blocking work. Whatever is submitted while it is busy becomes its next batch, so that one sync, one
@@ -13,11 +14,17 @@ final class BatchWorker<Item: Sendable>: Sendable {
     private let queue = Mutex(Queue())
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
+    /// Nanoseconds on the clock of `NIODeadline`; zero while there is nothing to do.
+    private let busyNanoseconds = Atomic<UInt64>(0)
 
     /// - Parameter work: called on the thread, with at least one item, in the order of submission.
     init(name: String, work: @escaping @Sendable ([Item]) -> Void) {
         let thread = Thread { [self] in
-            while let batch = nextBatch() { work(batch) }
+            while let batch = nextBatch() {
+                busyNanoseconds.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed)
+                work(batch)
+                busyNanoseconds.store(0, ordering: .relaxed)
+            }
             ended.signal()
         }
         thread.name = name
@@ -41,6 +48,21 @@ final class BatchWorker<Item: Sendable>: Sendable {
 
     /// How much waits now.
     var depth: Int { queue.withLock { $0.items.count } }
+
+    /// Since when the present batch is under way; nil when none is.
+    var busySince: NIODeadline? {
+        let nanoseconds = busyNanoseconds.load(ordering: .relaxed)
+        return nanoseconds == 0 ? nil : .uptimeNanoseconds(nanoseconds)
+    }
+
+    /// Takes nothing more, and leaves the thread to itself: for one that hangs.
+    func abandon() {
+        queue.withLock { queue in
+            queue.isStopping = true
+            queue.items.removeAll()
+        }
+        wake.signal()
+    }
 
     /// Does what was submitted before, then ends the thread; returns when it has ended. Call once.
     func stop() {

@@ -140,6 +140,8 @@ final class ClientConnection: ChannelInboundHandler {
         answered(request, status)
     }
 
+    /// What waits for the client to take it.
+    var unsentBytes: Int { outbound.readableBytes }
     var hasUnsent: Bool { outbound.readableBytes > 0 }
 
     func flush() {
@@ -165,7 +167,10 @@ final class ClientConnection: ChannelInboundHandler {
         node.operations.ended(ended.operation, status, after: now - ended.since)
         if status == .timeout || ended.deadline < now { node.gate.late(ended.operation.name) }
         if let what = ended.audited { node.audit(what, by: clientName, from: remote, result: status) }
-        if let permit = ended.permit { node.gate.proposals.record(status.saysOfProposals, of: permit) }
+        if let permit = ended.permit {
+            let hadItsTime = now - ended.since >= TimeAmount(node.settings.gate.proposalTimeout)
+            node.gate.proposals.record(status.saysOfProposals(hadItsTime: hadItsTime), of: permit)
+        }
         guard ended.isAdmitted else { return }
         admission.end(bytes: ended.bytes)
         node.gate.ended(bytes: ended.bytes)
@@ -213,11 +218,12 @@ final class ClientConnection: ChannelInboundHandler {
 }
 
 extension OperationStatus {
-    /// What the end of a write says about writes: only one without an outcome is a failure.
-    fileprivate var saysOfProposals: CircuitBreaker.Outcome {
+    /// What the end of a write says about writes: only one without an outcome is a failure, and only when not its client was in a
+    /// hurry.
+    fileprivate func saysOfProposals(hadItsTime: Bool) -> CircuitBreaker.Outcome {
         switch self {
         case .ok, .refused: .success
-        case .timeout: .failure
+        case .timeout: hadItsTime ? .failure : .neutral
         case .redirected, .overloaded, .unavailable, .invalid: .neutral
         }
     }

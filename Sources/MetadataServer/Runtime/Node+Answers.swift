@@ -56,6 +56,8 @@ extension Node {
             lastCommitAt = .now()
         }
         complainOfNoLeader()
+        measureMemory()
+        supervise()
         expireWrites(now: .now())
         if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
             logger.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])

@@ -2,6 +2,7 @@ import Coordination
 import Logging
 import MetadataModel
 import MetadataStore
+import NIOCore
 import Replica
 import Resilience
 
@@ -27,11 +28,34 @@ struct RebalanceReading: Sendable {
 extension Node {
     /// Reads for the coordinator, unless its reads keep failing: then it is told at once and asks again in a while.
     func survey(_ request: SurveyRequest) {
+        // Of an earlier leadership, whose survey is of no interest any more.
+        record(.neutral)
         do throws(CircuitBreaker.Rejection) {
             surveyPermit = try coordinatorBreaker.admit()
+            surveyTicket = request.ticket
             storage.survey(request)
         } catch {
             replica.surveyFailed(ticket: request.ticket)
+        }
+    }
+
+    /// Threads that do not get on are replaced, or the process ends.
+    func supervise() {
+        for action in supervision.check(now: .now(), busy: storage.busySince) {
+            switch action {
+            case .replace(let part):
+                logger.error(
+                    "a thread does not get on; another takes its place", metadata: ["part": "\(part.rawValue)"])
+                do {
+                    try storage.replaceSurveyor()
+                } catch {
+                    fail(error)
+                }
+                record(.failure)
+                replica.surveyFailed(ticket: surveyTicket)
+            case .giveUp(let stuck):
+                fail(stuck)
+            }
         }
     }
 
@@ -44,10 +68,10 @@ extension Node {
     func surveyed(_ result: Result<SurveyReport, StoreError>, _ request: SurveyRequest) {
         switch result {
         case .success(let report):
-            record(.success)
+            if request.ticket == surveyTicket { record(.success) }
             replica.surveyed(report)
         case .failure(let error):
-            record(.failure)
+            if request.ticket == surveyTicket { record(.failure) }
             logger.error("the coordinator could not read the state", metadata: ["error": "\(error)"])
             replica.surveyFailed(ticket: request.ticket)
             if !error.isRetriable { databaseFailed(error) }

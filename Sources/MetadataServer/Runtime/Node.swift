@@ -23,8 +23,14 @@ final class Node {
     let breakers: CircuitBreakers
     let gate: RequestGate
     let coordinatorBreaker: SharedCircuitBreaker
-    /// Of the survey that is under way; there is one at a time.
+    let memory: MemoryReader
+    /// What the process may use; nil where nothing says so.
+    var memoryLimit: UInt64?
+    var nextShed = NIODeadline.uptimeNanoseconds(0)
+    var supervision = Supervision()
+    /// Of the survey that is under way, if any; the latest counts.
     var surveyPermit: CircuitBreaker.Permit?
+    var surveyTicket: UInt64 = 0
 
     var replica: Replica
     var watches: Watches
@@ -80,7 +86,8 @@ final class Node {
     /// - Parameter failed: fails when the node cannot go on; the process ends with that reason.
     init(
         eventLoop: any EventLoop, settings: NodeSettings, storage: NodeStorage, published: PublishedState,
-        operations: OperationMetrics, breakers: CircuitBreakers, failed: EventLoopPromise<Void>, logger: Logger
+        operations: OperationMetrics, breakers: CircuitBreakers, failed: EventLoopPromise<Void>, logger: Logger,
+        memory: MemoryReader = .system
     ) {
         eventLoop.preconditionInEventLoop()
         self.eventLoop = eventLoop
@@ -90,6 +97,7 @@ final class Node {
         self.failed = failed
         self.operations = operations
         self.breakers = breakers
+        self.memory = memory
         self.gate = RequestGate(settings.gate, breakers: breakers)
         self.coordinatorBreaker = breakers.breaker("coordinator", options: settings.gate.breaker)
         self.logger = logger

@@ -34,7 +34,7 @@ final class NodeStorage: Sendable {
     private let applyThread: BatchWorker<ApplyJob>
     private let readThread: BatchWorker<ReadJob>
     /// Reads and plans for the coordinator, which may take seconds.
-    private let surveyor: BatchWorker<SurveyRequest>
+    private let surveyor: Mutex<BatchWorker<SurveyRequest>>
     private let background: BatchWorker<@Sendable () -> Void>
     /// Reads all rows now and then, and takes its time.
     private let scrubber: BatchWorker<@Sendable () -> Void>
@@ -83,15 +83,7 @@ final class NodeStorage: Sendable {
                 outbox.send { $0.answered(answers, failure: failure) }
             }
         }
-        let surveyReader = try store.makeReader()
-        surveyor = BatchWorker(name: "metad-survey") { requests in
-            for request in requests {
-                let report = Result { () throws(StoreError) in
-                    try surveyReader.answer { (ask) throws(StoreError) in try request.answer(ask) }
-                }
-                outbox.send { $0.surveyed(report, request) }
-            }
-        }
+        surveyor = Mutex(try NodeStorage.makeSurveyor(store, outbox))
         scrubber = BatchWorker(name: "metad-scrub") { jobs in
             for job in jobs { job() }
         }
@@ -115,7 +107,43 @@ final class NodeStorage: Sendable {
     func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
     func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
 
-    func survey(_ request: SurveyRequest) { surveyor.submit(request) }
+    func survey(_ request: SurveyRequest) { surveyor.withLock { $0 }.submit(request) }
+
+    private static func makeSurveyor(
+        _ store: MetadataStore, _ outbox: Outbox
+    ) throws(StoreError) -> BatchWorker<SurveyRequest> {
+        let reader = try store.makeReader()
+        return BatchWorker(name: "metad-survey") { requests in
+            for request in requests {
+                let report = Result { () throws(StoreError) in
+                    try reader.answer { (ask) throws(StoreError) in try request.answer(ask) }
+                }
+                outbox.send { $0.surveyed(report, request) }
+            }
+        }
+    }
+
+    // MARK: Supervision
+
+    /// Since when the thread of this part is busy with the same batch; nil when it is not.
+    func busySince(_ part: Supervision.Part) -> NIODeadline? {
+        switch part {
+        case .survey: surveyor.withLock { $0 }.busySince
+        case .read: readThread.busySince
+        case .background: background.busySince
+        }
+    }
+
+    /// Another thread, with a connection of its own, takes the place of the one that hangs. What that one was asked is not asked
+    /// again here; its answer, should it come, is recognized as an old one.
+    func replaceSurveyor() throws(StoreError) {
+        let fresh = try NodeStorage.makeSurveyor(store, outbox)
+        let stuck = surveyor.withLock { current in
+            defer { current = fresh }
+            return current
+        }
+        stuck.abandon()
+    }
 
     func resumeLog() { logThread.submit(.resume) }
 
@@ -179,7 +207,7 @@ final class NodeStorage: Sendable {
         logThread.stop()
         applyThread.stop()
         readThread.stop()
-        surveyor.stop()
+        surveyor.withLock { $0 }.stop()
         background.stop()
         held.value.log.close()
         defer { held.value.directory.close() }

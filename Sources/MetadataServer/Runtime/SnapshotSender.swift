@@ -93,6 +93,7 @@ final class SnapshotSender {
             node.logger.info(
                 "snapshot transfer resumed", metadata: ["peer": "\(peer)", "offset": "\(offset)"])
         case .ended(let summary):
+            if summary.isTimeout { node.gate.late("snapshot") }
             node.logger.log(
                 level: summary.succeeded ? .info : .warning, "snapshot transfer ended",
                 metadata: [

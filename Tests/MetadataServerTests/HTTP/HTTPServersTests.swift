@@ -146,6 +146,28 @@ struct HTTPServersTests {
         }
     }
 
+    @Test("an error is told as problem details (RFC 9457), with the members by which all our errors are told")
+    func problems() async throws {
+        try await withServers(Source(Self.leader)) { ask in
+            for (path, method, status, code) in [
+                ("/nothing", "GET", 404, "not_found"), ("/metrics", "POST", 405, "method_not_allowed"),
+            ] {
+                let answer = try await ask(.metrics, path, method: method)
+                #expect(answer.status == status)
+                #expect(answer.contentType == "application/problem+json")
+                let object = try JSONSerialization.jsonObject(with: Data(answer.body.utf8))
+                let problem = try #require(object as? [String: Any])
+                #expect(problem["status"] as? Int == status)
+                #expect(problem["type"] as? String == "about:blank")
+                #expect(problem["code"] as? String == code)
+                #expect(problem["category"] as? String == "invalid_input")
+                #expect(problem["outcome"] as? String == "definite")
+                #expect(problem["operation"] as? String == "\(method) \(path)")
+                for key in ["title", "detail", "timestamp"] { #expect(problem[key] is String, "\(key)") }
+            }
+        }
+    }
+
     @Test("a node that is not ready answers 503 with its reasons, and still lives")
     func notReady() async throws {
         let source = Source(Self.leader)
