@@ -14,6 +14,10 @@ enum ClusterEvent {
     case checkpointed(NodeID, life: UInt64)
     indirect case surveyed(NodeID, life: UInt64, SurveyRequest)
     indirect case installed(NodeID, life: UInt64, IncomingSnapshot)
+    case snapshotCopied(NodeID, life: UInt64, id: UInt64)
+    indirect case snapshotWrote(NodeID, life: UInt64, SnapshotPiece)
+    indirect case snapshotVerified(NodeID, life: UInt64, IncomingSnapshot)
+    case wakeSender(NodeID, life: UInt64, at: UInt64)
     case answer(NodeID, life: UInt64, [ServedQuery])
     indirect case readFeed(NodeID, life: UInt64, WatchKey, ticket: UInt64, after: Version, WatchFilter)
     case tellProgress(NodeID, life: UInt64)
@@ -23,10 +27,12 @@ enum ClusterEvent {
     case dial(from: NodeID, to: NodeID)
     /// The connection that `at` speaks on to `peer` is gone, or was refused.
     case closed(at: NodeID, life: UInt64, peer: NodeID, refused: Bool)
+    /// The peer that `at` calls does not listen to it.
+    case refused(at: NodeID, life: UInt64, by: NodeID)
     /// Nothing came back over a path for so long that its connections are given up.
     case silent(from: NodeID, to: NodeID, cut: UInt64)
-    indirect case snapshotArrives(Transfer, SimulatedSnapshot)
-    indirect case snapshotEnded(Transfer, succeeded: Bool)
+    indirect case snapshotPiece(SnapshotPiece, over: Connection)
+    case snapshotProgress(UInt64, SnapshotAnswer, over: Connection)
     // Between clients and members.
     case nextOperation(Lane)
     case request(Lane, attempt: UInt64, to: NodeID)
@@ -41,6 +47,10 @@ enum ClusterEvent {
     case forgottenRequest(WriteIntent, to: NodeID)
     case heartbeat(broker: Int)
     case heartbeatAnswered(broker: Int, sent: UInt64, HeartbeatReply)
+    // Between an operator and members.
+    case operatorAsks(attempt: UInt64, NodeID)
+    case operatorHears(attempt: UInt64, MembershipReply)
+    case operatorTimedOut(attempt: UInt64)
     // From outside.
     case strike(FaultKind)
     case lift(Lift)
@@ -51,16 +61,17 @@ enum ClusterEvent {
         case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
             .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
-            .request(_, _, let node), .probe(let node), .forgottenRequest(_, let node):
+            .refused(let node, _, _), .request(_, _, let node), .probe(let node), .forgottenRequest(_, let node),
+            .operatorAsks(_, let node):
             node
-        case .deliver(_, let connection), .notify(_, let connection):
+        case .snapshotCopied(let node, _, _), .snapshotWrote(let node, _, _), .snapshotVerified(let node, _, _),
+            .wakeSender(let node, _, _):
+            node
+        case .deliver(_, let connection), .notify(_, let connection), .snapshotPiece(_, let connection),
+            .snapshotProgress(_, _, let connection):
             connection.to
-        case .snapshotArrives(let transfer, _):
-            transfer.to
-        case .snapshotEnded(let transfer, _):
-            transfer.from
-        case .dial, .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .reads,
-            .heartbeat, .heartbeatAnswered, .strike, .lift:
+        case .dial, .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat,
+            .heartbeatAnswered, .operatorHears, .operatorTimedOut, .strike, .lift:
             nil
         }
     }
@@ -76,30 +87,20 @@ enum ClusterEvent {
 
     var channel: Channel {
         switch self {
-        case .deliver(_, let connection), .notify(_, let connection): .peer(connection.from)
-        case .closed(_, _, let peer, _): .peer(peer)
-        case .snapshotArrives(let transfer, _): .peer(transfer.from)
-        case .snapshotEnded(let transfer, _): .peer(transfer.to)
+        case .deliver(_, let connection), .notify(_, let connection), .snapshotPiece(_, let connection),
+            .snapshotProgress(_, _, let connection):
+            .peer(connection.from)
+        case .closed(_, _, let peer, _), .refused(_, _, let peer): .peer(peer)
         case .request(let lane, _, _): .client(lane)
         case .probe: .readers
-        case .forgottenRequest: .nobody
-        case .tick, .endTurn, .logDone, .applied, .checkpointed, .surveyed, .installed, .answer, .readFeed,
-            .tellProgress, .dial,
-            .silent, .nextOperation, .respond, .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat,
-            .heartbeatAnswered, .strike, .lift:
+        case .forgottenRequest, .operatorAsks: .nobody
+        case .tick, .endTurn, .logDone, .applied, .checkpointed, .surveyed, .installed, .snapshotCopied, .snapshotWrote,
+            .snapshotVerified, .wakeSender, .answer, .readFeed, .tellProgress, .dial, .silent, .nextOperation, .respond,
+            .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat, .heartbeatAnswered, .operatorHears,
+            .operatorTimedOut, .strike, .lift:
             .itself
         }
     }
-}
-
-/// A snapshot on its way.
-struct Transfer {
-    var id: UInt64
-    var from: NodeID
-    /// Of the process that sends.
-    var life: UInt64
-    var to: NodeID
-    var term: Term
 }
 
 /// A read whose turn has come.
@@ -147,4 +148,8 @@ enum Lift {
     case fullDisk(NodeID)
     case flippedReads(NodeID)
     case broker(Int)
+    /// The operator asks again.
+    case order(attempt: UInt64)
+    /// A machine that lost its disk is to come back on another.
+    case rejoin(NodeID)
 }

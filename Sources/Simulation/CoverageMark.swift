@@ -12,12 +12,22 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     case readForwarded, readIndexUnknown, messageMetACut, dialRefused
     // The log.
     case truncation, logReset, writeOfTermOnly, configurationWritten, compaction, checkpoint, tailCut, logBeganAnew
+    // Room.
+    case diskLow, diskHasRoom, writeRefusedForRoom
     // Starts.
-    case logWaitedForRoom, misreadLogRefused, damagedLogRefused, nodeFailed
-    // The state machine.
-    case applySuspended, applyInterrupted, checkpointInterrupted, databaseFailed, databaseWentBack
+    case logWaitedForRoom, logMisread, nodeFailed
+    // Repair.
+    case repairBegan, repairInterrupted, memberRepaired, statePlanted, quarantined, minorityFound
+    case recoveryRequested, readWhileRepairing
     // Snapshots.
-    case snapshotSent, snapshotInstalled, installInterrupted
+    case snapshotSent, snapshotInstalled, snapshotResumed, snapshotWaited, snapshotGivenUp, snapshotChunkDamaged
+    case snapshotChunkRepeated
+    // Members.
+    case jointEntered, leaderStoppedWhileJoint, learnerPromoted, leaderRemovedItself, removedMemberTold
+    case changeDone, changeRefused, changeRefusedForQuorum, memberTransfer, addressChanged
+    case newcomerLetIn, strangerRefused, otherDiskRefused, wipedMemberReplaced
+    // The state machine.
+    case applySuspended, applyInterrupted, checkpointInterrupted, databaseFailed, databaseWentBack, installInterrupted
     // Clients.
     case attemptTimedOut, notLeader, overloaded, leadershipLost, refusal, sessionExpired
     case readWithoutLeader, readUnconfirmed, readTooStale
@@ -52,8 +62,8 @@ extension SimulatedCluster {
         case .readIndexRequest: report.reached(.readForwarded)
         case .readIndexResponse(_, let index): if index == nil { report.reached(.readIndexUnknown) }
         case .timeoutNow: report.reached(.timeoutNow)
-        case .preVoteRequest, .appendAccepted, .heartbeat, .heartbeatResponse, .installSnapshot, .recoveryRequest,
-            .recoveryResponse:
+        case .recoveryRequest: report.reached(.recoveryRequested)
+        case .preVoteRequest, .appendAccepted, .heartbeat, .heartbeatResponse, .installSnapshot, .recoveryResponse:
             break
         }
     }
@@ -105,7 +115,8 @@ extension SimulatedCluster {
             if refusal.reason == .sequenceOutOfWindow { report.reached(.lateRequestRefused) }
         case .outcome: break
         case .notLeader: report.reached(.notLeader)
-        case .overloaded, .diskFull: report.reached(.overloaded)
+        case .overloaded: report.reached(.overloaded)
+        case .diskFull: report.reached(.writeRefusedForRoom)
         case .expired: break
         case .leadershipLost: report.reached(.leadershipLost)
         }
@@ -116,7 +127,18 @@ extension SimulatedCluster {
         case .noLeader: report.reached(.readWithoutLeader)
         case .unconfirmed: report.reached(.readUnconfirmed)
         case .tooStale: report.reached(.readTooStale)
-        case .overloaded, .repairing: break
+        case .repairing: report.reached(.readWhileRepairing)
+        case .overloaded: break
+        }
+    }
+
+    func mark(_ event: ProtectionEvent) {
+        switch event {
+        case .quarantined: report.reached(.quarantined)
+        case .digestDiffers: report.reached(.minorityFound)
+        case .diskLow: report.reached(.diskLow)
+        case .diskHasRoom: report.reached(.diskHasRoom)
+        case .digestsUndecided: break
         }
     }
 }

@@ -28,16 +28,20 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
     case pause
     case clockRates
     case transfer
+    // Members.
+    case memberChange
     // Disks.
     case slowSync
     case hungSync
     case failedSync
     case fullDisk
+    case lowDisk
     case bitFlip
     case flippedRead
     case misdirectedWrite
     case wipe
     // The state machine and snapshots.
+    case divergence
     case slowApply
     case shortLog
     case brokenSnapshot
@@ -67,10 +71,12 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
         case .powerLossOfAll: 6_000
         case .pause: 2_500
         case .transfer: 1_200
+        case .memberChange: 300
         case .hungSync: 4_000
         case .failedSync: 4_000
-        case .fullDisk: 5_000
+        case .fullDisk, .lowDisk: 5_000
         case .bitFlip, .misdirectedWrite, .wipe: 5_000
+        case .divergence: 3_000
         case .flippedRead: 3_000
         case .silentBroker: 2_500
         case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .lateRequests,

@@ -79,6 +79,9 @@ struct FaultPlan {
         }
     }
 
+    /// Machines that belong to nothing at the start: there to become members.
+    var spareMachines: Int { kinds.contains(.memberChange) ? 2 : 0 }
+
     /// Nothing goes wrong and a given load comes in: for measuring.
     init(calmWithSeed seed: UInt64, pauseMicrosecondsMax: Int) {
         self.init(seed: seed, wanted: FaultKinds())
@@ -130,7 +133,7 @@ extension FaultKind {
         switch self {
         case .shortLog, .reorderedMessages, .clockRates, .kill, .powerLoss: 500
         case .bitFlip, .misdirectedWrite, .wipe: 200
-        case .hungSync, .failedSync, .fullDisk, .flippedRead, .powerLossOfAll: 250
+        case .hungSync, .failedSync, .fullDisk, .lowDisk, .flippedRead, .powerLossOfAll: 250
         case .slowMessages: 250
         default: 400
         }
@@ -150,10 +153,11 @@ extension FaultKind {
         case .slowSync: [20, 100, 400]
         case .slowApply: [5, 20, 50]
         case .shortLog: [20, 50, 100]
-        case .brokenSnapshot: [100, 300, 600]
+        case .brokenSnapshot: [20, 80, 250]
         case .isolation, .halves, .oneWay, .bridge, .ring, .flappingLink, .slowLink, .brokenConnection, .clientCut,
-            .burst, .kill, .powerLoss, .powerLossOfAll, .pause, .transfer, .hungSync, .failedSync, .fullDisk, .bitFlip,
-            .flippedRead, .misdirectedWrite, .wipe, .silentBroker:
+            .burst, .kill, .powerLoss, .powerLossOfAll, .pause, .transfer, .memberChange, .hungSync, .failedSync,
+            .fullDisk,
+            .lowDisk, .bitFlip, .flippedRead, .misdirectedWrite, .wipe, .divergence, .silentBroker:
             [0, 0, 0]
         }
     }

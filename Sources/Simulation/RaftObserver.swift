@@ -16,6 +16,7 @@ package struct RaftObserver {
     private var leaderCommits = LeaderCommitChecker()
     private let bound: UncommittedBoundChecker
     private var silence: SilentDiskChecker
+    private var recoveries = RecoveryChecker()
     private var seen = NodeTable<Seen>()
     private var groups = NodeTable<Groups>()
     /// The votes that a leader has asked for in favour of its successor.
@@ -28,6 +29,8 @@ package struct RaftObserver {
         var leads = false
         /// Where its log ended.
         var last = LogIndex.zero
+        /// Who decided at the end of its last turn.
+        var voters: VoterGroups?
     }
 
     /// Who decides by the configuration that a member goes by.
@@ -68,6 +71,21 @@ package struct RaftObserver {
         seen[node] = Seen(commit: applied, hardState: durable)
     }
 
+    /// The disk of a node was wiped: what it promised binds whoever is on it now no more.
+    package mutating func forgets(_ node: NodeID) {
+        states.forgets(node)
+        recoveries.forgets(node)
+    }
+
+    /// A member gives up its log, which it had synced up to `index`, and begins it anew.
+    package mutating func losesLog(_ node: NodeID, through index: LogIndex) { recoveries.loses(node, through: index) }
+
+    /// A member says that it holds again whatever it may have acknowledged.
+    package mutating func recovers(_ core: RaftNode, durableIndex: LogIndex) throws(Violation) {
+        try recoveries.recovers(
+            core.id, holding: min(core.commitIndex, durableIndex), committed: durability.committed.index)
+    }
+
     /// A message is about to be taken in by a member that is in `term`.
     package mutating func receives(_ message: Message, on node: NodeID, in term: Term, at now: UInt64) {
         var isLeaders = false
@@ -101,7 +119,8 @@ package struct RaftObserver {
         let before = seen[node] ?? Seen(commit: .zero, hardState: .initial)
         let leads = core.status.role == .leader
         seen[node] = Seen(
-            commit: max(before.commit, core.commitIndex), hardState: core.hardState, leads: leads, last: core.lastIndex)
+            commit: max(before.commit, core.commitIndex), hardState: core.hardState, leads: leads, last: core.lastIndex,
+            voters: voters)
         try judgeElections(core, before.hardState, voters, at: now)
         if leads, before.leads, before.hardState.term == core.hardState.term { try judgeLeader(core, before) }
         try states.observes(
@@ -114,7 +133,11 @@ package struct RaftObserver {
         let first = max(before.commit, core.base.index).next
         guard first <= core.commitIndex, let term = core.term(at: core.commitIndex) else { return }
         let position = LogPosition(index: core.commitIndex, term: term)
-        try durability.commits(position, on: node, holders: holders(position), voters: voters)
+        // What was committed before the configuration changed in the same turn was so by those who decided then.
+        let holders = holders(position)
+        let isEarlier = core.configurationIndex > core.commitIndex && !voters.decides(holders)
+        try durability.commits(
+            position, on: node, holders: holders, voters: isEarlier ? before.voters ?? voters : voters)
         completeness.commits(position)
         let entries = core.entries(in: first..<core.commitIndex.next)
         try committed.commits(entries, on: node)
@@ -206,8 +229,12 @@ package struct RaftObserver {
         switch message.kind {
         case .voteRequest:
             try states.promises(message.from, term: message.term, vote: message.from, durable: durable)
+            try recoveries.takesPart(message.from)
         case .voteResponse(granted: true):
             try states.promises(message.from, term: message.term, vote: message.to, durable: durable)
+            try recoveries.takesPart(message.from)
+        case .preVoteRequest, .preVoteResponse(granted: true):
+            try recoveries.takesPart(message.from)
         case .appendAccepted(let match):
             try states.promises(message.from, term: message.term, vote: nil, durable: durable)
             try states.acknowledges(message.from, through: match, durable: durableIndex)
@@ -216,7 +243,7 @@ package struct RaftObserver {
             guard core.status.role == .leader, let term = core.term(at: core.lastIndex) else { return }
             try disturbances.transfers(
                 to: message.to, holding: heldBy(message.to), last: LogPosition(index: core.lastIndex, term: term))
-        case .voteResponse, .preVoteRequest, .preVoteResponse, .append, .appendRejected, .heartbeat, .heartbeatResponse,
+        case .voteResponse, .preVoteResponse, .append, .appendRejected, .heartbeat, .heartbeatResponse,
             .readIndexRequest, .readIndexResponse, .recoveryRequest, .recoveryResponse, .installSnapshot:
             return
         }
@@ -231,17 +258,17 @@ package struct RaftObserver {
         }
     }
 
-    /// The state machine of a member has applied `entries`, and has this digest now.
-    package mutating func applies(_ entries: [Entry], digest: UInt64, on node: NodeID) throws(Violation) {
+    /// The state machine of a member has applied `entries`, and has this digest now; nil where damage was planted in it.
+    package mutating func applies(_ entries: [Entry], digest: UInt64?, on node: NodeID) throws(Violation) {
         try stateMachines.applies(entries, on: node)
-        if let last = entries.last { try digests.reaches(digest, at: last.index, on: node) }
+        if let digest, let last = entries.last { try digests.reaches(digest, at: last.index, on: node) }
     }
 
-    /// The state machine of a member was replaced by a snapshot.
-    package mutating func installs(at index: LogIndex, digest: UInt64, on node: NodeID) throws(Violation) {
+    /// The state machine of a member was replaced by a snapshot, or stands there at a start.
+    package mutating func installs(at index: LogIndex, digest: UInt64?, on node: NodeID) throws(Violation) {
         stateMachines.stands(node, at: index)
         leaderCommits.installs(at: index, on: node)
-        try digests.reaches(digest, at: index, on: node)
+        if let digest { try digests.reaches(digest, at: index, on: node) }
     }
 
     /// At the end: the digest that a member keeps is that of its rows.

@@ -64,16 +64,29 @@ struct RunJudge {
             message, core, durable: disk.hardState, durableIndex: max(disk.last.index, databaseThrough), heldBy: heldBy)
     }
 
+    /// A disk was taken out of use.
+    mutating func forgets(_ node: NodeID) { raft.forgets(node) }
+
+    /// A member gives up its log, which it had synced up to `index`.
+    mutating func losesLog(_ node: NodeID, through index: LogIndex) { raft.losesLog(node, through: index) }
+
+    /// A member says that it holds everything again.
+    mutating func recovers(_ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex) throws(Violation) {
+        try raft.recovers(core, durableIndex: max(disk.last.index, databaseThrough))
+    }
+
     mutating func restarts(_ node: NodeID, hardState: HardState, applied: LogIndex) throws(Violation) {
         try raft.starts(node, durable: hardState, applied: applied)
         freshness.restarts(node)
     }
 
     mutating func applies(
-        _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64, on node: NodeID
+        _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64?, on node: NodeID
     ) throws(Violation) {
         try raft.applies(entries, digest: digest, on: node)
         freshness.commits(applied.report.version)
+        // What a damaged state makes of entries proves nothing.
+        guard digest != nil else { return }
         for event in applied.events { try watches.happens(event) }
         var outcomes = applied.report.outcomes[...]
         var events = applied.events[...]
@@ -94,21 +107,25 @@ struct RunJudge {
         }
     }
 
-    mutating func installs(at index: LogIndex, digest: UInt64, on node: NodeID) throws(Violation) {
+    mutating func installs(at index: LogIndex, digest: UInt64?, on node: NodeID) throws(Violation) {
         try raft.installs(at: index, digest: digest, on: node)
     }
 
-    /// No state is damaged while a member runs, so none may be called so.
-    func says(_ event: ProtectionEvent, _ node: NodeID) throws(Violation) {
+    /// Only a state that damage was planted in may be called damaged: `damaged` names the nodes with one, now or earlier.
+    func says(_ event: ProtectionEvent, _ node: NodeID, damaged: Set<NodeID>) throws(Violation) {
+        let isRight: Bool
         switch event {
-        case .quarantined, .digestDiffers, .digestsUndecided:
-            throw Violation(rule: "a sound state is not called damaged", detail: "node \(node): \(event)")
-        case .diskLow, .diskHasRoom:
-            return
+        case .quarantined: isRight = damaged.contains(node)
+        case .digestDiffers(let other, _): isRight = damaged.contains(other)
+        case .digestsUndecided: isRight = !damaged.isEmpty
+        case .diskLow, .diskHasRoom: isRight = true
         }
+        guard !isRight else { return }
+        throw Violation(rule: "a sound state is not called damaged", detail: "node \(node): \(event)")
     }
 
-    func repairs(_ node: NodeID, because reason: String) throws(Violation) {
+    func repairs(_ node: NodeID, because reason: String, damaged: Set<NodeID>) throws(Violation) {
+        guard !damaged.contains(node) else { return }
         throw Violation(rule: "a sound state is not called damaged", detail: "node \(node) begins anew: \(reason)")
     }
 

@@ -42,7 +42,7 @@ extension SimulatedCluster {
         let broker = brokers[number]
         guard case .alive(let epoch) = broker.state else { return }
         guard !clientCuts[Int(broker.target.rawValue) - 1], let process = node(broker.target).running else {
-            brokers[number].target = nodes[clientGenerator.below(nodes.count)].id
+            brokers[number].target = someMember()
             return
         }
         let token = RequestToken(
@@ -85,7 +85,7 @@ extension SimulatedCluster {
         case .accepted:
             brokers[number].lastAccepted = max(brokers[number].lastAccepted, sent)
         case .notLeader(let leader):
-            brokers[number].target = leader ?? nodes[clientGenerator.below(nodes.count)].id
+            brokers[number].target = leader ?? someMember()
         case .unknownBroker:
             report.reached(.brokerUnknown)
             brokers[number].state = .unregistered

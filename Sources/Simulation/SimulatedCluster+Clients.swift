@@ -134,7 +134,7 @@ extension SimulatedCluster {
     func attemptTimedOut(_ lane: Lane, _ attempt: UInt64) {
         guard slot(lane).attempt == attempt, slot(lane).operation != nil else { return }
         report.reached(.attemptTimedOut)
-        clients[lane.client].slots[lane.number].target = nodes[clientGenerator.below(nodes.count)].id
+        clients[lane.client].slots[lane.number].target = someMember()
         send(lane)
     }
 

@@ -29,7 +29,8 @@ extension SimulatedCluster {
         var failure: LogError?
         var isFull = false
         process.unreported += process.logWork
-        process.log.perform(process.logWork) { outcome in
+        let makeRoom = { DataDirectory.releaseReserve(path: SimulatedNode.root, fileSystem: node.fileSystem) }
+        process.log.perform(process.logWork, makeRoom: makeRoom) { outcome in
             switch outcome {
             case .persisted(let sequence):
                 process.unreported.removeAll { job in
@@ -67,6 +68,25 @@ extension SimulatedCluster {
     }
 
     private static let roomMicroseconds: UInt64 = 200_000
+
+    // MARK: Room
+
+    static let diskLowBytes = 24 << 10
+    static let diskHighBytes = 40 << 10
+    private static let reserveBytes = 8 << 10
+
+    /// What a node measures now and then; with room enough it sets some aside for the moment when there is none.
+    func measureDisk(_ node: SimulatedNode, _ process: SimulatedProcess) throws(Violation) {
+        let free = node.fileSystem.freeBytes
+        try turn(node.id, process.life) { $0.diskMeasured(freeBytes: UInt64(free)) }
+        guard free >= SimulatedCluster.diskHighBytes + SimulatedCluster.reserveBytes else { return }
+        do throws(DataDirectoryError) {
+            try DataDirectory.makeReserve(
+                path: SimulatedNode.root, bytes: SimulatedCluster.reserveBytes, fileSystem: node.fileSystem)
+        } catch {
+            trace.line(queue.now, "node \(node.id) sets no room aside: \(error)")
+        }
+    }
     private static let hangMicroseconds: UInt64 = 10_000
 
     /// The last batch was under way when the machine stopped: as much of it as happened.

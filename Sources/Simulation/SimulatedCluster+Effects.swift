@@ -65,16 +65,17 @@ extension SimulatedCluster {
             }
         case .replyHeartbeat(let token, let reply):
             answerHeartbeat(token, from: node.id, reply)
-        case .replyMembership, .configurationChanged:
-            // Nobody asks for other members here, and the disks of the present ones change no address.
-            break
+        case .replyMembership(let token, let reply):
+            answerOperator(token, from: node.id, reply)
+        case .configurationChanged(let configuration):
+            configurationChanged(configuration, node, process)
         case .checkpoint:
             process.isCheckpointing = true
             let delay = draw(&diskGenerator, 500, 20_000)
             queue.plan(in: delay, .checkpointed(node.id, life: process.life))
             planCrash(of: node, process, within: delay, oneIn: 80)
         case .sendSnapshot(let peer):
-            sendSnapshot(node, process, to: peer)
+            try wanted(by: peer, node, process)
         case .installSnapshot(let snapshot):
             process.installing = snapshot
             var delay = draw(&diskGenerator, 500, 20_000)
@@ -85,25 +86,27 @@ extension SimulatedCluster {
             queue.plan(in: delay, .installed(node.id, life: process.life, snapshot))
             planCrash(of: node, process, within: delay, oneIn: 4)
         case .discardSnapshot(let snapshot):
-            discard(snapshot, process)
+            try snapshotFailed(snapshot.id, "not needed any more", node, process)
         case .notify(let peer, let notice):
             send(notice, from: node.id, to: peer)
         case .protection(let event):
             trace.line(queue.now, "node \(node.id) says \(event)")
-            try judge.says(event, node.id)
+            try judge.says(event, node.id, damaged: diverged)
+            mark(event)
+            if case .quarantined = event { try endTransfers(node, process) }
         case .repair(let reason):
-            // Whatever is damaged here is found at a start; a member that runs is sound.
-            try judge.repairs(node.id, because: reason)
+            try repair(node, process, because: reason)
         case .survey(let request):
             queue.plan(in: draw(&diskGenerator, 500, 20_000), .surveyed(node.id, life: process.life, request))
         case .recovered:
-            trace.line(queue.now, "node \(node.id) is whole again")
+            try recovered(node, process)
         case .statusChanged(let status):
             trace.line(
                 queue.now,
                 "node \(node.id) \(status.role.rawValue) in term \(status.term), leader "
                     + "\(status.leader.map { "\($0)" } ?? "none")")
             report.note(status.term.rawValue << 8 | node.id.rawValue)
+            try leads(status, node, process)
             guard status.role == .leader else { return }
             report.elections += 1
             readFromNewLeader(node.id)
@@ -117,9 +120,9 @@ extension SimulatedCluster {
         guard let process = process(id, life) else { return }
         let node = node(id)
         let entries = process.applying
-        let done: AppliedEntries
+        var done: AppliedEntries
         do throws(StateMachineFailure) {
-            done = try node.machine.apply(entries)
+            done = try node.machine.apply(self.entries(entries, asAppliedBy: node))
         } catch {
             guard error.kind == .lack else { return try fails(node, error) }
             // As shipped: nothing was changed, and the same batch is tried again after a pause.
@@ -129,7 +132,8 @@ extension SimulatedCluster {
             return
         }
         process.applying = []
-        try judge.applies(entries, done, digest: node.machine.digest, on: id)
+        notePlanted(&done, on: node)
+        try judge.applies(entries, done, digest: node.trustedDigest, on: id)
         mark(done.events)
         process.watches.applied(done.events)
         try turn(id, life) { $0.applied(done.report) }
@@ -165,115 +169,6 @@ extension SimulatedCluster {
         node.durableInDatabase = max(node.durableInDatabase, durable.index)
         try turn(id, life) { $0.checkpointed(durable) }
     }
-
-    // MARK: Snapshots
-
-    /// The copy travels as a whole; chunks and how they resume are not simulated.
-    private func sendSnapshot(_ node: SimulatedNode, _ process: SimulatedProcess, to peer: NodeID) {
-        report.snapshots += 1
-        report.reached(.snapshotSent)
-        lastSnapshotID += 1
-        let transfer = Transfer(
-            id: lastSnapshotID, from: node.id, life: process.life, to: peer, term: process.replica.status.term)
-        process.transfers[peer] = transfer.id
-        // As shipped: without a word from the receiver it is given up.
-        queue.plan(in: SimulatedCluster.snapshotTimeoutMicroseconds, .snapshotEnded(transfer, succeeded: false))
-        let snapshot: SimulatedSnapshot
-        do throws(StateMachineFailure) {
-            snapshot = try node.machine.snapshot()
-        } catch {
-            trace.line(queue.now, "node \(node.id) makes no snapshot: \(error)")
-            return queue.plan(in: 250_000, .snapshotEnded(transfer, succeeded: false))
-        }
-        // As shipped: a copy that a later leader's entries got into is not this leader's to send.
-        guard snapshot.position.term <= transfer.term else {
-            return queue.plan(in: 250_000, .snapshotEnded(transfer, succeeded: false))
-        }
-        if plan.strikes(.brokenSnapshot) {
-            report.happened(.brokenSnapshot)
-            let delay = UInt64(plan.draw(.brokenSnapshot, 50_000, 600_000))
-            return queue.plan(in: delay, .snapshotEnded(transfer, succeeded: false))
-        }
-        trace.line(queue.now, "node \(node.id) sends a snapshot at \(snapshot.position) to \(peer)")
-        var delay = draw(&diskGenerator, 5_000, 120_000)
-        if plan.kinds.contains(.brokenSnapshot), plan.draw(.brokenSnapshot, below: 2) == 0 {
-            delay = UInt64(plan.draw(.brokenSnapshot, 300_000, 2_500_000))
-        }
-        queue.plan(in: delay, .snapshotArrives(transfer, snapshot))
-    }
-
-    func snapshotArrives(_ transfer: Transfer, _ snapshot: SimulatedSnapshot) throws(Violation) {
-        guard network.isOpen(transfer.from, transfer.to) else { return }
-        guard let process = node(transfer.to).running else { return }
-        // As shipped: one at a time, none of a term that has passed, none that is no news.
-        guard process.snapshots.isEmpty, transfer.term >= process.replica.status.term,
-            snapshot.position.index > process.replica.appliedIndex
-        else { return snapshotTaken(transfer, succeeded: false) }
-        process.snapshots[transfer.id] = (transfer, snapshot)
-        try turn(transfer.to, process.life) {
-            $0.snapshotReceived(
-                IncomingSnapshot(
-                    id: transfer.id, from: transfer.from, term: transfer.term, position: snapshot.position,
-                    configuration: snapshot.configuration))
-        }
-    }
-
-    func installed(_ id: NodeID, _ life: UInt64, _ incoming: IncomingSnapshot) throws(Violation) {
-        guard let process = process(id, life) else { return }
-        let node = node(id)
-        guard let (transfer, snapshot) = process.snapshots.removeValue(forKey: incoming.id) else {
-            preconditionFailure("snapshot \(incoming.id) is not on the disk of node \(id)")
-        }
-        process.installing = nil
-        do throws(StateMachineFailure) {
-            try node.machine.install(snapshot)
-        } catch {
-            trace.line(queue.now, "node \(id) does not install a snapshot: \(error)")
-            snapshotTaken(transfer, succeeded: false)
-            return try turn(id, life) { $0.snapshotInstallFailed() }
-        }
-        let image: StateMachineImage
-        do throws(StateMachineFailure) {
-            image = try node.machine.image()
-        } catch {
-            return try fails(node, error)
-        }
-        trace.line(queue.now, "node \(id) is the snapshot at \(snapshot.position)")
-        report.reached(.snapshotInstalled)
-        // Durable at once, before the log knows: a crash from here on finds the database ahead.
-        node.durableInDatabase = max(node.durableInDatabase, image.applied.index)
-        try judge.installs(at: image.applied.index, digest: node.machine.digest, on: id)
-        process.watches.reset(to: image.version)
-        snapshotTaken(transfer, succeeded: true)
-        if plan.kinds.contains(.kill), plan.draw(.kill, below: 2) == 0 {
-            report.happened(.kill)
-            try kill(node)
-            return queue.plan(in: downtime(.kill), .lift(.start(id)))
-        }
-        try turn(id, life) { $0.snapshotInstalled(image) }
-    }
-
-    func discard(_ snapshot: IncomingSnapshot, _ process: SimulatedProcess) {
-        guard let (transfer, _) = process.snapshots.removeValue(forKey: snapshot.id) else { return }
-        snapshotTaken(transfer, succeeded: false)
-    }
-
-    /// The receiver tells the sender how it ended.
-    private func snapshotTaken(_ transfer: Transfer, succeeded: Bool) {
-        guard network.isOpen(transfer.from, transfer.to) else { return }
-        // As shipped: whoever failed to take a copy is not sent the next at once.
-        let pause: UInt64 = succeeded ? 0 : 500_000
-        queue.plan(in: network.draw(100, 5_000) + pause, .snapshotEnded(transfer, succeeded: succeeded))
-    }
-
-    func snapshotEnded(_ transfer: Transfer, succeeded: Bool) throws(Violation) {
-        guard let process = process(transfer.from, transfer.life), process.transfers[transfer.to] == transfer.id
-        else { return }
-        process.transfers[transfer.to] = nil
-        try turn(transfer.from, transfer.life) { $0.snapshotSent(to: transfer.to, succeeded: succeeded) }
-    }
-
-    private static let snapshotTimeoutMicroseconds: UInt64 = 3_000_000
 
     /// Where the log of a member ends, synced or not.
     private func endOfLog(_ node: SimulatedNode) -> LogPosition {

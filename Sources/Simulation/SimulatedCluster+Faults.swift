@@ -60,6 +60,8 @@ extension SimulatedCluster {
             return true
         case .transfer:
             return try handOver()
+        case .memberChange:
+            return try changeMembers()
         case .hungSync:
             let victim = victim(kind)
             victim.diskHangsUntil = queue.now + UInt64(plan.draw(kind, 300_000, 4_000_000))
@@ -82,10 +84,17 @@ extension SimulatedCluster {
             victim.machine.limitRoom(plan.draw(kind, below: 16_384))
             queue.plan(in: UInt64(plan.draw(kind, 500_000, 4_000_000)), .lift(.fullDisk(victim.id)))
             return true
-        case .flippedRead:
-            // Reads happen at a start.
+        case .lowDisk:
+            // Enough for the log for a while, and less than the low mark.
             let victim = victim(kind)
-            guard !victim.isStopped else { return false }
+            guard victim.fileSystem.capacityBytes == .max else { return false }
+            victim.fileSystem.capacityBytes =
+                victim.fileSystem.usedBytes + plan.draw(kind, 8_192, SimulatedCluster.diskLowBytes - 1)
+            queue.plan(in: UInt64(plan.draw(kind, 1_000_000, 4_000_000)), .lift(.fullDisk(victim.id)))
+            return true
+        case .flippedRead:
+            // Reads happen at a start. A log that was misread is given up like a damaged one.
+            guard let victim = damageable(kind), !victim.isStopped else { return false }
             victim.fileSystem.flippedReadsPerMille = plan.draw(kind, 50, 500)
             try kill(victim)
             queue.plan(in: downtime(kind), .lift(.start(victim.id)))
@@ -93,7 +102,7 @@ extension SimulatedCluster {
             return true
         case .bitFlip, .misdirectedWrite:
             guard let victim = damageable(kind), damage(victim, kind) else { return false }
-            victim.isDamaged = true
+            victim.isHarmed()
             // What is damaged is found when it is read: at the next start.
             if plan.draw(kind, below: 4) > 0, !victim.isStopped {
                 try kill(victim)
@@ -102,6 +111,9 @@ extension SimulatedCluster {
             return true
         case .wipe:
             return try wipe(kind)
+        case .divergence:
+            guard let victim = damageable(kind) else { return false }
+            return planDivergence(victim)
         case .silentBroker:
             return silenceBroker(
                 plan.draw(kind, below: brokers.count), for: UInt64(plan.draw(kind, 500_000, 4_000_000)))
@@ -145,18 +157,28 @@ extension SimulatedCluster {
             node(id).fileSystem.flippedReadsPerMille = 0
         case .broker(let number):
             wakeBroker(number)
+        case .order(let attempt):
+            askAgain(attempt)
+        case .rejoin(let id):
+            try rejoin(id)
         }
     }
 
     // MARK: Victims
 
-    private func victim(_ kind: FaultKind) -> SimulatedNode { nodes[plan.draw(kind, below: nodes.count)] }
+    private var usedNodes: [SimulatedNode] { nodes.filter(\.isUsed) }
+
+    private func victim(_ kind: FaultKind) -> SimulatedNode {
+        let used = usedNodes
+        return used[plan.draw(kind, below: used.count)]
+    }
 
     private func pair(_ kind: FaultKind) -> (NodeID, NodeID)? {
-        guard nodes.count > 1 else { return nil }
-        let one = plan.draw(kind, below: nodes.count)
-        let other = (one + 1 + plan.draw(kind, below: nodes.count - 1)) % nodes.count
-        return (nodes[one].id, nodes[other].id)
+        let used = usedNodes
+        guard used.count > 1 else { return nil }
+        let one = plan.draw(kind, below: used.count)
+        let other = (one + 1 + plan.draw(kind, below: used.count - 1)) % used.count
+        return (used[one].id, used[other].id)
     }
 
     func downtime(_ kind: FaultKind) -> UInt64 {
@@ -166,8 +188,8 @@ extension SimulatedCluster {
     /// At most a minority is ever without its log, so that a correct system can always recover.
     private func damageable(_ kind: FaultKind) -> SimulatedNode? {
         let victim = victim(kind)
-        guard !victim.isDamaged else { return victim }
-        return nodes.count(where: \.isDamaged) < (nodes.count - 1) / 2 ? victim : nil
+        guard victim.isSound else { return victim }
+        return canDecide { $0.isSound && $0 !== victim } ? victim : nil
     }
 
     // MARK: Crashes
@@ -190,7 +212,7 @@ extension SimulatedCluster {
 
     private func cut(_ kind: FaultKind) -> Bool {
         healTopology()
-        let topology = Topology(kind, members: nodes.map(\.id)) { plan.draw(kind, below: $0) }
+        let topology = Topology(kind, members: usedNodes.map(\.id)) { plan.draw(kind, below: $0) }
         guard !topology.cut.isEmpty else { return false }
         topologies += 1
         for link in topology.cut { setCut(link.from, link.to, true) }
@@ -223,14 +245,15 @@ extension SimulatedCluster {
         return isBegun
     }
 
-    /// A disk is lost with everything on it. Nothing takes its place here: the others go on without this member.
+    /// A disk is lost with everything on it. The others go on without this member, and mostly it comes back on another.
     private func wipe(_ kind: FaultKind) throws(Violation) -> Bool {
         guard let victim = damageable(kind) else { return false }
         if !victim.isStopped { try cutPower(victim) }
-        victim.isDamaged = true
-        victim.fileSystem.wipe()
-        victim.condition = .stopped(.refuses("its disk was lost"))
+        victim.loseDisk(makeMachine())
         trace.line(queue.now, "node \(victim.id) loses its disk")
+        if plan.draw(kind, below: 4) > 0 {
+            queue.plan(in: UInt64(plan.draw(kind, 200_000, 1_500_000)), .lift(.rejoin(victim.id)))
+        }
         return true
     }
 }

@@ -15,7 +15,7 @@ extension SimulatedCluster {
     private static let settlingMicroseconds: UInt64 = 300_000
 
     func run() throws(Violation) {
-        for node in nodes { try start(node.id) }
+        for node in nodes where node.isUsed { try start(node.id) }
         startClients()
         startBrokers()
         startReaders()
@@ -30,6 +30,7 @@ extension SimulatedCluster {
             }
             // Looked at now and then; an election in between is no stretch without a leader.
             try proceed(until: min(end, queue.now + 50_000))
+            releaseFormerMembers()
             try judge.observes(hasLeader: leaderOfCore != nil, at: queue.now)
         }
         try judgeEnd(settled: settled)
@@ -53,13 +54,15 @@ extension SimulatedCluster {
     }
 
     private func recover() throws(Violation) {
-        let sound = nodes.filter { !$0.isDamaged }.map(\.id)
-        let majority = nodes.count / 2 + 1
-        precondition(sound.count >= majority, "\(sound.count) of \(nodes.count) disks are sound: not even a quorum")
-        var core = sound
+        var core = soundMembers
+        precondition(
+            canDecide { core.contains($0.id) },
+            "the disks of \(core) are sound: not even a majority of each of \(inPlay.all)")
         // Where nothing goes wrong nobody is left behind.
-        while !plan.isCalm, core.count > majority, processGenerator.below(2) == 0 {
-            core.remove(at: processGenerator.below(core.count))
+        while !plan.isCalm, processGenerator.below(2) == 0 {
+            let left = core[processGenerator.below(core.count)]
+            guard canDecide({ core.contains($0.id) && $0.id != left }) else { break }
+            core.removeAll { $0 == left }
         }
         trace.line(queue.now, "healed: \(core.map { "node \($0)" }.joined(separator: ", "))")
         phase = .recovering(core: core, since: queue.now)
@@ -71,13 +74,14 @@ extension SimulatedCluster {
                 network[one, other].extraMicroseconds = 0
             }
         }
-        for node in nodes where !core.contains(node.id) { try leaveBehind(node, core: core) }
+        for node in nodes where node.isUsed && !core.contains(node.id) { try leaveBehind(node, core: core) }
+        // A leader that is left behind well, and refuses what needs room, would keep the core from it.
+        for node in nodes { node.fileSystem.capacityBytes = .max }
         for id in core {
             let node = node(id)
             clientCuts[Int(id.rawValue) - 1] = false
             node.diskHangsUntil = 0
             node.fileSystem.syncsUntilError = nil
-            node.fileSystem.capacityBytes = .max
             node.machine.failSync(after: nil)
             node.machine.limitRoom(nil)
             node.fileSystem.flippedReadsPerMille = 0
@@ -87,6 +91,15 @@ extension SimulatedCluster {
         for number in brokers.indices { wakeBroker(number) }
         // Who watches a member that is cut off would hear that nothing happens; the shipped client asks for one with a leader.
         for node in nodes where !core.contains(node.id) { dropWatchers(of: node.id) }
+    }
+
+    /// Whoever was removed by a change that was still under way owes nothing any more.
+    private func releaseFormerMembers() {
+        guard case .recovering(let core, let since) = phase, !committed.isJoint else { return }
+        let former = core.filter { committed.member($0) == nil }
+        guard !former.isEmpty else { return }
+        phase = .recovering(core: core.filter { !former.contains($0) }, since: since)
+        for id in former { dropWatchers(of: id) }
     }
 
     /// Outside of the core anything goes: gone, cut off in one direction or both, or as well as the others.
@@ -111,7 +124,7 @@ extension SimulatedCluster {
     /// The members that have to be well now.
     var core: [NodeID] {
         switch phase {
-        case .faulty: nodes.map(\.id)
+        case .faulty: committed.members.map(\.id)
         case .recovering(let core, _): core
         }
     }

@@ -7,12 +7,19 @@ extension SimulatedCluster {
     func start(_ id: NodeID) throws(Violation) {
         let node = node(id)
         guard node.canStart else { return }
+        let held = SimulatedNode.Held(log: node.synced, databaseThrough: node.durableInDatabase)
         let findings: StartFindings
         do throws(StartFailure) {
             findings = try node.start(
-                now: queue.now, seed: processGenerator.next(), options: replicaOptions, logOptions: logOptions)
+                now: queue.now, seed: processGenerator.next(), options: replicaOptions,
+                repairStopsAfter: processGenerator.below(3) == 0 ? processGenerator.below(40) : nil,
+                makeMachine: makeMachine)
         } catch {
             return try startFailed(node, error)
+        }
+        if findings.discarded {
+            if node.readsAreFlipped { report.reached(.logMisread) }
+            begins(node, instead: held)
         }
         report.starts += 1
         if findings.cutATail { report.reached(.tailCut) }
@@ -24,7 +31,7 @@ extension SimulatedCluster {
             "node \(id) starts: term \(replica.status.term), log \(replica.core.base) to \(replica.core.lastIndex), applied "
                 + "\(replica.appliedIndex)\(findings.cutATail ? ", a torn tail was cut" : "")")
         try judge.restarts(id, hardState: node.synced.hardState, applied: replica.appliedIndex)
-        try judge.installs(at: node.machine.applied.index, digest: node.machine.digest, on: id)
+        try judge.installs(at: node.machine.applied.index, digest: node.trustedDigest, on: id)
         let life = findings.process.life
         queue.plan(
             in: draw(&processGenerator, 0, Int(SimulatedCluster.tickMilliseconds) * 1_000), .tick(id, life: life))
@@ -33,8 +40,9 @@ extension SimulatedCluster {
             // What others had open to an earlier process ends now at the latest.
             breakConnection(other.id, id)
             network[id, other.id].pauseMicroseconds = SimulatedNetwork.pauseMin
-            planDial(id, other.id, in: network.draw(100, 3_000))
+            network[id, other.id].dialAt = nil
         }
+        reconcile(node, findings.process)
     }
 
     /// A start may fail for what was done to the disk, and for nothing else.
@@ -45,8 +53,12 @@ extension SimulatedCluster {
         case .log(.io), .log(.full):
             node.condition = .stopped(.failed("\(failure)"))
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
-        case .log(.corrupt) where mayBeMisread && !node.isDamaged:
-            report.reached(.misreadLogRefused)
+        case .repair(.directory(.io)), .repair(.log(.io)), .repair(.log(.full)):
+            report.reached(.repairInterrupted)
+            node.condition = .stopped(.failed("\(failure)"))
+            queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
+        case .log(.corrupt) where mayBeMisread && !node.isDamaged, .repair where mayBeMisread && !node.isDamaged:
+            report.reached(.logMisread)
             node.condition = .stopped(.failed("\(failure)"))
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
         case .stateMachine(let failure) where failure.kind == .lack:
@@ -54,12 +66,13 @@ extension SimulatedCluster {
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
         case .stateMachine(let failure) where failure.kind == .disk:
             try fails(node, failure)
-        case .log, .refused, .stateMachine:
+        case .log, .refused, .stateMachine, .repair:
             guard node.isDamaged else {
                 throw Violation(rule: "a sound disk starts", detail: "node \(node.id): \(failure)")
             }
-            report.reached(.damagedLogRefused)
             node.condition = .stopped(.refuses("\(failure)"))
+            // What cannot be repaired is replaced.
+            queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.rejoin(node.id)))
         case .lost(let what):
             throw Violation(rule: "synced is never lost", detail: "node \(node.id): \(what)")
         }
@@ -110,6 +123,8 @@ extension SimulatedCluster {
             if case .withoutPower = stop, node.canStart { node.condition = .stopped(stop) }
             return
         }
+        let core = process.replica.core
+        if process.replica.isLeader, core.configuration.isJoint { report.reached(.leaderStoppedWhileJoint) }
         interruptLogWork(process, on: node)
         try interruptMachine(process, on: node)
         node.appliedAtEnd = node.machine.applied.index
@@ -143,10 +158,10 @@ extension SimulatedCluster {
                 trace.line(queue.now, "node \(node.id) was applying: \(error)")
             }
             if let applied {
-                try judge.applies(process.applying, applied, digest: node.machine.digest, on: node.id)
+                try judge.applies(process.applying, applied, digest: node.trustedDigest, on: node.id)
             }
         }
-        if let incoming = process.installing, let (_, snapshot) = process.snapshots[incoming.id] {
+        if let incoming = process.installing, let snapshot = process.incoming[incoming.id]?.content {
             do throws(StateMachineFailure) {
                 try node.machine.install(snapshot)
                 node.durableInDatabase = max(node.durableInDatabase, snapshot.position.index)

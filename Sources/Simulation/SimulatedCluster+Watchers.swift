@@ -36,8 +36,12 @@ extension SimulatedCluster {
         }
     }
 
-    func tellProgress(_ id: NodeID, _ life: UInt64) {
+    /// What a node does four times a second.
+    func tellProgress(_ id: NodeID, _ life: UInt64) throws(Violation) {
         guard let process = process(id, life) else { return }
+        try tickSnapshots(node(id), process)
+        try measureDisk(node(id), process)
+        guard self.process(id, life) != nil else { return }
         for action in process.watches.progress(isWritable: { _ in true }) { perform(action, node(id), process) }
         queue.plan(in: 250_000, .tellProgress(id, life: life))
     }
@@ -70,7 +74,7 @@ extension SimulatedCluster {
                 case .changes(let found) = try node.machine.answer(
                     .changes(after: after, filter: filter, limit: Watches.eventsPerFrameMax))
             else { preconditionFailure("a query for changes was answered with something else") }
-            page = found
+            page = found.withoutPlanted
         } catch {
             guard error.kind == .lack else { return try fails(node, error) }
             page = .notYet(current: .zero)

@@ -25,6 +25,10 @@ package final class SimulatedCluster {
     var brokers: [SimulatedBroker] = []
     /// Whom each reader asks.
     var readers: [NodeID] = []
+    var orders = SimulatedOperator()
+    var inPlay: ConfigurationsInPlay
+    /// Nodes whose state was made to differ, now or earlier.
+    var diverged: Set<NodeID> = []
     /// Whom clients do not reach.
     var clientCuts: [Bool]
     var judge: RunJudge
@@ -34,13 +38,14 @@ package final class SimulatedCluster {
     /// Counts topology faults, so that the end of one does not end the next.
     var topologies: UInt64 = 0
     var lastWatchConnection: UInt64 = 0
-    var lastSnapshotID: UInt64 = 0
     var lastProbe: UInt64 = 0
     var lastForgotten: UInt64 = 0
     let registers: [String]
 
     // Each part of the world draws from a stream of its own.
     var diskGenerator: SeededGenerator
+    private var machineGenerator: SeededGenerator
+    private let commands = CommandCache()
     var clientGenerator: SeededGenerator
     var processGenerator: SeededGenerator
     var readerGenerator: SeededGenerator
@@ -60,26 +65,21 @@ package final class SimulatedCluster {
         } else {
             plan = FaultPlan(seed: seed, wanted: options.faults)
         }
-        network = SimulatedNetwork(size: options.nodes, seed: seed)
+        let machines = options.nodes + plan.spareMachines
+        network = SimulatedNetwork(size: machines, seed: seed)
         diskGenerator = SeededGenerator(seed: seed, stream: 0xD15C)
+        machineGenerator = SeededGenerator(seed: seed, stream: 0x5D1C)
         clientGenerator = SeededGenerator(seed: seed, stream: 0xC11E)
         processGenerator = SeededGenerator(seed: seed, stream: 0x9A0C)
         readerGenerator = SeededGenerator(seed: seed, stream: 0x4EAD)
-        let commands = CommandCache()
         judge = RunJudge(uncommittedBytesMax: plan.uncommittedBytesMax, commands: commands)
-        clientCuts = Array(repeating: false, count: options.nodes)
+        clientCuts = Array(repeating: false, count: machines)
         registers = (0..<3).map { "user.r\($0)" }
         let ids = (1...options.nodes).map { NodeID(UInt64($0)) }
-        let members = ids.map {
-            Member(id: $0, disk: .unknown, peerAddress: "node\($0):1", clientAddress: "node\($0):2")
-        }
+        inPlay = ConfigurationsInPlay(first: Configuration(voters: SimulatedCluster.firstMembers(options)))
         if plan.kinds.contains(.shortLog) { report.happened(.shortLog) }
-        var machineGenerator = SeededGenerator(seed: seed, stream: 0x5D1C)
-        for id in ids {
-            let node = SimulatedNode(
-                id: id, members: members, disk: DiskID(high: 7, low: id.rawValue),
-                machine: SimulatedCluster.makeMachine(options.store, seed: machineGenerator.next(), commands),
-                logOptions: logOptions, seed: diskGenerator.next())
+        for id in (1...machines).map({ NodeID(UInt64($0)) }) {
+            let node = SimulatedNode(id: id, machine: makeMachine(), seed: diskGenerator.next())
             if plan.kinds.contains(.clockRates) {
                 let spread = plan.draw(.clockRates, below: 2) == 0 ? 150 : 20
                 node.clock.ratePerMille = UInt64(1_000 - spread + plan.draw(.clockRates, below: 2 * spread + 1))
@@ -88,6 +88,7 @@ package final class SimulatedCluster {
             node.clock.offsetMilliseconds = UInt64(1_000 * id.rawValue)
             nodes.append(node)
         }
+        for node in nodes.prefix(options.nodes) { node.format(for: firstMembers, logOptions: logOptions) }
         for number in 0..<SimulatedCluster.clientCount {
             clients.append(
                 SimulatedClient(
@@ -101,12 +102,11 @@ package final class SimulatedCluster {
         }
     }
 
-    private static func makeMachine(
-        _ store: SimulationOptions.Store, seed: UInt64, _ commands: CommandCache
-    ) -> any SimulatedStateMachine {
-        switch store {
-        case .memory: ReferenceMachine(commands: commands)
-        case .sqlite: SQLiteMachine(seed: seed)
+    func makeMachine() -> any SimulatedStateMachine {
+        let seed = machineGenerator.next()
+        switch options.store {
+        case .memory: return ReferenceMachine(commands: commands)
+        case .sqlite: return SQLiteMachine(seed: seed)
         }
     }
 
@@ -170,14 +170,19 @@ package final class SimulatedCluster {
         case .surveyed(let id, let life, let request): try surveyed(id, life, request)
         case .readFeed(let id, let life, let key, let ticket, let after, let filter):
             try readFeed(id, life, key, ticket: ticket, after: after, filter)
-        case .tellProgress(let id, let life): tellProgress(id, life)
+        case .tellProgress(let id, let life): try tellProgress(id, life)
         case .deliver(let messages, let connection): try deliver(messages, connection)
         case .notify(let notice, let connection): try notify(notice, connection)
         case .dial(let from, let to): try dial(from, to)
         case .closed(let id, let life, let peer, let refused): try closed(id, life, peer, refused: refused)
+        case .refused(let id, let life, let peer): refused(id, life, by: peer)
         case .silent(let from, let to, let cut): try silent(from, to, cut)
-        case .snapshotArrives(let transfer, let snapshot): try snapshotArrives(transfer, snapshot)
-        case .snapshotEnded(let transfer, let succeeded): try snapshotEnded(transfer, succeeded: succeeded)
+        case .snapshotCopied(let id, let life, let transfer): try snapshotCopied(id, life, transfer)
+        case .snapshotPiece(let piece, let connection): try snapshotPiece(piece, connection)
+        case .snapshotWrote(let id, let life, let piece): try snapshotWrote(id, life, piece)
+        case .snapshotVerified(let id, let life, let snapshot): try snapshotVerified(id, life, snapshot)
+        case .snapshotProgress(let id, let answer, let connection): try snapshotProgress(id, answer, connection)
+        case .wakeSender(let id, let life, let time): try wakeSender(id, life, at: time)
         case .nextOperation(let lane): beginOperation(lane)
         case .request(let lane, let attempt, let target): try requestArrives(lane, attempt, target)
         case .respond(let lane, let attempt, let answer): try answerArrives(lane, attempt, answer)
@@ -189,8 +194,15 @@ package final class SimulatedCluster {
         case .forgottenRequest(let intent, let target): try forgottenRequest(intent, target)
         case .heartbeat(let broker): try heartbeat(broker)
         case .heartbeatAnswered(let broker, let sent, let reply): heartbeatAnswered(broker, sent, reply)
-        case .strike(let kind): try strike(kind)
-        case .lift(let lift): try self.lift(lift)
+        case .operatorAsks(let attempt, let id): try operatorAsks(attempt, id)
+        case .operatorHears(let attempt, let reply): operatorHears(attempt, reply)
+        case .operatorTimedOut(let attempt): operatorTimedOut(attempt)
+        case .strike(let kind):
+            try strike(kind)
+            checkPlan()
+        case .lift(let lift):
+            try self.lift(lift)
+            checkPlan()
         }
     }
 
@@ -226,13 +238,22 @@ package final class SimulatedCluster {
             let effects = replica.takeEffects()
             checkInvariants(replica)
             let status = replica.status
-            if status != process.status { mark(status, after: process.status) }
+            if status != process.status {
+                mark(status, after: process.status)
+                let isMember = replica.core.configuration.member(node.id) != nil
+                if process.status.role == .leader, status.role != .leader, !isMember {
+                    report.reached(.leaderRemovedItself)
+                }
+            }
             process.status = status
             var writes: [Persist] = []
             for case .persist(let persist) in effects { writes.append(persist) }
+            let members = replica.core.configuration
             try judge.turnEnds(replica.core, writes: writes, at: queue.now) { position in
-                Set(nodes.filter { $0.holds(position) }.map(\.id))
+                // What another disk holds is not what the member holds.
+                Set(nodes.filter { members.isOn($0.id, $0.disk) && $0.holds(position) }.map(\.id))
             }
+            noteConfigurations(replica.core, writes: writes)
             return effects
         }
         var outgoing = Outgoing()
@@ -241,6 +262,7 @@ package final class SimulatedCluster {
             try perform(effect, node, process, &outgoing)
         }
         flush(outgoing, from: node, process)
+        hangUpOnFormerPeers(node, process)
         deliverWatches(node, process)
     }
 
@@ -275,9 +297,17 @@ package final class SimulatedCluster {
             brokerGraceMilliseconds: SimulatedCluster.brokerTimeoutMilliseconds, sessionSweepMilliseconds: 1_000,
             readWaitMilliseconds: 500, diskSilenceMilliseconds: SimulatedCluster.diskSilenceMilliseconds,
             unappliedEntriesMax: plan.unappliedEntriesMax,
-            digestIntervalMilliseconds: 1_000)
+            digestIntervalMilliseconds: 1_000, diskLowBytes: UInt64(SimulatedCluster.diskLowBytes),
+            diskHighBytes: UInt64(SimulatedCluster.diskHighBytes), promotionWindowMilliseconds: 400)
     }
 
     static let brokerTimeoutMilliseconds: UInt64 = 1_200
     static let diskSilenceMilliseconds: UInt64 = 300
+}
+
+extension Configuration {
+    /// Whether a member is on this disk, as far as the configuration knows.
+    fileprivate func isOn(_ id: NodeID, _ disk: DiskID) -> Bool {
+        member(id).map { $0.disk == .unknown || $0.disk == disk } ?? false
+    }
 }

@@ -173,6 +173,8 @@ package final class SimulatedFileSystem: FileSystem {
         syncsUntilError = nil
     }
 
+    package var freeBytes: Int { capacityBytes == .max ? .max : max(0, capacityBytes - usedBytes) }
+
     package var usedBytes: Int { names.values.reduce(0) { $0 + $1.live.count } }
 
     /// The files in a folder, by name.

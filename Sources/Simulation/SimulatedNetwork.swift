@@ -1,4 +1,5 @@
 internal import RaftCore
+internal import Replica
 
 /// A connection that one member dialled to another; it is one-way, as on the wire.
 struct Connection: Hashable {
@@ -13,7 +14,10 @@ struct SimulatedNetwork {
     struct Path {
         /// Nil while there is no connection.
         var connection: Connection?
-        var dialIsPlanned = false
+        /// What the listening side was told of who dialled.
+        var caller: PeerCaller?
+        /// When the next dial comes; one that was planned for another moment is off.
+        var dialAt: UInt64?
         /// Between two attempts.
         var pauseMicroseconds = SimulatedNetwork.pauseMin
         var isCut = false
@@ -30,6 +34,8 @@ struct SimulatedNetwork {
     static let pauseMin: UInt64 = 20_000
     static let pauseMax: UInt64 = 500_000
     static let silenceMax: UInt64 = 2_000_000
+    /// After the peer said that it does not listen.
+    static let refusalPause: UInt64 = 5_000_000
 
     let size: Int
     private var paths: [Path]
@@ -53,13 +59,12 @@ struct SimulatedNetwork {
 
     mutating func draw(_ low: Int, _ high: Int) -> UInt64 { UInt64(low + generator.below(high - low + 1)) }
 
-    mutating func connect(_ from: NodeID, _ to: NodeID) -> Connection {
+    mutating func connect(_ caller: PeerCaller, to: NodeID) {
         lastConnection += 1
-        let connection = Connection(from: from, to: to, number: lastConnection)
-        self[from, to].connection = connection
-        self[from, to].pauseMicroseconds = SimulatedNetwork.pauseMin
-        self[from, to].lastArrival = 0
-        return connection
+        self[caller.id, to].connection = Connection(from: caller.id, to: to, number: lastConnection)
+        self[caller.id, to].caller = caller
+        self[caller.id, to].pauseMicroseconds = SimulatedNetwork.pauseMin
+        self[caller.id, to].lastArrival = 0
     }
 
     /// Whether two members can shake hands.

@@ -22,18 +22,22 @@ final class SimulatedNode {
         case failed(String)
         /// It does not start with what is on its disk. No exit without help from outside.
         case refuses(String)
+        /// A machine that belongs to no cluster yet, or any more: its disk is not formatted. Exit: `killed`, by formatting it.
+        case unused
     }
 
     let id: NodeID
     let fileSystem: SimulatedFileSystem
-    let machine: any SimulatedStateMachine
-    var disk: DiskID
-    var condition = Condition.stopped(.killed)
+    var machine: any SimulatedStateMachine
+    private(set) var disk = DiskID.unknown
+    /// Grows with each change of address.
+    var addressNumber = 1
+    var condition = Condition.stopped(.unused)
     /// Counts the processes: what was planned for an earlier one does not happen in this one.
     var life: UInt64 = 0
     var clock = SimulatedClock()
     /// What was synced, by what the log reported.
-    var synced: SyncedLog
+    var synced = SyncedLog()
     /// Writes that were under way when the last process ended.
     var unfinished: [LogJob] = []
     /// The database cannot go back to before this entry.
@@ -42,31 +46,52 @@ final class SimulatedNode {
     var appliedAtEnd = LogIndex.zero
     /// The power failed since then.
     var databaseMayGoBack = false
-    /// Something on its disk was changed behind its back: it may refuse to start, and nothing else may.
+    /// How often its disk was formatted.
+    private(set) var formats: UInt64 = 0
+    /// Something on its disk was changed behind its back, and it has not repaired itself since: it may lack what was synced, or
+    /// refuse to start, and nothing else may.
     var isDamaged = false
+    /// The same, for what happened after it began anew.
+    var isDamagedSinceRepair = false
+    /// What it had synced before it lost its log, since it was whole last.
+    var owed: [Held] = []
+    var stateDamage = StateDamage.none
+    /// As its settings name them; empty for a node that joined later.
+    private(set) var firstMembers: [Member] = []
+    private(set) var logOptions = LogOptions()
     /// Syncs do not end before this moment.
     var diskHangsUntil: UInt64 = 0
     /// Reads may have come back wrong since the process started.
     var readsAreFlipped: Bool { fileSystem.flippedReadsPerMille > 0 }
 
-    static let directory = "/log"
+    static let root = "/data"
+    static let directory = root + "/" + DataDirectory.logName
 
-    /// A machine whose data directory was formatted for `members`.
-    init(
-        id: NodeID, members: [Member], disk: DiskID, machine: any SimulatedStateMachine, logOptions: LogOptions,
-        seed: UInt64
-    ) {
+    /// A machine with an empty disk.
+    init(id: NodeID, machine: any SimulatedStateMachine, seed: UInt64) {
         self.id = id
-        self.disk = disk
         self.machine = machine
         fileSystem = SimulatedFileSystem(seed: seed)
+    }
+
+    /// Makes an empty disk a data directory, as `metad format` does.
+    ///
+    /// - Parameter members: the first ones of a new cluster; empty for a node that is going to join one.
+    func format(for members: [Member], logOptions: LogOptions) {
+        precondition(!isUsed, "node \(id) is formatted already")
+        formats += 1
+        disk = DiskID(high: formats, low: id.rawValue)
+        condition = .stopped(.killed)
+        firstMembers = members
+        self.logOptions = logOptions
+        self.logOptions.diskID = disk
         do {
+            try fileSystem.createDirectory(SimulatedNode.root)
             try fileSystem.createDirectory(SimulatedNode.directory)
-            var options = logOptions
-            options.diskID = disk
+            let options = self.logOptions
             let (log, _) = try SegmentedLog.open(
                 directory: SimulatedNode.directory, fileSystem: fileSystem, options: options)
-            try log.write([MemberStart.firstWrite(of: members)])
+            if !members.isEmpty { try log.write([MemberStart.firstWrite(of: members)]) }
             log.close()
             let (again, recovered) = try SegmentedLog.open(
                 directory: SimulatedNode.directory, fileSystem: fileSystem, options: options)
@@ -75,6 +100,28 @@ final class SimulatedNode {
         } catch {
             preconditionFailure("an empty disk without faults was not formatted: \(error)")
         }
+    }
+
+    /// The disk is lost with everything on it, or taken out of use; another takes its place, not formatted yet.
+    func loseDisk(_ machine: any SimulatedStateMachine) {
+        precondition(isStopped, "node \(id) runs on the disk that is lost")
+        fileSystem.wipe()
+        replaceState(machine)
+        condition = .stopped(.unused)
+        synced = SyncedLog()
+        unfinished = []
+        isDamaged = false
+        isDamagedSinceRepair = false
+        owed = []
+        diskHangsUntil = 0
+    }
+
+    /// As others are told to reach it.
+    var peerAddress: String { "node\(id).\(addressNumber):1" }
+
+    /// As an operator would describe it.
+    var member: Member {
+        Member(id: id, disk: disk, peerAddress: peerAddress, clientAddress: "node\(id).\(addressNumber):2")
     }
 
     /// The process, if it runs and is not paused.
@@ -98,9 +145,14 @@ final class SimulatedNode {
     /// Whether a start can be tried: it was stopped, and its disk is not known to be of no use.
     var canStart: Bool {
         switch condition {
-        case .stopped(.refuses), .running, .paused: false
+        case .stopped(.refuses), .stopped(.unused), .running, .paused: false
         case .stopped(.killed), .stopped(.withoutPower), .stopped(.failed): true
         }
+    }
+
+    /// Whether it belongs to a cluster, or is on its way into one.
+    var isUsed: Bool {
+        if case .stopped(.unused) = condition { false } else { true }
     }
 
     /// Whether the kernel of the machine answers for ports nobody listens at.
@@ -108,10 +160,24 @@ final class SimulatedNode {
         if case .stopped(.withoutPower) = condition { false } else { true }
     }
 
-    /// The term that the disk holds at `index`, synced; entries that it has let go of are in the database.
+    /// Whether the disk holds an entry, synced; entries that the log has let go of are in the database. What a member held
+    /// before its log was lost may have been counted, and counts until it has said that it holds everything again.
     func holds(_ position: LogPosition) -> Bool {
-        synced.term(at: position.index) == position.term || durableInDatabase >= position.index
-            || synced.base.index >= position.index
+        Held(log: synced, databaseThrough: durableInDatabase).holds(position) || owed.contains { $0.holds(position) }
+    }
+
+    /// What a disk holds, or held.
+    struct Held {
+        var log: SyncedLog
+        var databaseThrough: LogIndex
+
+        func holds(_ position: LogPosition) -> Bool {
+            log.term(at: position.index) == position.term || databaseThrough >= position.index
+                || log.base.index >= position.index
+        }
+
+        /// Up to where.
+        var end: LogIndex { max(log.last.index, databaseThrough) }
     }
 }
 
@@ -136,14 +202,35 @@ final class SimulatedProcess {
     var queries: [RequestToken: ServedQuery] = [:]
     var status: Status
     var turnIsPlanned = false
-    /// Snapshots that arrived, by id; the replica has announced them.
-    var snapshots: [UInt64: (Transfer, SimulatedSnapshot)] = [:]
+    /// Snapshots to and from others, with their files by id.
+    var sender: SnapshotSenderMachine
+    var receiver = SnapshotReceiverMachine(
+        timeoutMilliseconds: SimulatedCluster.snapshotOptions.timeoutMilliseconds)
+    var outgoing: [UInt64: SimulatedSnapshot] = [:]
+    var incoming: [UInt64: SpoolFile] = [:]
+    /// Who waits for a snapshot of this one.
+    var servedPeers: Set<NodeID> = []
+    /// When the sender is woken next; nil when it is not.
+    var senderWakesAt: UInt64?
     /// Watches of clients, by connection.
     var watchers: [UInt64: Int] = [:]
-    /// Snapshots on their way from here, by receiver.
-    var transfers: [NodeID: UInt64] = [:]
+    /// Who called and was let in, each once.
+    var callers: [PeerCaller] = []
+    /// Whom it calls, and whom no more once this turn's messages have left.
+    var peers: [Member] = []
+    var formerPeers: [NodeID] = []
+    /// What it went by when it was last looked at.
+    var configuration: Configuration
 
-    init(replica: Replica, log: SegmentedLog<SimulatedFileSystem>, watches: Watches, life: UInt64) {
+    /// - Parameters:
+    ///   - snapshotID: not one of another process.
+    ///   - now: milliseconds on the machine's clock.
+    init(
+        replica: Replica, log: SegmentedLog<SimulatedFileSystem>, watches: Watches, life: UInt64, snapshotID: UInt64,
+        now: UInt64
+    ) {
+        sender = SnapshotSenderMachine(options: SimulatedCluster.snapshotOptions, firstID: snapshotID, now: now)
+        configuration = replica.core.configuration
         self.replica = replica
         self.log = log
         self.watches = watches

@@ -8,6 +8,13 @@ struct SyncedLog {
     private(set) var hardState: HardState
     private var terms: [Term]
 
+    /// Of an empty disk.
+    init() {
+        base = .zero
+        hardState = .initial
+        terms = []
+    }
+
     init(_ recovered: RecoveredLog) {
         base = recovered.base
         hardState = recovered.hardState

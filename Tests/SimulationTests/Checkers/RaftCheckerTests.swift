@@ -182,6 +182,25 @@ struct RaftCheckerTests {
         try checker.acknowledges(one, through: LogIndex(8), durable: LogIndex(8))
     }
 
+    @Test("a member that lost its log and votes, or calls itself whole, too early")
+    func earlyRecovery() throws {
+        var checker = RecoveryChecker()
+        try checker.takesPart(one)
+        checker.loses(one, through: LogIndex(8))
+        finds("who lost its log votes for nobody") { try checker.takesPart(one) }
+        try checker.takesPart(two)
+        // Lost again on the way: what was owed is owed still.
+        checker.loses(one, through: LogIndex(3))
+        var early = checker
+        finds("recovered means whole") { try early.recovers(one, holding: LogIndex(7), committed: LogIndex(9)) }
+        // The end of the lost log was never committed.
+        try checker.recovers(one, holding: LogIndex(7), committed: LogIndex(7))
+        try checker.takesPart(one)
+        checker.loses(two, through: LogIndex(8))
+        checker.forgets(two)
+        try checker.takesPart(two)
+    }
+
     @Test("configurations that can decide without each other")
     func disjointConfigurations() throws {
         var checker = ConfigurationOverlapChecker()

@@ -1,0 +1,56 @@
+internal import RaftCore
+internal import Replica
+
+/// Whose disks are needed: what is planned leaves every set of voters that may have to decide a majority that can
+/// (`ConfigurationsInPlay`). Nothing makes a disk unsound, takes one out of use or asks for other members without asking here.
+extension SimulatedCluster {
+    /// The last configuration that anybody is known to have committed.
+    var committed: Configuration { inPlay.committed }
+
+    /// A turn of a member ends: what it is about to write, and how much it knows to be committed.
+    func noteConfigurations(_ core: borrowing RaftNode, writes: [Persist]) {
+        var hasChanged = false
+        for write in writes {
+            for entry in write.entries where inPlay.writes(entry) { hasChanged = true }
+        }
+        if let term = core.term(at: core.commitIndex) {
+            let last = LogPosition(index: core.commitIndex, term: term)
+            if inPlay.commits(through: last, term: { core.term(at: $0) }) { hasChanged = true }
+        }
+        if hasChanged { checkPlan() }
+    }
+
+    /// The plan holds at every moment, not only at the end of the faults: who broke it is near.
+    func checkPlan() {
+        precondition(
+            canDecide { $0.isSound },
+            "at \(queue.now) us the disks of \(nodes.filter(\.isSound).map(\.id)) are sound: not a majority of each of "
+                + "\(inPlay.voterSets(after: orders.task?.order.change).map { $0.map(\.id) })")
+    }
+
+    /// True when every set of voters that may have to decide from now on has a majority for which `isThere` holds.
+    ///
+    /// - Parameter order: may be carried out besides; by default what an operator asks for.
+    func canDecide(after order: SimulatedOperator.Order? = nil, _ isThere: (SimulatedNode) -> Bool) -> Bool {
+        inPlay.canDecide(after: (order ?? orders.task?.order)?.change) { voter in
+            isOn(voter) && isThere(node(voter.id))
+        }
+    }
+
+    /// Whether the machine still has the disk that a configuration speaks of. The first configuration names no disks.
+    private func isOn(_ voter: ConfigurationsInPlay.Voter) -> Bool {
+        guard let node = nodes.first(where: { $0.id == voter.id }), node.isUsed else { return false }
+        return voter.disk == node.disk || voter.disk == .unknown && node.formats == 1
+    }
+
+    /// Members of any configuration in play, on the disk that it names and with nothing wrong on it.
+    var soundMembers: [NodeID] {
+        let members = inPlay.all.flatMap(\.members).filter {
+            isOn(ConfigurationsInPlay.Voter(id: $0.id, disk: $0.disk)) && node($0.id).isSound
+        }
+        return Set(members.map(\.id)).sorted()
+    }
+
+    /// Whether `id` belongs to any configuration in play.
+    func isInPlay(_ id: NodeID) -> Bool { inPlay.all.contains { $0.member(id) != nil } }
+}
