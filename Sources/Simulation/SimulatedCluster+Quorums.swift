@@ -8,7 +8,7 @@ extension SimulatedCluster {
     var committed: Configuration { inPlay.committed }
 
     /// A turn of a member ends: what it is about to write, and how much it knows to be committed.
-    func noteConfigurations(_ core: borrowing RaftNode, writes: [Persist]) {
+    func noteConfigurations(_ core: borrowing RaftNode, writes: [Persist]) throws(Violation) {
         var hasChanged = false
         for write in writes {
             for entry in write.entries where inPlay.writes(entry) { hasChanged = true }
@@ -17,15 +17,17 @@ extension SimulatedCluster {
             let last = LogPosition(index: core.commitIndex, term: term)
             if inPlay.commits(through: last, term: { core.term(at: $0) }) { hasChanged = true }
         }
-        if hasChanged { checkPlan() }
+        if hasChanged { try checkPlan() }
     }
 
-    /// The plan holds at every moment, not only at the end of the faults: who broke it is near.
-    func checkPlan() {
-        precondition(
-            canDecide { $0.isSound },
-            "at \(queue.now) us the disks of \(nodes.filter(\.isSound).map(\.id)) are sound: not a majority of each of "
-                + "\(inPlay.voterSets(after: orders.task?.order.change).map { $0.map(\.id) })")
+    /// The plan holds at every moment, not only at the end of the faults: who broke it is near. What it finds is a mistake of the
+    /// simulator.
+    func checkPlan() throws(Violation) {
+        guard !canDecide({ $0.isSound }) else { return }
+        let sets = inPlay.voterSets(after: orders.task?.order.change).map { "\($0.map(\.id))" }.sorted()
+        throw Violation(
+            rule: "a correct system can recover",
+            detail: "the disks of \(nodes.filter(\.isSound).map(\.id)) are sound: not a majority of each of \(sets)")
     }
 
     /// True when every set of voters that may have to decide from now on has a majority for which `isThere` holds.

@@ -199,10 +199,10 @@ package final class SimulatedCluster {
         case .operatorTimedOut(let attempt): operatorTimedOut(attempt)
         case .strike(let kind):
             try strike(kind)
-            checkPlan()
+            try checkPlan()
         case .lift(let lift):
             try self.lift(lift)
-            checkPlan()
+            try checkPlan()
         }
     }
 
@@ -253,7 +253,7 @@ package final class SimulatedCluster {
                 // What another disk holds is not what the member holds.
                 Set(nodes.filter { members.isOn($0.id, $0.disk) && $0.holds(position) }.map(\.id))
             }
-            noteConfigurations(replica.core, writes: writes)
+            try noteConfigurations(replica.core, writes: writes)
             return effects
         }
         var outgoing = Outgoing()
