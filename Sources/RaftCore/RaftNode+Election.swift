@@ -237,7 +237,14 @@ extension RaftNode {
 
     /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
     /// are used up, which takes a member that inflates them on purpose.
-    var isElectable: Bool { configuration.isVoter(id) && !isRecovering && term < Self.termMax }
+    var isElectable: Bool { (configuration.isVoter(id) || isLeaving) && !isRecovering && term < Self.termMax }
+
+    /// By its own log this member votes no more, and that is not known to be committed. It may be the only one that has the entry:
+    /// then nobody else is elected against its longer log, and it is needed until the entry is committed. Its own vote does not
+    /// count (Diss. §4.2.2).
+    private var isLeaving: Bool {
+        !isConfigurationCommitted && configurations.at(commitIndex)?.isVoter(id) ?? false
+    }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that
     /// the connection is gone.
