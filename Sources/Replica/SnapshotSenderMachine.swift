@@ -258,6 +258,7 @@ package struct SnapshotSenderMachine: Sendable {
         guard let transfer = active else { return }
         if !members.contains(transfer.to) {
             close(transfer, outgoing, succeeded: false, "it is no member any more", now: now)
+            startNext(now: now)
         } else if now >= transfer.lastProgress + options.timeoutMilliseconds {
             end(
                 transfer, outgoing, succeeded: false, isTimeout: true,

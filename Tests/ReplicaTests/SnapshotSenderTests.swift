@@ -205,6 +205,17 @@ import Testing
         #expect(sender.wakeAt == nil)
     }
 
+    @Test("who waits has its turn when the follower that is served is no member any more")
+    func removedWhileOtherWaits() {
+        var sender = makeSender()
+        sender.wanted(by: NodeID(2), now: 0)
+        sender.wanted(by: NodeID(3), now: 0)
+        _ = sender.takeActions()
+        sender.tick(now: 1, members: [NodeID(1), NodeID(3)])
+        #expect(sender.takeActions().last == .copy(102))
+        sender.checkInvariants()
+    }
+
     @Test("a state that turned out to be damaged is sent to nobody, and all who were to have it are reported")
     func endedAll() {
         var sender = makeSender()
