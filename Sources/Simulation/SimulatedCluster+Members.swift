@@ -62,9 +62,10 @@ extension SimulatedCluster {
         return give(.transfer(to: plan.draw(.memberChange, below: 2) == 0 ? nil : drawn(members)))
     }
 
-    /// What has to be refused, with the reason.
+    /// What has to be refused, with the reason. Only while nothing else changes: what makes no sense now might do then.
     private func askForNonsense() -> Bool {
         let configuration = committed
+        guard inPlay.all.count == 1, configuration.promotions.isEmpty else { return false }
         let stranger = NodeID(UInt64(nodes.count + 1))
         switch plan.draw(.memberChange, below: 5) {
         case 0: return give(.change(.remove(stranger)))

@@ -110,7 +110,10 @@ enum Divergence {
     }
 
     static func withoutPlanted(_ event: ChangeEvent) -> ChangeEvent {
-        ChangeEvent(version: event.version, changes: event.changes.filter { !isPlanted($0) })
+        var event = event
+        // It stands behind the real change, so no place among the departures moves.
+        event.changes.removeAll(where: isPlanted)
+        return event
     }
 }
 

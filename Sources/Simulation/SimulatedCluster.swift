@@ -251,7 +251,8 @@ package final class SimulatedCluster {
             let members = replica.core.configuration
             try judge.turnEnds(replica.core, writes: writes, at: queue.now) { position in
                 // What another disk holds is not what the member holds.
-                Set(nodes.filter { members.isOn($0.id, $0.disk) && $0.holds(position) }.map(\.id))
+                Set(
+                    nodes.filter { node in node.holds(position) { members.isOn(node.id, $0) } }.map(\.id))
             }
             try noteConfigurations(replica.core, writes: writes)
             return effects

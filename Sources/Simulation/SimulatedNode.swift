@@ -55,6 +55,8 @@ final class SimulatedNode {
     var isDamagedSinceRepair = false
     /// What it had synced before it lost its log, since it was whole last.
     var owed: [Held] = []
+    /// The disks that were lost, and what they had synced.
+    private(set) var lost: [(disk: DiskID, held: Held)] = []
     var stateDamage = StateDamage.none
     /// As its settings name them; empty for a node that joined later.
     private(set) var firstMembers: [Member] = []
@@ -105,6 +107,7 @@ final class SimulatedNode {
     /// The disk is lost with everything on it, or taken out of use; another takes its place, not formatted yet.
     func loseDisk(_ machine: any SimulatedStateMachine) {
         precondition(isStopped, "node \(id) runs on the disk that is lost")
+        lost.append((disk, Held(log: synced, databaseThrough: durableInDatabase)))
         fileSystem.wipe()
         replaceState(machine)
         condition = .stopped(.unused)
@@ -160,10 +163,16 @@ final class SimulatedNode {
         if case .stopped(.withoutPower) = condition { false } else { true }
     }
 
-    /// Whether the disk holds an entry, synced; entries that the log has let go of are in the database. What a member held
-    /// before its log was lost may have been counted, and counts until it has said that it holds everything again.
-    func holds(_ position: LogPosition) -> Bool {
-        Held(log: synced, databaseThrough: durableInDatabase).holds(position) || owed.contains { $0.holds(position) }
+    /// Whether a disk of this machine holds an entry, synced, or did when it was lost: its word may have been on its way by then.
+    /// Entries that the log has let go of are in the database. What a member held before its log was lost may have been
+    /// counted, and counts until it has said that it holds everything again.
+    ///
+    /// - Parameter isMeant: which of its disks is asked for.
+    func holds(_ position: LogPosition, onDisk isMeant: (DiskID) -> Bool) -> Bool {
+        isMeant(disk)
+            && (Held(log: synced, databaseThrough: durableInDatabase).holds(position)
+                || owed.contains { $0.holds(position) })
+            || lost.contains { isMeant($0.disk) && $0.held.holds(position) }
     }
 
     /// What a disk holds, or held.

@@ -192,7 +192,8 @@ private struct PlannedWorld {
     }
 
     private mutating func carryOut() {
-        guard let order, let configuration = settled, case .success(let next) = planner(configuration).plan(order) else {
+        guard let order, let configuration = settled, case .success(let next) = planner(configuration).plan(order)
+        else {
             return
         }
         write(next)
