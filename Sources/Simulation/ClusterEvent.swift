@@ -47,6 +47,8 @@ enum ClusterEvent {
     case forgottenRequest(WriteIntent, to: NodeID)
     case heartbeat(broker: Int)
     case heartbeatAnswered(broker: Int, sent: UInt64, HeartbeatReply)
+    /// A copy of a heartbeat that comes late, or of one that was never sent.
+    case copiedHeartbeat(broker: Int, BrokerEpoch, to: NodeID)
     // Between an operator and members.
     case operatorAsks(attempt: UInt64, NodeID)
     case operatorHears(attempt: UInt64, MembershipReply)
@@ -62,7 +64,7 @@ enum ClusterEvent {
             .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
             .refused(let node, _, _), .request(_, _, let node), .probe(let node), .forgottenRequest(_, let node),
-            .operatorAsks(_, let node):
+            .operatorAsks(_, let node), .copiedHeartbeat(_, _, let node):
             node
         case .snapshotCopied(let node, _, _), .snapshotWrote(let node, _, _), .snapshotVerified(let node, _, _),
             .wakeSender(let node, _, _):
@@ -93,7 +95,7 @@ enum ClusterEvent {
         case .closed(_, _, let peer, _), .refused(_, _, let peer): .peer(peer)
         case .request(let lane, _, _): .client(lane)
         case .probe: .readers
-        case .forgottenRequest, .operatorAsks: .nobody
+        case .forgottenRequest, .operatorAsks, .copiedHeartbeat: .nobody
         case .tick, .endTurn, .logDone, .applied, .checkpointed, .surveyed, .installed, .snapshotCopied, .snapshotWrote,
             .snapshotVerified, .wakeSender, .answer, .readFeed, .tellProgress, .dial, .silent, .nextOperation, .respond,
             .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat, .heartbeatAnswered, .operatorHears,

@@ -35,6 +35,8 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     case watchResumed, watchReadsFeed, watchTooOld, brokerFenced, brokerUnknown
     // Partitions.
     case staleEpochRefused, lateRequestRefused, partitionOffline, eligibleLeader, reassignment
+    // The coordinator.
+    case rebalanceBegan, rebalanceByItself, rebalanceEnded, replicasMoved, brokerShutDown
 
     package var name: String { "\(self)" }
 }
@@ -84,10 +86,23 @@ extension SimulatedCluster {
                     if partition.leader == nil { report.reached(.partitionOffline) }
                     if !partition.eligibleLeaders.isEmpty { report.reached(.eligibleLeader) }
                     if partition.isReassigning { report.reached(.reassignment) }
-                case .brokerRemoved, .topicChanged, .topicRemoved, .configChanged, .configRemoved: break
+                case .configChanged(let entry): if let rebalance = Rebalance(entry) { mark(rebalance) }
+                case .brokerRemoved, .topicChanged, .topicRemoved, .configRemoved: break
                 }
             }
         }
+    }
+
+    func markMoves(in entries: [Entry]) {
+        for entry in entries where entry.kind == .command {
+            if case .moveReplicas? = commands.command(entry).command { report.reached(.replicasMoved) }
+        }
+    }
+
+    private func mark(_ rebalance: Rebalance) {
+        trace.line(queue.now, "rebalance: \(rebalance.text)")
+        guard rebalance.isRunning else { return report.reached(.rebalanceEnded) }
+        report.reached(rebalance.origin == .automatic ? .rebalanceByItself : .rebalanceBegan)
     }
 
     /// An answer to what brokers and operators ask for.

@@ -49,6 +49,13 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
     case silentBroker
     /// Requests that speak of an epoch that has passed.
     case staleEpochs
+    /// The leader moves leaders and replicas by itself, and brokers do as they are told.
+    case coordinator
+    case pausedBroker
+    case brokerShutdown
+    case lostBroker
+    /// Copies of heartbeats come late, and some speak of an epoch that never was.
+    case lateHeartbeats
 
     /// As the command line takes it: the name of the case.
     package init?(name: some StringProtocol) {
@@ -78,10 +85,12 @@ package enum FaultKind: Int, CaseIterable, Hashable, Sendable {
         case .bitFlip, .misdirectedWrite, .wipe: 5_000
         case .divergence: 3_000
         case .flippedRead: 3_000
-        case .silentBroker: 2_500
+        case .silentBroker, .pausedBroker: 2_500
+        case .brokerShutdown: 3_000
+        case .lostBroker: 5_000
         case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .lateRequests,
             .clockRates,
-            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs:
+            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs, .coordinator, .lateHeartbeats:
             nil
         }
     }

@@ -1,3 +1,5 @@
+internal import Coordination
+internal import MetadataModel
 internal import RaftCore
 
 /// How hard the world is on this run. Drawn once for each run, so that runs differ from each other more than from themselves
@@ -36,6 +38,8 @@ struct FaultPlan {
     /// Clients that read and do nothing else, and how often each of them does.
     private(set) var readers: Int
     private(set) var readPauseMicroseconds: Int
+    /// What leaders do by themselves about replicas and leaders; nil: nothing.
+    private(set) var coordinator: CoordinatorOptions?
 
     /// - Parameter wanted: other kinds are left out, however they were drawn.
     init(seed: UInt64, wanted: FaultKinds) {
@@ -77,6 +81,17 @@ struct FaultPlan {
             logEntriesMax = perMille[FaultKind.shortLog.rawValue]
             checkpointBytes = 3_000
         }
+        if kinds.contains(.coordinator) { coordinator = drawCoordinator() }
+    }
+
+    /// As fast as brokers die and leaders change here.
+    private mutating func drawCoordinator() -> CoordinatorOptions {
+        CoordinatorOptions(
+            startsRebalances: draw(.coordinator, below: 2) == 0,
+            strategy: BalanceStrategy.allCases[draw(.coordinator, below: BalanceStrategy.allCases.count)],
+            imbalanceMax: 0.05, rebalanceIntervalMilliseconds: 1_500,
+            movesPerBrokerMax: 1 + draw(.coordinator, below: 4), movesMax: 2 + draw(.coordinator, below: 6),
+            stepMilliseconds: 1_500, leaderIntervalMilliseconds: 1_000)
     }
 
     /// Machines that belong to nothing at the start: there to become members.
@@ -135,6 +150,7 @@ extension FaultKind {
         case .bitFlip, .misdirectedWrite, .wipe: 200
         case .hungSync, .failedSync, .fullDisk, .lowDisk, .flippedRead, .powerLossOfAll: 250
         case .slowMessages: 250
+        case .coordinator: 500
         default: 400
         }
     }
@@ -149,6 +165,7 @@ extension FaultKind {
         case .lostAnswers: [10, 50, 200]
         case .lateRequests: [20, 80, 250]
         case .staleEpochs: [50, 200, 500]
+        case .lateHeartbeats: [20, 100, 300]
         case .clockRates: [10, 50, 150]
         case .slowSync: [20, 100, 400]
         case .slowApply: [5, 20, 50]
@@ -157,7 +174,8 @@ extension FaultKind {
         case .isolation, .halves, .oneWay, .bridge, .ring, .flappingLink, .slowLink, .brokenConnection, .clientCut,
             .burst, .kill, .powerLoss, .powerLossOfAll, .pause, .transfer, .memberChange, .hungSync, .failedSync,
             .fullDisk,
-            .lowDisk, .bitFlip, .flippedRead, .misdirectedWrite, .wipe, .divergence, .silentBroker:
+            .lowDisk, .bitFlip, .flippedRead, .misdirectedWrite, .wipe, .divergence, .silentBroker, .coordinator,
+            .pausedBroker, .brokerShutdown, .lostBroker:
             [0, 0, 0]
         }
     }

@@ -10,6 +10,8 @@ struct RunJudge {
     private var effects = OneEffectChecker()
     private var freshness = ReadFreshnessChecker()
     private var leaderless: LeaderlessChecker?
+    private var health = ClusterHealthChecker(
+        fencingMicrosecondsMax: 2 * SimulatedCluster.brokerTimeoutMilliseconds * 1_200 + 700_000)
     private var names = AcknowledgedChecker()
     private var registers = LinearizabilityChecker<String, RegisterModel>()
     private var watches = WatchChecker<Int>()
@@ -81,7 +83,7 @@ struct RunJudge {
     }
 
     mutating func applies(
-        _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64?, on node: NodeID
+        _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64?, on node: NodeID, at now: UInt64
     ) throws(Violation) {
         try raft.applies(entries, digest: digest, on: node)
         freshness.commits(applied.report.version)
@@ -99,6 +101,7 @@ struct RunJudge {
             try rules.applies(
                 command.command, isDone: event != nil, changes: event?.changes ?? [],
                 at: Version(entry.index.rawValue))
+            health.happens(event?.changes ?? [], at: now)
             guard let session = command.session else { continue }
             if event != nil { try effects.takesEffect(session, command.sequence, at: entry.index) }
             try effects.answers(session, command.sequence, outcome.outcome)
@@ -126,6 +129,9 @@ struct RunJudge {
         guard !damaged.contains(node) else { return }
         throw Violation(rule: "a sound state is not called damaged", detail: "node \(node) begins anew: \(reason)")
     }
+
+    /// A leader has taken a heartbeat for a sign of life.
+    mutating func hears(_ broker: BrokerID, at now: UInt64) { health.hears(broker, at: now) }
 
     // MARK: Clients
 
@@ -196,6 +202,17 @@ struct RunJudge {
         try raft.scrubs(kept: kept, rows: recomputed, at: index, on: node)
         try names.judge(Set(rows.topics.map(\.name)), on: node)
         try rules.judge(brokers: rows.brokers, topics: rows.topics, partitions: rows.partitions)
+    }
+
+    /// What a leader has made of brokers and partitions.
+    func judgeHealth(
+        _ rows: MetadataRows, at now: UInt64, leadingSince: UInt64, isCoordinated: Bool, isQuorumWhole: Bool
+    ) throws(Violation) {
+        try health.judge(
+            brokers: rows.brokers, partitions: rows.partitions,
+            at: ClusterHealthChecker.Moment(
+                now: now, leadingSince: leadingSince, isCoordinated: isCoordinated, isQuorumWhole: isQuorumWhole,
+                rebalance: rules.rebalance))
     }
 
     func judge(watch client: Int, hasReached version: Version) throws(Violation) {

@@ -8,7 +8,7 @@ internal import Replica
 struct SimulatedClient {
     enum Operation {
         case openSession
-        case registerBroker(BrokerID, IncarnationID)
+        case registerBroker(BrokerID, IncarnationID, previous: BrokerEpoch?)
         case createTopic(Command.CreateTopic)
         case deleteTopic(String)
         /// What a broker reports of its partitions, or an operator asks for; see `+Administration`.
@@ -90,11 +90,12 @@ struct SimulatedClient {
         switch slot.operation {
         case .openSession?:
             return .openSession(timeoutMilliseconds: sessionTimeoutMilliseconds)
-        case .registerBroker(let broker, let incarnation)?:
+        case .registerBroker(let broker, let incarnation, let previous)?:
             return .registerBroker(
                 .init(
                     id: broker, incarnation: incarnation,
-                    endpoints: [Endpoint(name: "PLAINTEXT", host: "broker", port: 9_092)], rack: ""))
+                    endpoints: [Endpoint(name: "PLAINTEXT", host: "broker", port: 9_092)], rack: "",
+                    previousEpoch: previous))
         case .createTopic(let creation)?:
             return .createTopic(creation)
         case .deleteTopic(let name)?:
@@ -128,37 +129,5 @@ struct SimulatedClient {
         case .openSession?, .registerBroker?, .createTopic?, .deleteTopic?, .administer?, .write?, nil:
             nil
         }
-    }
-}
-
-/// A broker that says that it lives, as long as it does.
-struct SimulatedBroker {
-    enum State {
-        /// Nobody knows it, or only an earlier process of it. Exit: `registering`.
-        case unregistered
-        /// Its registration is under way. Exit: `alive`.
-        case registering
-        /// Exits: `unregistered` when it is told so, `silent`.
-        case alive(BrokerEpoch)
-        /// It says nothing. Exit: `unregistered`, as another process.
-        case silent
-    }
-
-    let id: BrokerID
-    var state = State.unregistered
-    var incarnation: UInt64 = 1
-    var target: NodeID
-    /// When its last heartbeat that was accepted had been sent.
-    var lastAccepted: UInt64 = 0
-    /// Of an earlier process that does not know that it was replaced.
-    var replacedEpoch: BrokerEpoch?
-    /// The last epoch that it was given.
-    var lastEpoch: BrokerEpoch?
-
-    var incarnationID: IncarnationID { IncarnationID(high: UInt64(id.rawValue) + 1, low: incarnation) }
-
-    init(id: BrokerID, target: NodeID) {
-        self.id = id
-        self.target = target
     }
 }

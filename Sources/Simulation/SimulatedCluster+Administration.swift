@@ -23,6 +23,7 @@ extension SimulatedCluster {
     func administration(by client: Int) -> Command? {
         let known = clients[client].known
         guard !known.partitions.isEmpty else { return nil }
+        if plan.coordinator != nil, clientGenerator.below(20) == 0 { return rebalance() }
         let partition = known.partitions[clientGenerator.below(known.partitions.count)]
         switch clientGenerator.below(16) {
         case 0, 1, 2:
@@ -61,6 +62,16 @@ extension SimulatedCluster {
         default:
             return administration(of: BrokerID(Int32(clientGenerator.below(brokers.count))), known)
         }
+    }
+
+    /// Somebody wants the cluster to be even, or does not any more.
+    private func rebalance() -> Command {
+        guard clientGenerator.below(3) > 0 else { return .endRebalance(.init(rebalance: nil, ending: .cancelled)) }
+        let strategies = BalanceStrategy.allCases
+        let excluded = clientGenerator.below(4) == 0 ? [BrokerID(Int32(clientGenerator.below(brokers.count)))] : []
+        return .startRebalance(
+            .init(
+                strategy: strategies[clientGenerator.below(strategies.count)], origin: .request, excluded: excluded))
     }
 
     /// A fence moves all partitions of a broker, so those with the present epoch are few.

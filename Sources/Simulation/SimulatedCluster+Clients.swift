@@ -232,10 +232,10 @@ extension SimulatedCluster {
             clients[lane.client].session = session
             clients[lane.client].isOpening = false
             clients[lane.client].sequence = 1
-        case (.registerBroker(let broker, let incarnation), .done(.registered(let epoch, let version))):
+        case (.registerBroker(let broker, let incarnation, _), .done(.registered(let epoch, let version))):
             saw(version, lane)
             registered(broker, incarnation, epoch)
-        case (.registerBroker(let broker, _), .refused(let refusal)) where refusal.reason == .brokerIDInUse:
+        case (.registerBroker(let broker, _, _), .refused(let refusal)) where refusal.reason == .brokerIDInUse:
             // Its earlier process is not fenced yet: later again.
             registrationRefused(broker)
         case (.createTopic(let creation), .done(.topic(let topic))) where topic.name == creation.name:

@@ -133,8 +133,9 @@ extension SimulatedCluster {
         }
         process.applying = []
         notePlanted(&done, on: node)
-        try judge.applies(entries, done, digest: node.trustedDigest, on: id)
+        try judge.applies(entries, done, digest: node.trustedDigest, on: id, at: queue.now)
         mark(done.events)
+        if plan.coordinator != nil { markMoves(in: entries) }
         process.watches.applied(done.events)
         try turn(id, life) { $0.applied(done.report) }
     }

@@ -114,12 +114,11 @@ extension SimulatedCluster {
         case .divergence:
             guard let victim = damageable(kind) else { return false }
             return planDivergence(victim)
-        case .silentBroker:
-            return silenceBroker(
-                plan.draw(kind, below: brokers.count), for: UInt64(plan.draw(kind, 500_000, 4_000_000)))
+        case .silentBroker, .pausedBroker, .brokerShutdown, .lostBroker:
+            return stopBroker(kind)
         case .slowMessages, .lostMessages, .doubledMessages, .reorderedMessages, .lostAnswers, .lateRequests,
             .clockRates,
-            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs:
+            .slowSync, .slowApply, .shortLog, .brokenSnapshot, .staleEpochs, .coordinator, .lateHeartbeats:
             preconditionFailure("\(kind) is a property of the run and never strikes by itself")
         }
     }

@@ -151,7 +151,10 @@ extension SimulatedCluster {
         let caller = node(from).introduction(process)
         let admission = listener.replica.admission(of: caller)
         switch admission {
-        case .member: try turn(to, listener.life) { $0.introduced(from, disk: caller.disk) }
+        case .member:
+            try turn(to, listener.life) {
+                $0.introduced(from, disk: caller.disk, featureLevelMax: Limits.featureLevelMax)
+            }
         case .newcomer: report.reached(.newcomerLetIn)
         case .notAMember, .anotherDisk: return refuse(from, at: to, admission)
         }

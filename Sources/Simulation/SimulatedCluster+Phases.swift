@@ -10,7 +10,9 @@ extension SimulatedCluster {
     /// Nobody leads for this long at most, once a core is healed.
     static let leaderlessMicrosecondsMax: UInt64 = 3_000_000
     /// Clients stop to ask for more this long before the end.
-    private static let quietMicroseconds: UInt64 = 1_500_000
+    private var quietMicroseconds: UInt64 { 1_500_000 + coordinationMicroseconds }
+    /// A coordinator gets this long besides: its looks at a cluster are seconds apart.
+    private var coordinationMicroseconds: UInt64 { plan.coordinator == nil ? 0 : 4_000_000 }
     /// What was committed this long before the end has to be applied everywhere in the core.
     private static let settlingMicroseconds: UInt64 = 300_000
 
@@ -22,7 +24,7 @@ extension SimulatedCluster {
         planFaults()
         try proceed(until: options.faultyMilliseconds * 1_000)
         try recover()
-        let end = (options.faultyMilliseconds + options.recoveryMilliseconds) * 1_000
+        let end = (options.faultyMilliseconds + options.recoveryMilliseconds) * 1_000 + coordinationMicroseconds
         var settled = LogIndex.zero
         while queue.now < end {
             if queue.now + SimulatedCluster.settlingMicroseconds <= end {
@@ -31,6 +33,7 @@ extension SimulatedCluster {
             // Looked at now and then; an election in between is no stretch without a leader.
             try proceed(until: min(end, queue.now + 50_000))
             releaseFormerMembers()
+            noteLeadership()
             try judge.observes(hasLeader: leaderOfCore != nil, at: queue.now)
         }
         try judgeEnd(settled: settled)
@@ -41,7 +44,7 @@ extension SimulatedCluster {
         switch phase {
         case .faulty: true
         case .recovering(_, let since):
-            queue.now < since + options.recoveryMilliseconds * 1_000 - SimulatedCluster.quietMicroseconds
+            queue.now < since + options.recoveryMilliseconds * 1_000 + coordinationMicroseconds - quietMicroseconds
         }
     }
 
@@ -90,6 +93,15 @@ extension SimulatedCluster {
         for number in brokers.indices { wakeBroker(number) }
         // Who watches a member that is cut off would hear that nothing happens; the shipped client asks for one with a leader.
         for node in nodes where !core.contains(node.id) { dropWatchers(of: node.id) }
+    }
+
+    private func noteLeadership() {
+        guard let leader = leaderOfCore, let term = leader.running?.status.term else {
+            leadership = nil
+            return
+        }
+        if leadership?.leader == leader.id, leadership?.term == term { return }
+        leadership = (leader.id, term, queue.now)
     }
 
     /// Whoever was removed by a change that was still under way owes nothing any more.
@@ -182,6 +194,13 @@ extension SimulatedCluster {
             guard machine.applied.index == last else { continue }
             try judge.judge(
                 rows, kept: machine.digest, recomputed: digest, at: machine.applied.index, on: id)
+        }
+        if let last, let leadership, let (_, rows, _) = rowsOfCore.first(where: { $0.node == leadership.leader }),
+            node(leadership.leader).appliedIndex == last
+        {
+            try judge.judgeHealth(
+                rows, at: queue.now, leadingSince: leadership.since, isCoordinated: plan.coordinator != nil,
+                isQuorumWhole: !committed.isJoint && committed.voters.allSatisfy(core.contains))
         }
         for client in clients where client.watch != nil {
             try judge.judge(watch: client.id, hasReached: client.seen)

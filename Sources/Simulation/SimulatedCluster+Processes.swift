@@ -158,7 +158,7 @@ extension SimulatedCluster {
                 trace.line(queue.now, "node \(node.id) was applying: \(error)")
             }
             if let applied {
-                try judge.applies(process.applying, applied, digest: node.trustedDigest, on: node.id)
+                try judge.applies(process.applying, applied, digest: node.trustedDigest, on: node.id, at: queue.now)
             }
         }
         if let incoming = process.installing, let snapshot = process.incoming[incoming.id]?.content {

@@ -35,6 +35,8 @@ package final class SimulatedCluster {
     var report: SimulationReport
     let trace: SimulationTrace
     var phase = Phase.faulty
+    /// Who leads the healed core, and since when.
+    var leadership: (leader: NodeID, term: Term, since: UInt64)?
     /// Counts topology faults, so that the end of one does not end the next.
     var topologies: UInt64 = 0
     var lastWatchConnection: UInt64 = 0
@@ -45,7 +47,7 @@ package final class SimulatedCluster {
     // Each part of the world draws from a stream of its own.
     var diskGenerator: SeededGenerator
     private var machineGenerator: SeededGenerator
-    private let commands = CommandCache()
+    let commands = CommandCache()
     var clientGenerator: SeededGenerator
     var processGenerator: SeededGenerator
     var readerGenerator: SeededGenerator
@@ -78,6 +80,7 @@ package final class SimulatedCluster {
         let ids = (1...options.nodes).map { NodeID(UInt64($0)) }
         inPlay = ConfigurationsInPlay(first: Configuration(voters: SimulatedCluster.firstMembers(options)))
         if plan.kinds.contains(.shortLog) { report.happened(.shortLog) }
+        if plan.coordinator != nil { report.happened(.coordinator) }
         for id in (1...machines).map({ NodeID(UInt64($0)) }) {
             let node = SimulatedNode(id: id, machine: makeMachine(), seed: diskGenerator.next())
             if plan.kinds.contains(.clockRates) {
@@ -194,6 +197,7 @@ package final class SimulatedCluster {
         case .forgottenRequest(let intent, let target): try forgottenRequest(intent, target)
         case .heartbeat(let broker): try heartbeat(broker)
         case .heartbeatAnswered(let broker, let sent, let reply): heartbeatAnswered(broker, sent, reply)
+        case .copiedHeartbeat(let broker, let epoch, let target): try copiedHeartbeat(broker, epoch, target)
         case .operatorAsks(let attempt, let id): try operatorAsks(attempt, id)
         case .operatorHears(let attempt, let reply): operatorHears(attempt, reply)
         case .operatorTimedOut(let attempt): operatorTimedOut(attempt)
@@ -299,7 +303,8 @@ package final class SimulatedCluster {
             readWaitMilliseconds: 500, diskSilenceMilliseconds: SimulatedCluster.diskSilenceMilliseconds,
             unappliedEntriesMax: plan.unappliedEntriesMax,
             digestIntervalMilliseconds: 1_000, diskLowBytes: UInt64(SimulatedCluster.diskLowBytes),
-            diskHighBytes: UInt64(SimulatedCluster.diskHighBytes), promotionWindowMilliseconds: 400)
+            diskHighBytes: UInt64(SimulatedCluster.diskHighBytes), promotionWindowMilliseconds: 400,
+            coordinator: plan.coordinator, raisesFeatureLevel: plan.coordinator != nil)
     }
 
     static let brokerTimeoutMilliseconds: UInt64 = 1_200

@@ -11,8 +11,12 @@ package struct MetadataRulesChecker {
     private var leaving: Set<BrokerID> = []
     /// Where a leader outside of the ISR is allowed or forbidden.
     private var uncleanElections: [ConfigResource: Bool] = [:]
+    private var rebalances = RebalanceChecker()
 
     package init() {}
+
+    /// Under way, or the last one.
+    package var rebalance: Rebalance? { rebalances.latest }
 
     /// The entry at `version` was applied. Versions that were judged before are passed over.
     ///
@@ -27,7 +31,7 @@ package struct MetadataRulesChecker {
         if isDone, let command { try mayBeDone(command, changes) }
         var touched: Set<PartitionKey> = []
         // A configuration holds for what follows from it in the same command.
-        for change in changes { configure(change) }
+        for change in changes { try configure(change) }
         for change in changes { try fold(change, becauseOf: command, &touched) }
         for key in touched.sorted() {
             if let partition = partitions[key] { try judge(partition) }
@@ -72,6 +76,16 @@ package struct MetadataRulesChecker {
                 let partition = partitions[PartitionKey(topic: topic.id, index: change.partition)],
                 change.ifPartitionEpoch == nil || change.ifPartitionEpoch == partition.partitionEpoch
             else { throw Violation(rule: "epochs fence", detail: "\(command) was done at version \(version)") }
+        case .moveReplicas(let steps):
+            for case .partitionChanged(let after, _) in changes {
+                guard let before = partitions[after.key],
+                    let step = steps.moves.first(where: { $0.partition == after.key }),
+                    step.partitionEpoch == before.partitionEpoch
+                else { throw Violation(rule: "epochs fence", detail: "\(command) was done at version \(version)") }
+                try rebalances.moves(before, to: step.replicas, becauseOf: steps.rebalance, at: version) {
+                    brokers[$0]?.isDraining ?? false
+                }
+            }
         case .deleteTopic(let topic, let expected):
             try requires(topic, expected, command)
         case .createPartitions(let growth):
@@ -151,9 +165,10 @@ package struct MetadataRulesChecker {
 
     private static let uncleanElection = "unclean.leader.election.enable"
 
-    private mutating func configure(_ change: ObservedChange) {
+    private mutating func configure(_ change: ObservedChange) throws(Violation) {
         switch change {
         case .configChanged(let entry):
+            if let rebalance = Rebalance(entry) { try rebalances.becomes(rebalance, at: version) }
             if entry.name == MetadataRulesChecker.uncleanElection {
                 uncleanElections[entry.resource] = entry.value == "true"
             }
