@@ -93,7 +93,7 @@ struct DamageTests {
                 let file = cluster.directory(of: victim).appendingPathComponent("log/hard-state")
                 for place in [30, 4_096 + 30] { try flipByte(of: file, at: place) }
                 try await cluster.start(victim)
-                #expect(try await cluster.waitForEnd(of: victim) == 70)
+                #expect(try await cluster.waitForEnd(of: victim) == 78)
                 #expect(try await cluster.logText(of: victim).contains("replace the member"))
                 try await waitForWrites([writer], beyond: writer.acknowledgedCount + 50)
             }

@@ -367,25 +367,42 @@ private func signal(_ process: pid_t, _ number: Int32) { _ = Foundation.kill(pro
 
 /// Ports that nobody listens on. Another program might take one before a node does; then the node says so and the test fails.
 private func freePorts(_ count: Int) throws -> [UInt16] {
-    var descriptors: [Int32] = []
-    defer { for descriptor in descriptors { close(descriptor) } }
-    var ports: [UInt16] = []
+    var bound: [(descriptor: Int32, port: UInt16)] = []
+    defer { for socket in bound { close(socket.descriptor) } }
     for _ in 0..<count {
-        let descriptor = socket(AF_INET, streamSocketType, 0)
-        descriptors.append(descriptor)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let result = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
-            }
+        guard let socket = boundSocket(0) else {
+            throw LocalCluster.HarnessFailure(description: "no free port: errno \(errno)")
         }
-        guard result == 0 else { throw LocalCluster.HarnessFailure(description: "no free port: errno \(errno)") }
-        ports.append(UInt16(bigEndian: address.sin_port))
+        bound.append(socket)
     }
-    return ports
+    return bound.map(\.port)
+}
+
+/// Whether nobody listens on the port.
+func isFree(_ port: UInt16) -> Bool {
+    guard let socket = boundSocket(port) else { return false }
+    close(socket.descriptor)
+    return true
+}
+
+/// A socket on loopback; port 0 lets the system choose.
+private func boundSocket(_ port: UInt16) -> (descriptor: Int32, port: UInt16)? {
+    let descriptor = socket(AF_INET, streamSocketType, 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+            bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
+        }
+    }
+    guard result == 0 else {
+        close(descriptor)
+        return nil
+    }
+    return (descriptor, UInt16(bigEndian: address.sin_port))
 }
 
 #if canImport(Glibc)

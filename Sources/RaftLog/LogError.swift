@@ -34,6 +34,16 @@ package enum LogError: Error, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether another attempt to open the log would find the same: what is on the disk is not what this member wrote, and
+    /// is no error of a moment.
+    package var isPermanent: Bool {
+        switch self {
+        case .corrupt: !isRepairable
+        case .unsupportedVersion, .foreign, .missing: true
+        case .io, .full, .failedBefore: false
+        }
+    }
+
     package var description: String {
         switch self {
         case .io(let operation, let path, let errno), .full(let operation, let path, let errno):

@@ -12,8 +12,9 @@ cd "$root"
 {
     run_folder=cluster/run
     data_folder=cluster/data
-    metad=.build/release/metad
-    metactl=.build/release/metactl
+    # CLUSTER_BINARIES=FOLDER: metad and metactl are taken from there, and nothing is built.
+    metad=${CLUSTER_BINARIES:-.build/release}/metad
+    metactl=${CLUSTER_BINARIES:-.build/release}/metactl
     nodes=(1 2 3)
     demo_brokers=(1 2 3)
     build_packages=(libsqlite3-dev zlib1g-dev)
@@ -71,37 +72,68 @@ live_pid() {
     esac
 }
 
-# start_process NAME COMMAND...: starts it in the background, apart from this terminal.
+# supervisor_pid NAME: the process that starts NAME again when it dies, if there is one.
+supervisor_pid() {
+    local pid line
+    pid=$(recorded_pid "$1.supervisor") || return 1
+    kill -0 "$pid" 2>/dev/null || return 1
+    if [[ -r "/proc/$pid/cmdline" ]]; then
+        line=$(tr '\0' ' ' <"/proc/$pid/cmdline") || return 1
+    else
+        line=$(ps -o args= -p "$pid") || return 1
+    fi
+    [[ "$line" == *"cluster/lib/supervise $1 "* ]] || return 1
+    echo "$pid"
+}
+
+# start_detached LOG COMMAND...: starts it in the background, apart from this terminal; its number is in $!.
+start_detached() {
+    local log=$1
+    shift
+    local detach=()
+    if command -v setsid >/dev/null; then detach=(setsid); else detach=(nohup); fi
+    "${detach[@]}" "$@" >>"$log" 2>&1 </dev/null &
+    disown
+}
+
+# start_process NAME COMMAND...: starts it once; nobody minds when it dies.
 start_process() {
     local name=$1
     shift
     mkdir -p "$run_folder"
-    local detach=()
-    if command -v setsid >/dev/null; then detach=(setsid); else detach=(nohup); fi
-    "${detach[@]}" "$@" >>"$run_folder/$name.log" 2>&1 </dev/null &
+    start_detached "$run_folder/$name.log" "$@"
     echo $! >"$run_folder/$name.pid"
-    disown
 }
 
-# stop_process NAME SECONDS: asks it to end, and ends it when it has not done so in that time.
+# stop_process NAME SECONDS: asks it to end, and ends it when it has not done so in that time. Whoever supervises it ends too.
 stop_process() {
-    local name=$1 patience=$2 pid
-    if ! pid=$(live_pid "$name"); then
-        rm -f "$run_folder/$name.pid"
-        return 0
+    local name=$1 patience=$2 pid supervisor
+    if supervisor=$(supervisor_pid "$name"); then
+        kill -TERM "$supervisor" 2>/dev/null || true
+    elif pid=$(live_pid "$name"); then
+        kill -TERM "$pid" 2>/dev/null || true
     fi
-    kill -TERM "$pid" 2>/dev/null || true
     local deadline=$((SECONDS + patience))
-    while live_pid "$name" >/dev/null; do
+    while live_pid "$name" >/dev/null || supervisor_pid "$name" >/dev/null; do
         if ((SECONDS >= deadline)); then
             say "$name did not stop within $patience s and is killed; see $run_folder/$name.log"
-            kill -KILL "$pid" 2>/dev/null || true
-            sleep 0.2
+            kill_process "$name"
             break
         fi
         sleep 0.1
     done
-    rm -f "$run_folder/$name.pid"
+    rm -f "$run_folder/$name.pid" "$run_folder/$name.supervisor.pid" "$run_folder/$name.trouble"
+}
+
+# kill_process NAME: ends it at once, as a crash of its machine would, so that nobody starts it again.
+kill_process() {
+    local pid
+    if pid=$(supervisor_pid "$1"); then
+        # The supervisor leads a group of its own where there is setsid.
+        kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
+    fi
+    if pid=$(live_pid "$1"); then kill -KILL "$pid" 2>/dev/null || true; fi
+    rm -f "$run_folder/$1.pid" "$run_folder/$1.supervisor.pid" "$run_folder/$1.trouble"
 }
 
 is_node() {
@@ -124,7 +156,16 @@ start_node() {
         tail -n 20 "$run_folder/node$1.log" >&2
         die "node $1 cannot prepare its data directory"
     }
-    start_process "node$1" "$metad" run --config "cluster/node$1.yaml"
+    # One that pauses after too many restarts makes way: this start is somebody's wish.
+    stop_process "node$1" 5
+    start_detached "$run_folder/supervisor.log" \
+        "$cluster_folder/lib/supervise" "node$1" "$metad" run --config "cluster/node$1.yaml"
+    echo $! >"$run_folder/node$1.supervisor.pid"
+    local deadline=$((SECONDS + 5))
+    until live_pid "node$1" >/dev/null || [[ -e "$run_folder/node$1.trouble" ]]; do
+        ((SECONDS < deadline)) || break
+        sleep 0.05
+    done
 }
 
 count_running() {
@@ -156,9 +197,9 @@ wait_until_ready() {
     while :; do
         missing=()
         for node in "${nodes[@]}"; do
-            if ! live_pid "node$node" >/dev/null; then
+            if [[ -e "$run_folder/node$node.trouble" ]]; then
                 tail -n 20 "$run_folder/node$node.log" >&2
-                die "node $node has stopped; its last lines are above, all of them in $run_folder/node$node.log"
+                die "$(cat "$run_folder/node$node.trouble")"
             fi
             [[ $(http_status "$(health_port "$node")" /health/ready) == 200 ]] || missing+=("$node")
         done
@@ -176,7 +217,13 @@ process_table() {
     for node in "${nodes[@]}"; do
         pid=$(live_pid "node$node") || pid=-
         state=stopped
-        if [[ "$pid" != - ]]; then
+        if [[ "$pid" == - ]]; then
+            if supervisor_pid "node$node" >/dev/null; then
+                state=waiting
+            elif [[ -e "$run_folder/node$node.trouble" ]]; then
+                state=failed
+            fi
+        else
             if [[ $(http_status "$(health_port "$node")" /health/ready) == 200 ]]; then
                 state=ready
             else
@@ -186,6 +233,14 @@ process_table() {
         printf '%-5s %-8s %-9s %-16s %-16s %-16s %s\n' "$node" "$pid" "$state" \
             "127.0.0.1:$(client_port "$node")" "127.0.0.1:$(peer_port "$node")" \
             "127.0.0.1:$(health_port "$node")" "127.0.0.1:$(metrics_port "$node")"
+    done
+}
+
+# troubles: what somebody should look at, a line for each node.
+troubles() {
+    local node
+    for node in "${nodes[@]}"; do
+        if [[ -r "$run_folder/node$node.trouble" ]]; then cat "$run_folder/node$node.trouble"; fi
     done
 }
 

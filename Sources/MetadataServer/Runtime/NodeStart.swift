@@ -49,12 +49,14 @@ package enum NodeStartError: Error, CustomStringConvertible {
         if case .store = self { true } else { false }
     }
 
-    /// Whether trying again is of no use: the directory is not this node's, and will not become so by itself.
+    /// Whether trying again is of no use: the directory is not this node's, or is damaged where only a person can help, and
+    /// will not change by itself.
     package var isPermanent: Bool {
         switch self {
         case .directory(.inUse): false
-        case .directory, .noInitialMembers: true
-        case .log, .store, .refused, .inconsistent, .cannotRepair: false
+        case .directory, .noInitialMembers, .cannotRepair: true
+        case .log(let error): error.isPermanent
+        case .store, .refused, .inconsistent: false
         }
     }
 
