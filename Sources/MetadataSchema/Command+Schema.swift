@@ -59,7 +59,7 @@ extension Command: SchemaConvertible {
         case .startRebalance(let command): self = .startRebalance(try StartRebalance(schema: command))
         case .moveReplicas(let command): self = .moveReplicas(try MoveReplicas(schema: command))
         case .endRebalance(let command): self = .endRebalance(try EndRebalance(schema: command))
-        case .noteSilence(let command): self = .noteSilence(try command.notes())
+        case .noteSilence(let command): self = .noteSilence(try command.silences())
         case .openSession(let timeout): self = .openSession(timeoutMilliseconds: timeout)
         case .closeSession(let id): self = .closeSession(SessionID(id))
         case .expireSessions(let nothing):

@@ -253,7 +253,7 @@ private func brokerLists(schema: [ProtoBrokerList]) throws(SchemaError) -> [[Bro
 }
 
 extension ProtoCommand.NoteSilence {
-    func notes() throws(SchemaError) -> [BrokerSilence] {
+    func silences() throws(SchemaError) -> [BrokerSilence] {
         try refuseUnknownFields()
         var found: [BrokerSilence] = []
         found.reserveCapacity(notes.count)
