@@ -122,15 +122,16 @@ extension SurveyRequest {
         return report
     }
 
-    /// The first row behind a name that comes before it; nothing is in between but names that are its beginning and go on with a
-    /// smaller character, which a page takes in.
+    /// The first row behind the last name that could come before it, if that is the one.
     private func clusterConfig<Failure: Error>(
         _ name: String, _ ask: (Query) throws(Failure) -> QueryResult
     ) throws(Failure) -> ConfigEntry? {
-        let before = String(name.dropLast())
-        guard case .configs(let page) = try ask(.configs(.cluster, after: before, limit: Limits.pageItemsMax)) else {
-            return nil
-        }
+        var before = Array(name.utf8)
+        guard let last = before.popLast() else { return nil }
+        // `z` is the greatest character that a name may have.
+        before += [last - 1] + [UInt8](repeating: UInt8(ascii: "z"), count: Limits.configNameBytesMax - name.utf8.count)
+        let after = String(decoding: before, as: UTF8.self)
+        guard case .configs(let page) = try ask(.configs(.cluster, after: after, limit: 1)) else { return nil }
         return page.items.first { $0.name == name }
     }
 

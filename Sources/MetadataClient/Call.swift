@@ -48,8 +48,10 @@ struct Call: Sendable {
     var retryIDs: [CallID] = []
     /// Whether there was an attempt.
     var wasAttempted = false
-    /// How often the call was delayed because a node asked for it.
+    /// How often the call was delayed, for whatever reason.
     var delays = 0
+    /// How often a node did not take it because it had too much to do, or is ill.
+    var refusals = 0
     /// What a node said that did not take the call, while it is not under way again: the answer when its time is up.
     var turnedDown: CallFailure?
     /// Reads only: of the breaker of the node that the current attempt was sent to.

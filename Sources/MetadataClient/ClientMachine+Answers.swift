@@ -174,19 +174,22 @@ extension ClientMachine {
             !failure.openBreaker.isEmpty ? .circuitOpen : failure.code == .overloaded ? .overloaded : .storageFailed
         let asked = Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
         // Another node may do, whose breaker is another.
-        let hasOthers = call.counter == .reads && !readyNodes { $0 != connection.node }.isEmpty
-        let askedPause = hasOthers && code == .circuitOpen ? .zero : asked
+        let mayMove =
+            call.counter == .reads && nodes.indices.contains { $0 != connection.node.index && nodes[$0].isWanted }
+        if mayMove, readyNodes(where: { $0 != connection.node }).isEmpty { askAround(now: now) }
+        let askedPause = mayMove && code == .circuitOpen ? .zero : asked
         guard now + TimeAmount(askedPause) < call.deadline else { return giveUp(id, code, failure) }
         let verdict = options.retry.calls.verdict(
             on: RetryRules.Failure(
                 category: RetryRules.Category(failure.code.category), isDefinite: failure.isDefinite,
                 isRepeatable: call.isRepeatable, askedPause: askedPause),
-            failures: call.delays + 1, budget: &budget, using: &random)
+            failures: call.refusals + 1, budget: &budget, using: &random)
         switch verdict {
         case .giveUp:
             giveUp(id, code, failure)
         case .again(let pause):
             calls[id]?.avoids = connection.node
+            calls[id]?.refusals += 1
             calls[id]?.turnedDown = CallFailure(
                 code, .definite, failure.detail, retryAfter: asked > .zero ? asked : nil, context: failure.context)
             delay(id, isResolved: failure.isDefinite, pause: pause, now: now)

@@ -60,6 +60,8 @@ struct TellsProblems: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch let error as HTTPError {
+            // An answer to HEAD has no body (RFC 9110, §9.3.2).
+            guard request.method != .head else { return Response(status: error.status, headers: error.headers) }
             let problem = ProblemDetails(error, operation: "\(request.method) \(request.uri.path)")
             return try problem.response(headers: error.headers)
         }
