@@ -16,6 +16,22 @@ package struct NodeBreakers: Sendable {
         package var rejections: UInt64
         /// How often it opened.
         package var openings: UInt64
+
+        package init(
+            name: String, state: String, retryAfter: UInt32?, failuresInARow: UInt64, successes: UInt64,
+            failures: UInt64,
+            neutrals: UInt64, rejections: UInt64, openings: UInt64
+        ) {
+            self.name = name
+            self.state = state
+            self.retryAfter = retryAfter
+            self.failuresInARow = failuresInARow
+            self.successes = successes
+            self.failures = failures
+            self.neutrals = neutrals
+            self.rejections = rejections
+            self.openings = openings
+        }
     }
 
     /// What is to be done to one of them.
@@ -30,6 +46,14 @@ package struct NodeBreakers: Sendable {
     /// Nil when the node did not even say who it is.
     package var nodeID: UInt64?
     package var breakers: Result<[Breaker], MetadataError>
+
+    package init(
+        endpoint: MetadataClient.Endpoint, nodeID: UInt64? = nil, breakers: Result<[Breaker], MetadataError>
+    ) {
+        self.endpoint = endpoint
+        self.nodeID = nodeID
+        self.breakers = breakers
+    }
 }
 
 extension MetadataClient {

@@ -92,8 +92,8 @@ struct RequestGateTests {
     func proposals() async throws {
         let gate = try await gate(["resilience.circuit_breaker.failure_threshold": "2"])
         for _ in 0..<2 { gate.proposals.record(.failure, of: try gate.proposals.admit()) }
-        let rejection = try #require(
-            #expect(throws: CircuitBreaker.Rejection.self) { _ = try gate.proposals.admit() })
+        let thrown = #expect(throws: CircuitBreaker.Rejection.self) { _ = try gate.proposals.admit() }
+        let rejection = try #require(thrown)
         let refusal = gate.refusal(rejection)
         #expect(refusal.code == .overloaded && refusal.isDefinite)
         #expect(refusal.openBreaker == "proposals")
