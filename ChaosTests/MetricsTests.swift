@@ -43,6 +43,107 @@ struct MetricsTests {
         await cluster.stop()
     }
 
+    @Test("under load the counters say what the clients counted, and partitions what a listing says", .timeLimit(.minutes(2)))
+    func load() async throws {
+        let cluster = try await LocalCluster.started()
+        let client = await cluster.client()
+        for id in Int32(1)...2 {
+            let broker = try await client.registerBroker(
+                BrokerID(id), incarnation: IncarnationID(high: 1, low: UInt64(id)),
+                endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: UInt16(9_000 + id))])
+            try await client.unfenceBroker(BrokerID(id), epoch: broker.epoch)
+            if id == 1 { continue }
+            let both = [BrokerID(2), BrokerID(1)]
+            _ = try await client.createTopic(
+                name: "both", partitions: 0, replicationFactor: 0, assignment: Array(repeating: both, count: 6))
+            _ = try await client.createTopic(
+                name: "one", partitions: 0, replicationFactor: 0,
+                assignment: Array(repeating: [BrokerID(2)], count: 3))
+            try await client.fenceBroker(BrokerID(2), epoch: broker.epoch)
+        }
+        // A request that meets an election is answered twice: only a time without one can be compared.
+        var compared = false
+        for _ in 1...3 where !compared { compared = try await compareUnderLoad(cluster) }
+        #expect(compared, "three elections in a row")
+        for page in try await waitForPages(cluster, try await client.summary().version).values {
+            #expect(page.sum("cluster_partitions_total", []) == 9)
+            #expect(page.sum("metadata_partitions_count", []) == 9)
+            for (filter, name) in [(PartitionFilter.offline, "offline"), (.underReplicated, "under_replicated")] {
+                let listed = try await client.partitions(filter).items.count
+                #expect(listed > 0)
+                #expect(page.sum("cluster_partitions_\(name)", []) == Double(listed), "\(name)")
+            }
+            #expect(page.sum("metadata_brokers_count", []) == 2)
+            #expect(page.sum("cluster_brokers_active", []) == 1)
+        }
+        await client.close()
+        await cluster.stop()
+    }
+
+    /// What one client has seen.
+    private struct Seen {
+        var changed = 0
+        var refused = 0
+        var read = 0
+    }
+
+    private func compareUnderLoad(_ cluster: LocalCluster) async throws -> Bool {
+        let before = try await MetricsPage.all(of: cluster)
+        let endpoints = await cluster.endpoints
+        let seen = try await withThrowingTaskGroup(of: Seen.self) { group in
+            for lane in 1...4 {
+                group.addTask {
+                    let client = MetadataClient(MetadataClient.Options(endpoints: endpoints))
+                    var seen = Seen()
+                    for round in 1...100 {
+                        _ = try await client.alterConfigs(
+                            .cluster, changes: [ConfigChange(name: "user.lane\(lane)", value: "\(round)")])
+                        seen.changed += 1
+                        do {
+                            try await client.deleteTopic(.name("nobody-made-it"))
+                        } catch let error as MetadataError where error.code == .refused {
+                            seen.refused += 1
+                        }
+                        _ = try await client.topics(consistency: .linearizable)
+                        seen.read += 1
+                    }
+                    await client.close()
+                    return seen
+                }
+            }
+            var all = Seen()
+            for try await one in group {
+                all.changed += one.changed
+                all.refused += one.refused
+                all.read += one.read
+            }
+            return all
+        }
+        let after = try await MetricsPage.all(of: cluster)
+        func grown(_ name: String, _ labels: String...) -> Double {
+            after.values.reduce(0) { $0 + $1.sum(name, labels) } - before.values.reduce(0) { $0 + $1.sum(name, labels) }
+        }
+        guard grown("raft_leadership_changes_total") == 0 else { return false }
+        let operations = "metadata_operations_total"
+        #expect(seen.changed == 400 && seen.refused == 400 && seen.read == 400)
+        #expect(grown(operations, #"operation="alter_configs""#, #"status="ok""#) == Double(seen.changed))
+        #expect(grown(operations, #"operation="delete_topic""#, #"status="refused""#) == Double(seen.refused))
+        #expect(grown(operations, #"operation="topics""#, #"status="ok""#) == Double(seen.read))
+        #expect(grown("raft_proposals_total", #"result="refused""#) == Double(seen.refused))
+        #expect(grown("metadata_operation_duration_seconds_count", #"operation="topics""#) >= Double(seen.read))
+        return true
+    }
+
+    /// The pages of all nodes when each has published that it is so far.
+    private func waitForPages(_ cluster: LocalCluster, _ version: Version) async throws -> [Int: MetricsPage] {
+        for _ in 1...200 {
+            let pages = try await MetricsPage.all(of: cluster)
+            if pages.values.allSatisfy({ $0.sum("metadata_version", []) >= Double(version.rawValue) }) { return pages }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw LocalCluster.HarnessFailure(description: "the pages did not get to version \(version)")
+    }
+
     @Test("the breaker of a peer that is gone opens, and closes when it is back", .timeLimit(.minutes(2)))
     func peerBreaker() async throws {
         let cluster = try await LocalCluster.started()

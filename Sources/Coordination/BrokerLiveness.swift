@@ -97,6 +97,8 @@ package struct BrokerLiveness: Sendable {
         /// What is to be noted next: of each broker the latest; zero for one that was heard.
         var notes: [BrokerID: UInt64] = [:]
         let pace: Pace
+        /// The latest heartbeat of any broker, on the scale of `activeTime`.
+        var lastHeard: UInt64?
     }
 
     /// How time is cut, from the two that are configured.
@@ -206,6 +208,7 @@ extension BrokerLiveness {
             lease.silentSince = time
             lease.noteAt = time + pace.searchMilliseconds + pace.noteMilliseconds
             lease.usedBytes = usedBytes
+            leading.lastHeard = time
             // Until the log says so the next leader does not know that it was heard.
             leading.notes[broker] = lease.evidence > 0 ? 0 : nil
             var shouldUnfence = false
@@ -326,11 +329,11 @@ extension BrokerLiveness {
         }
     }
 
-    /// Brokers that are watched; for metrics.
-    package var count: Int {
+    /// What this leader has heard; nil on a member that does not lead.
+    package var reading: LivenessReading? {
         switch state {
-        case .following: 0
-        case .leading(let leading): leading.leases.count
+        case .following: nil
+        case .leading(let leading): leading.reading
         }
     }
 
@@ -351,7 +354,40 @@ extension BrokerLiveness {
     }
 }
 
+/// What a leader has heard of the brokers, for health pages and metrics. Times are those during which it could hear.
+package struct LivenessReading: Hashable, Sendable {
+    /// Brokers that are watched, fenced ones included.
+    package var watched: Int
+    /// When leases were last looked at, on the clock of the caller.
+    package var checkedAt: UInt64
+    /// Since any broker was heard; nil before the first.
+    package var millisecondsSinceHeartbeat: UInt64?
+    /// The longest silence of a broker that is not fenced; 0 without one.
+    package var longestSilenceMilliseconds: UInt64
+
+    package init(
+        watched: Int, checkedAt: UInt64, millisecondsSinceHeartbeat: UInt64?, longestSilenceMilliseconds: UInt64
+    ) {
+        self.watched = watched
+        self.checkedAt = checkedAt
+        self.millisecondsSinceHeartbeat = millisecondsSinceHeartbeat
+        self.longestSilenceMilliseconds = longestSilenceMilliseconds
+    }
+}
+
 extension BrokerLiveness.Leading {
+    /// Looks at every lease: a few thousand at most, a few times a second.
+    fileprivate var reading: LivenessReading {
+        let time = activeTime
+        var silence: UInt64 = 0
+        for lease in leases.values where lease.isWatched {
+            silence = max(silence, lease.silence + time - min(lease.silentSince, time))
+        }
+        return LivenessReading(
+            watched: leases.count, checkedAt: lastNow,
+            millisecondsSinceHeartbeat: lastHeard.map { time - min($0, time) }, longestSilenceMilliseconds: silence)
+    }
+
     /// The time during which this node was there to hear: all ends are on this scale.
     fileprivate var activeTime: UInt64 { lastNow - pausedMilliseconds }
 

@@ -26,6 +26,8 @@ final class ApplyState {
             digest: state.digest, logTimeMilliseconds: state.logTimeMilliseconds)
     }
 
+    var tally: PartitionTally { machine.storage.tally }
+
     /// Applies entries inside the open transaction. After a failure this object is spent.
     func apply(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
         var applied = state.applied

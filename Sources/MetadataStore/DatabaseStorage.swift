@@ -24,6 +24,7 @@ final class DatabaseStorage: MetadataStorage {
     private var level: UInt32
     private var counts: MetadataTotals
     private(set) var configCount: Int
+    private(set) var tally: PartitionTally
 
     /// Loads what is held in memory.
     init(_ connection: Connection, state: StateRow) throws(StoreError) {
@@ -32,6 +33,7 @@ final class DatabaseStorage: MetadataStorage {
         level = state.featureLevel
         counts = state.totals
         configCount = state.configCount
+        tally = try PartitionTally(connection)
         var brokers: [BrokerID: Broker] = [:]
         try reader.forEachBroker(after: nil) { (broker) throws(StoreError) in
             brokers[broker.id] = broker
@@ -70,6 +72,7 @@ final class DatabaseStorage: MetadataStorage {
         case .partition(let before, let after):
             try writer.writePartition(before: before, after: after)
             counts.partitions += step(before, after)
+            tally.moved(from: before, to: after)
             moveLoads(before: before, after: after)
             if let after, !passed.isEmpty { forgetPassed(after) }
         case .config(let before, let after):

@@ -41,14 +41,14 @@ extension MetadataStore {
     package func installSnapshot(from path: String) throws(StoreError) -> LogPosition {
         _ = try Self.verifySnapshot(at: path, in: location.fileSystem)
         checkpointer.installBegins()
-        let installed: (state: StateRow, configuration: RaftCore.Configuration?)
+        let installed: Installed
         do throws(StoreError) {
             installed = try installVerified(from: path)
         } catch {
             checkpointer.installFailed(error)
             throw error
         }
-        publish(installed.state, configuration: installed.configuration)
+        publish(installed.state, configuration: installed.configuration, tally: installed.tally)
         checkpointer.installEnded(at: installed.state.applied)
         do throws(StoreError) {
             // The transaction is synced already. This makes the WAL short again, as far as readers let it.
@@ -61,9 +61,7 @@ extension MetadataStore {
         return installed.state.applied
     }
 
-    private func installVerified(
-        from path: String
-    ) throws(StoreError) -> (state: StateRow, configuration: RaftCore.Configuration?) {
+    private func installVerified(from path: String) throws(StoreError) -> Installed {
         let fileSystem = location.fileSystem
         return try onWriterDroppingState("install a snapshot") { (connection) throws(StoreError) in
             // FULL syncs the WAL at the commit: this one transaction must not be lost, since no log explains it.
@@ -127,11 +125,18 @@ private struct SnapshotDump {
     }
 }
 
+/// What a snapshot left in the database.
+private struct Installed {
+    var state: StateRow
+    var configuration: RaftCore.Configuration?
+    var tally: PartitionTally
+}
+
 /// Replaces all rows inside the open transaction.
 private enum SnapshotInstall {
     static func replaceAll(
         _ connection: Connection, from path: String, in fileSystem: any StoreFileSystem
-    ) throws(StoreError) -> (state: StateRow, configuration: RaftCore.Configuration?) {
+    ) throws(StoreError) -> Installed {
         // Opened and checked again: what was verified may not be what is there now.
         var reader = try SnapshotReader(path: path, in: fileSystem)
         for table in DatabaseSchema.replacedTables { try connection.execute("DELETE FROM \(table)", "empty \(table)") }
@@ -150,6 +155,6 @@ private enum SnapshotInstall {
         }
         try storage.finishBatch(touched: [], removed: [])
         try StateStatements(connection).write(reader.state)
-        return (state: reader.state, configuration: file.configuration)
+        return Installed(state: reader.state, configuration: file.configuration, tally: storage.tally)
     }
 }

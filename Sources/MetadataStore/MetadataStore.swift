@@ -25,6 +25,7 @@ package final class MetadataStore: Sendable {
     private struct Published {
         var state: StateRow
         var configuration: RaftCore.Configuration?
+        var tally: PartitionTally
         var isClosed = false
     }
 
@@ -37,11 +38,11 @@ package final class MetadataStore: Sendable {
         self.options = options
         writerQueue = try DatabaseOpening.writer(location, options: options)
         let writer = WriterConfined()
-        let state = try Self.onWriter(of: writerQueue, "open") { (connection) throws(StoreError) in
+        let (state, tally) = try Self.onWriter(of: writerQueue, "open") { (connection) throws(StoreError) in
             try writer.load(connection, options)
         }
         self.writer = writer
-        published = Mutex(Published(state: state, configuration: try Self.decode(state.configuration)))
+        published = Mutex(Published(state: state, configuration: try Self.decode(state.configuration), tally: tally))
         checkpointer = try Checkpointer(location, options: options)
     }
 
@@ -60,6 +61,8 @@ package final class MetadataStore: Sendable {
         return state.summary
     }
 
+    package var partitionTally: PartitionTally { published.withLock { $0.tally } }
+
     // MARK: Apply
 
     /// Applies committed entries, which go on where `applied` ends, in one transaction.
@@ -71,13 +74,14 @@ package final class MetadataStore: Sendable {
         let configuration = try Self.lastConfiguration(of: entries)
         let batch = try onWriterState("apply") { (connection, apply) throws(StoreError) in
             let batch = try connection.transaction("apply") { () throws(StoreError) in try apply.apply(entries) }
-            return (batch, apply.state)
+            return (done: batch, state: apply.state, tally: apply.tally)
         }
         published.withLock { published in
-            published.state = batch.1
+            published.state = batch.state
+            published.tally = batch.tally
             if let configuration { published.configuration = configuration }
         }
-        return batch.0
+        return batch.done
     }
 
     /// Decoded before anything is written: an unreadable configuration must stop the node, not be half applied.
@@ -95,11 +99,14 @@ package final class MetadataStore: Sendable {
         }
     }
 
-    /// Takes over what an installed snapshot left in the database.
-    func publish(_ state: StateRow, configuration: RaftCore.Configuration?) {
+    /// Takes over what was put into the database otherwise than by entries.
+    ///
+    /// - Parameter tally: nil where it has not changed.
+    func publish(_ state: StateRow, configuration: RaftCore.Configuration?, tally: PartitionTally? = nil) {
         published.withLock { published in
             published.state = state
             published.configuration = configuration
+            if let tally { published.tally = tally }
         }
     }
 
@@ -263,10 +270,12 @@ private final class WriterConfined: @unchecked Sendable {
     private var current: ApplyState?
 
     /// Loads the state from the database of the writer's connection.
-    func load(_ connection: Connection, _ options: StoreOptions) throws(StoreError) -> StateRow {
+    func load(
+        _ connection: Connection, _ options: StoreOptions
+    ) throws(StoreError) -> (StateRow, PartitionTally) {
         let state = try ApplyState(connection, options: options)
         current = state
-        return state.state
+        return (state.state, state.tally)
     }
 
     /// Hands the state out, to be kept again only by a use that went well.

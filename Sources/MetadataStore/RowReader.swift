@@ -214,6 +214,14 @@ final class RowReader {
         }
     }
 
+    /// How many partitions the filter's index holds.
+    static func count(_ filter: PartitionFilter, _ connection: Connection) throws(StoreError) -> Int {
+        let (index, condition) = selection(filter)
+        return Int(
+            try connection.integer(
+                "SELECT count(*) FROM partition \(index) WHERE \(condition)", "count \(filter.rawValue) partitions"))
+    }
+
     func forEachPartition(_ body: (Partition) throws(StoreError) -> Bool) throws(StoreError) {
         try allPartitions.query { (row) throws(StoreError) in try body(try Self.partition(row)) }
     }

@@ -1,4 +1,4 @@
-internal import Coordination
+package import Coordination
 package import MetadataModel
 internal import MetadataSchema
 package import RaftCore
@@ -138,6 +138,8 @@ package struct Replica {
     package func broker(_ id: BrokerID) -> Broker? { brokers[id] }
     /// What the broker's replicas take, as its last heartbeat to this leader said.
     package func usedBytes(of broker: BrokerID) -> UInt64? { liveness.usedBytes(of: broker) }
+    /// What this leader has heard of the brokers; nil on a member that does not lead.
+    package var livenessReading: LivenessReading? { liveness.reading }
     package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
 
     /// Milliseconds since this member last heard from a leader; zero on the leader; nil when it never did.

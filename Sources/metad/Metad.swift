@@ -73,6 +73,7 @@ struct Run: AsyncParsableCommand {
         let logger = logs.logger("node")
         for notice in configuration.notices { logger.notice("\(notice)") }
         let registry = MetricsRegistry()
+        registry.bootstrap()
         logs.register(in: registry)
         do {
             let node = try MetadataNode(configuration, registry: registry, logger: logger)

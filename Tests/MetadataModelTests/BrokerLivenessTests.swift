@@ -49,6 +49,33 @@ struct BrokerLivenessTests {
         #expect(run(from: 5_000, through: 9_000) == [])
     }
 
+    @Test(
+        "what is shown of the brokers: who is silent for longest, without those that are fenced, and no time of a pause"
+    )
+    mutating func reading() {
+        #expect(liveness.reading == nil)
+        lead([broker(1), broker(2), broker(3, .fenced)], now: 100)
+        func shown(_ since: UInt64?, longest: UInt64, at now: UInt64) -> LivenessReading {
+            LivenessReading(
+                watched: 3, checkedAt: now, millisecondsSinceHeartbeat: since, longestSilenceMilliseconds: longest)
+        }
+        _ = run(from: 200, through: 400)
+        #expect(liveness.reading == shown(nil, longest: 300, at: 400), "counted from when this node led")
+        beat(1, now: 400)
+        _ = run(from: 500, through: 700)
+        #expect(liveness.reading == shown(300, longest: 600, at: 700))
+        beat(2, now: 700)
+        #expect(liveness.reading == shown(0, longest: 300, at: 700))
+        // Nobody was heard in a pause of this node, so nobody was silent.
+        _ = liveness.expired(now: 60_700)
+        #expect(liveness.reading == shown(0, longest: 300, at: 60_700))
+        // The silence of a registration goes on with another state, and a new registration begins without one.
+        liveness.brokerChanged(broker(1, .shuttingDown))
+        #expect(liveness.reading?.longestSilenceMilliseconds == 300)
+        liveness.brokerChanged(broker(1, epoch: 2))
+        #expect(liveness.reading?.longestSilenceMilliseconds == 0)
+    }
+
     @Test("a heartbeat in time saves a broker; after its fencing was proposed none does")
     mutating func saved() {
         lead([broker(1)])
@@ -168,7 +195,7 @@ struct BrokerLivenessTests {
         #expect(beat(1, now: 0) == .unknownBroker)
         #expect(liveness.expired(now: 60_000).isEmpty)
         liveness.brokerChanged(broker(1))
-        #expect(!liveness.isLeading && liveness.count == 0)
+        #expect(!liveness.isLeading && liveness.reading == nil)
     }
 
     @Test("ten thousand brokers with a heartbeat each second cost little, and only the silent ones expire")

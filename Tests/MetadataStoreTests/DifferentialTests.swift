@@ -156,6 +156,7 @@ private struct Candidate {
         #expect(store.version == log.reference.machine.version)
         #expect(store.logTimeMilliseconds == log.reference.machine.logTimeMilliseconds)
         #expect(try store.brokers() == log.reference.machine.storage.brokers())
+        #expect(store.partitionTally == PartitionTally(counting: log.reference.machine.storage))
         let reader = try store.makeReader()
         let queries = log.queries()
         for (query, answer) in zip(queries, try reader.answer(queries).results) {
@@ -165,5 +166,12 @@ private struct Candidate {
         #expect(try store.scrub().isSound)
         _ = try store.writeSnapshot(to: "/dump")
         return vfs.volume.contents("/dump") ?? []
+    }
+}
+
+extension PartitionTally {
+    fileprivate init(counting storage: ReferenceStorage) {
+        self.init()
+        for partition in storage.partitions(.all, after: nil, limit: .max) { moved(from: nil, to: partition) }
     }
 }

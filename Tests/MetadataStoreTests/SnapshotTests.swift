@@ -30,6 +30,7 @@ struct SnapshotTests {
         #expect(other.applied == store.applied)
         #expect(other.configuration == store.configuration)
         #expect(other.summary == store.summary)
+        #expect(other.partitionTally == store.partitionTally)
         #expect(other.durablePosition == store.applied)
         #expect(try other.scrub().isSound)
         #expect(try other.dump(in: directory) == store.dump(in: directory))
@@ -115,6 +116,7 @@ struct SnapshotTests {
             #expect(try state.read() == old)
         }
         #expect(other.summary == store.summary)
+        #expect(other.partitionTally == store.partitionTally)
         #expect(other.durablePosition == store.applied)
         try other.close()
         try store.close()

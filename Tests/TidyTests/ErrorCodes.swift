@@ -2,8 +2,7 @@
 enum ErrorCodes {
     /// The raw values of `enum Code: String` and `enum Reason: String`.
     static func declared(in file: SourceFile) -> [String] {
-        let code = withoutComments(file)
-        return code.matches(of: /enum (?:Code|Reason): String[^{]*\{([^}]*)\}/).flatMap { match in
+        file.withoutComments.matches(of: /enum (?:Code|Reason): String[^{]*\{([^}]*)\}/).flatMap { match in
             match.1.split(separator: "\n").flatMap { line -> [String] in
                 guard let cases = line.firstMatch(of: /case (.*)/)?.1 else { return [] }
                 return cases.split(separator: ",").map { item in
@@ -15,10 +14,6 @@ enum ErrorCodes {
     }
 
     static func used(in file: SourceFile) -> [String] {
-        withoutComments(file).matches(of: /(?:code: |\.local\(\s*|\.refused\(\s*)"([a-z_]+)"/).map { String($0.1) }
-    }
-
-    private static func withoutComments(_ file: SourceFile) -> String {
-        file.lines.filter { !$0.drop { $0 == " " }.hasPrefix("//") }.joined(separator: "\n")
+        file.withoutComments.matches(of: /(?:code: |\.local\(\s*|\.refused\(\s*)"([a-z_]+)"/).map { String($0.1) }
     }
 }

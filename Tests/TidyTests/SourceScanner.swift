@@ -11,6 +11,9 @@ struct SourceFile {
         code = SourceScanner.blanked(text).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     }
 
+    /// The text without the lines that are comments.
+    var withoutComments: String { lines.filter { !$0.drop { $0 == " " }.hasPrefix("//") }.joined(separator: "\n") }
+
     /// The target that the file belongs to.
     var target: String { path.split(separator: "/").dropFirst().first.map(String.init) ?? "" }
 

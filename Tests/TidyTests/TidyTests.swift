@@ -51,6 +51,17 @@ struct TidyTests {
         #expect(missing == [])
     }
 
+    @Test("the page about monitoring has a row for every metric of a node, and none for another")
+    func metrics() throws {
+        let made = try RepositoryFiles.swiftFiles.get().filter { $0.path.hasPrefix("Sources/") }
+            .flatMap(MetricNames.made)
+        let listed = MetricNames.listed(on: try RepositoryFiles.text("docs/operations/monitor.md"))
+        #expect(Set(made).count > 60, "too few metrics were found for the rule to mean anything")
+        #expect(Set(made).subtracting(listed).sorted() == [], "metrics without a row")
+        #expect(Set(listed).subtracting(made).sorted() == [], "rows without a metric")
+        #expect(listed.count == Set(listed).count, "a metric has two rows")
+    }
+
     @Test("every relative link of the pages leads to a file, and its anchor to a heading")
     func links() throws {
         let pages = try RepositoryFiles.markdownPages()
@@ -183,6 +194,22 @@ struct TidyRuleTests {
                 """)
         #expect(ErrorCodes.declared(in: file) == ["refused", "other", "timed_out"])
         #expect(ErrorCodes.used(in: file) == ["no_room", "a_b", "of_two_lines"])
+    }
+
+    @Test("a metric is found where it is made, and on the page where its row is")
+    func metricNames() {
+        let file = SourceFile(
+            path: "Sources/Telemetry/A.swift",
+            text: """
+                registry.counter("a_total", help: "b_total")
+                let x = registry.gauge(
+                    "b_count", help: "")
+                // registry.gauge("not_this")
+                registry.gauges("c", label: "d"); state.families["e_total"] = Family("f")
+                """)
+        #expect(MetricNames.made(in: file) == ["a_total", "b_count", "c", "e_total"])
+        let page = "| `a_total`, `b_count{x}` | like `not_this` | - |\n`nor_this`\n| `path.yaml` | 1 |"
+        #expect(MetricNames.listed(on: page) == ["a_total", "b_count"])
     }
 
     @Test("a finding names the file and the line")

@@ -5,16 +5,16 @@ import Telemetry
 enum BreakerMetrics {
     static func register(in registry: MetricsRegistry, breakers: CircuitBreakers) {
         registry.addCollector {
-            for breaker in breakers.all { show(breaker, in: registry) }
+            let all = breakers.all
+            registry.gauges(
+                "circuitbreaker_state", help: "0 closed, 1 open, 2 half-open.", label: "name",
+                all.map { ($0.name, Double($0.stats.state.rawValue)) })
+            for breaker in all { show(breaker, in: registry) }
         }
     }
 
     private static func show(_ breaker: SharedCircuitBreaker, in registry: MetricsRegistry) {
-        let (name, stats) = (breaker.name, breaker.stats)
-        let counts = stats.counts
-        registry.gauge(
-            "circuitbreaker_state", help: "0 closed, 1 open, 2 half-open.", labels: ["name": name]
-        ).set(stats.state.rawValue)
+        let (name, counts) = (breaker.name, breaker.stats.counts)
         for (result, count) in [
             ("success", counts.successes), ("failure", counts.failures), ("neutral", counts.neutrals),
             ("rejected", counts.rejections),

@@ -80,7 +80,8 @@ extension Node {
                 leadershipChanges: leadershipChanges, openWrites: replica.openWrites, openReads: replica.openReads,
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
                 voters: replica.core.configuration.voters, protection: protectionReading,
-                rebalances: rebalances, gate: gate.reading))
+                rebalances: rebalances, gate: gate.reading, liveness: replica.livenessReading,
+                snapshotsOut: snapshotsOut.transfers, snapshotsIn: snapshotsIn.transfers))
         endTurnSoon()
     }
 

@@ -73,6 +73,7 @@ extension Node {
         case .failure(let error):
             if request.ticket == surveyTicket { record(.failure) }
             logger.error("the coordinator could not read the state", metadata: ["error": "\(error)"])
+            operations.retried(.survey)
             replica.surveyFailed(ticket: request.ticket)
             if !error.isRetriable { databaseFailed(error) }
         }

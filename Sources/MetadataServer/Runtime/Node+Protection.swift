@@ -58,6 +58,7 @@ extension Node {
             logger.error("the log waits for room", metadata: ["error": "\(error)"])
         }
         logTrouble = "the log cannot grow: \(error)"
+        operations.retried(.writeLog)
         let storage = storage
         eventLoop.scheduleTask(in: Node.logRetryPause) { storage.resumeLog() }
     }

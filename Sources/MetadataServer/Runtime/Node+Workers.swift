@@ -57,6 +57,7 @@ extension Node {
                 logger.error("applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
             }
             storeTrouble = "\(error)"
+            operations.retried(.apply)
             let storage = storage
             eventLoop.scheduleTask(in: .seconds(1)) { storage.apply(entries) }
         case .failed(let error):
@@ -81,6 +82,7 @@ extension Node {
             respond(to: RequestToken(connection: connection, request: request), .failure(failure))
         case .catchUp(let key, let ticket, .notYet):
             // The feed could not be read: soon again, but not at once for ever.
+            operations.retried(.readFeed)
             let bound = loopBound
             eventLoop.scheduleTask(in: Node.feedRetryPause) {
                 bound.value.caughtUp(key, ticket: ticket, with: .notYet(current: .zero))

@@ -76,6 +76,7 @@ final class Node {
     static let publicationsPerProgress = 4
     var lastConnectionID: UInt64 = 0
     var ticker: RepeatedTask?
+    var nextTickAt: NIODeadline?
     var slowTicker: RepeatedTask?
     var diskTicker: RepeatedTask?
 
@@ -153,6 +154,11 @@ final class Node {
     }
 
     func tick() {
+        let now = NIODeadline.now()
+        if let nextTickAt, nextTickAt < now {
+            operations.loopDelay.observe(Double((now - nextTickAt).nanoseconds) * 1e-9)
+        }
+        nextTickAt = now + settings.tick
         replica.tick(now: Node.milliseconds)
         endTurn()
     }

@@ -10,6 +10,7 @@ import Wire
 enum NodeMetrics {
     static func register(in registry: MetricsRegistry, published: PublishedState, storage: NodeStorage) {
         registerRaft(in: registry, published: published)
+        registerSnapshots(in: registry, published: published)
         registerMetadata(in: registry, published: published, store: storage.store)
         registerRuntime(in: registry, published: published, storage: storage)
         registerProtection(in: registry, published: published)
@@ -25,6 +26,7 @@ enum NodeMetrics {
         let last = registry.gauge("raft_last_log_index", help: "Last log index in memory.")
         let synced = registry.gauge("raft_synced_index", help: "Last log index synced to this node's disk.")
         let peers = registry.gauge("raft_peers_count", help: "Voting members of the quorum, this node included.")
+        let connected = registry.gauge("raft_peers_connected", help: "Peers that this node's connections reach.")
         let elections = registry.counter(
             "raft_leadership_changes_total", help: "How often this node became leader.")
         let roles = ["leader", "follower", "candidate", "pre_candidate", "learner"].map { role in
@@ -40,15 +42,43 @@ enum NodeMetrics {
             synced.set(reading.syncedIndex)
             peers.set(reading.voters.count)
             elections.raise(to: reading.leadershipChanges)
+            connected.set(reading.linksUp.count)
             for (role, gauge) in roles { gauge.set(role == reading.status.role) }
             hasLeader.set(reading.status.leader != nil)
-            for peer in reading.peers {
-                let lag = reading.lastIndex > peer.match.rawValue ? reading.lastIndex - peer.match.rawValue : 0
-                registry.gauge(
-                    "raft_peer_lag_entries", help: "Entries that the peer lacks, as the leader knows it.",
-                    labels: ["peer": "\(peer.id)"]
-                ).set(lag)
-            }
+            registry.gauges(
+                "raft_peer_lag_entries", help: "Entries that the peer lacks, as the leader knows it.", label: "peer",
+                reading.peers.map { ("\($0.id)", Double(reading.lag(of: $0))) })
+        }
+    }
+
+    private static func registerSnapshots(in registry: MetricsRegistry, published: PublishedState) {
+        func counter(_ direction: String, _ result: String) -> CounterHandle {
+            registry.counter(
+                "raft_snapshot_transfers_total", help: "Snapshots that were sent or received, by how that ended.",
+                labels: ["direction": direction, "result": result])
+        }
+        func bytes(_ direction: String) -> CounterHandle {
+            registry.counter(
+                "raft_snapshot_bytes_total", help: "Bytes of snapshots, those that were sent again included.",
+                labels: ["direction": direction])
+        }
+        let (sent, unsent) = (counter("sent", "ok"), counter("sent", "failed"))
+        let (received, refused) = (counter("received", "ok"), counter("received", "failed"))
+        let (sentBytes, receivedBytes) = (bytes("sent"), bytes("received"))
+        let underWay = registry.gauge("raft_snapshot_under_way", help: "1 while this node sends a snapshot.")
+        let duration = registry.gauge(
+            "raft_snapshot_duration_seconds", help: "How long the latest transfer to a follower took.")
+        registry.addCollector {
+            guard let reading = published.reading else { return }
+            let (out, incoming) = (reading.snapshotsOut, reading.snapshotsIn)
+            sent.raise(to: out.succeeded)
+            unsent.raise(to: out.failed)
+            sentBytes.raise(to: out.bytes)
+            received.raise(to: incoming.succeeded)
+            refused.raise(to: incoming.failed)
+            receivedBytes.raise(to: incoming.bytes)
+            underWay.set(out.isUnderWay)
+            duration.set(Double(out.lastMilliseconds) / 1_000)
         }
     }
 
@@ -58,6 +88,15 @@ enum NodeMetrics {
         let version = registry.gauge("metadata_version", help: "Log index of the last change of the metadata.")
         let brokers = registry.gauge("metadata_brokers_count", help: "Registered brokers.")
         let active = registry.gauge("cluster_brokers_active", help: "Registered brokers that are not fenced.")
+        let silence = registry.gauge(
+            "cluster_heartbeat_age_seconds",
+            help: "The longest silence of a broker that is not fenced; 0 on nodes that do not lead.")
+        let all = registry.gauge("cluster_partitions_total", help: "Partitions of all topics.")
+        let offline = registry.gauge("cluster_partitions_offline", help: "Partitions without a leader.")
+        let underReplicated = registry.gauge(
+            "cluster_partitions_under_replicated", help: "Partitions with replicas that are not in sync.")
+        let reassigning = registry.gauge(
+            "cluster_partitions_reassigning", help: "Partitions with a reassignment under way.")
         let topics = registry.gauge("metadata_topics_count", help: "Topics.")
         let partitions = registry.gauge("metadata_partitions_count", help: "Partitions of all topics.")
         let sessions = registry.gauge("metadata_sessions_count", help: "Open client sessions.")
@@ -66,7 +105,12 @@ enum NodeMetrics {
             version.set(reading.status.version.rawValue)
             brokers.set(reading.brokers.count)
             active.set(reading.brokers.count { $0.state == .active })
-            let totals = store.summary.totals
+            silence.set(Double(reading.liveness?.longestSilenceMilliseconds ?? 0) / 1_000)
+            let (totals, tally) = (store.summary.totals, store.partitionTally)
+            all.set(totals.partitions)
+            offline.set(tally.offline)
+            underReplicated.set(tally.underReplicated)
+            reassigning.set(tally.reassigning)
             topics.set(totals.topics)
             partitions.set(totals.partitions)
             sessions.set(totals.sessions)
@@ -143,6 +187,9 @@ enum NodeMetrics {
         let databaseBytes = registry.gauge("metad_database_size_bytes", help: "Size of the database on disk.")
         let free = registry.gauge("metad_disk_free_bytes", help: "Free room on the data directory's file system.")
         registry.addCollector {
+            registry.gauges(
+                "metad_queue_depth", help: "What waits for each of the node's threads.", label: "queue",
+                storage.queueDepths.map { ($0, Double($1)) })
             let log = storage.logMetrics.metrics
             syncs.raise(to: log.syncs)
             bytes.raise(to: log.bytesWritten)

@@ -101,6 +101,15 @@ final class NodeStorage: Sendable {
 
     func connect(to node: NIOLoopBound<Node>) { outbox.connect(node) }
 
+    /// What waits for each thread.
+    var queueDepths: [(name: String, count: Int)] {
+        [
+            ("log", logThread.depth), ("apply", applyThread.depth), ("read", readThread.depth),
+            ("survey", surveyor.depth), ("background", background.depth), ("scrub", scrubber.depth),
+            ("disk", watcher.depth),
+        ]
+    }
+
     func write(_ persist: Persist) { logThread.submit(.write(persist)) }
     func compactLog(to position: LogPosition) { logThread.submit(.compact(position)) }
     func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }

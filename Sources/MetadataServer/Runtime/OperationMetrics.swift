@@ -9,6 +9,10 @@ final class OperationMetrics {
     private var durations: [HistogramHandle?]
     private var proposals: [CounterHandle?]
     private let proposalDuration: HistogramHandle
+    /// How late the node's timers come: what the loop was busy with otherwise.
+    let loopDelay: HistogramHandle
+    private let retries: [RetriedWork: CounterHandle]
+    private var timeouts: [CounterHandle?]
 
     init(registry: MetricsRegistry) {
         self.registry = registry
@@ -18,13 +22,27 @@ final class OperationMetrics {
         proposalDuration = registry.histogram(
             "raft_proposal_duration_seconds",
             help: "From the arrival of a write at the leader to its outcome, committed and applied.")
+        loopDelay = registry.histogram(
+            "metad_loop_delay_seconds", help: "How late a timer of the node loop came, 50 times a second.")
+        retries = Dictionary(
+            uniqueKeysWithValues: RetriedWork.allCases.map { work in
+                let counter = registry.counter(
+                    "metad_retries_total", help: "What the node itself tried again, and why it had to.",
+                    labels: ["operation": work.rawValue])
+                return (work, counter)
+            })
+        timeouts = Array(repeating: nil, count: Operation.names.count)
     }
+
+    /// The node tries this again, since it failed.
+    func retried(_ work: RetriedWork) { retries[work]?.increment() }
 
     /// A request was answered.
     func ended(_ operation: Operation, _ status: OperationStatus, after duration: TimeAmount) {
         count(operation, status).increment()
         let seconds = Double(duration.nanoseconds) * 1e-9
         self.duration(of: operation).observe(seconds)
+        if status == .timeout { timeout(of: operation).increment() }
         guard operation.isWrite else { return }
         proposal(status).increment()
         if status == .ok || status == .refused { proposalDuration.observe(seconds) }
@@ -49,6 +67,15 @@ final class OperationMetrics {
         return made
     }
 
+    private func timeout(of operation: Operation) -> CounterHandle {
+        if let known = timeouts[operation.number] { return known }
+        let made = registry.counter(
+            "metad_timeouts_total", help: "Requests whose time was over before anything was done.",
+            labels: ["operation": operation.name])
+        timeouts[operation.number] = made
+        return made
+    }
+
     private func proposal(_ status: OperationStatus) -> CounterHandle {
         if let known = proposals[status.rawValue] { return known }
         let made = registry.counter(
@@ -58,4 +85,20 @@ final class OperationMetrics {
         proposals[status.rawValue] = made
         return made
     }
+}
+
+/// What a node tries again by itself.
+enum RetriedWork: String, CaseIterable, Sendable {
+    /// A peer was not reached.
+    case dialPeer = "dial_peer"
+    /// The database could not take a batch: no room, or a lock that somebody holds.
+    case apply
+    /// The log could not grow.
+    case writeLog = "write_log"
+    /// A snapshot did not get to its follower.
+    case snapshot
+    /// The coordinator could not read the state.
+    case survey
+    /// A watch could not read the change feed.
+    case readFeed = "read_feed"
 }

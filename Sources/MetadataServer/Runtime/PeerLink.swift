@@ -231,6 +231,8 @@ final class PeerLink {
     private func retry() {
         guard case .down = state else { return }
         dial()
+        // Not while the breaker is open.
+        if case .dialling = state { node.operations.retried(.dialPeer) }
     }
 }
 

@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import MetadataModel
 import NIOCore
@@ -26,6 +27,24 @@ struct NodeReading: Sendable {
     var protection: ProtectionReading
     var rebalances: RebalanceReading
     var gate: RequestGate.Reading
+    /// Nil on a node that does not lead.
+    var liveness: LivenessReading?
+    var snapshotsOut: SnapshotTransfers
+    var snapshotsIn: SnapshotTransfers
+
+    /// Entries that the peer lacks.
+    func lag(of peer: PeerProgress) -> UInt64 { lastIndex - min(lastIndex, peer.match.rawValue) }
+}
+
+/// Snapshots that went one way, since the start of the process.
+struct SnapshotTransfers: Sendable {
+    var succeeded: UInt64 = 0
+    var failed: UInt64 = 0
+    /// Those that were sent again included.
+    var bytes: UInt64 = 0
+    var isUnderWay = false
+    /// How long the latest took.
+    var lastMilliseconds: UInt64 = 0
 }
 
 /// Damage and room, as the node loop sees them.
@@ -116,9 +135,8 @@ final class PublishedState: HealthSource {
             lastLogIndex: LogIndex(reading.lastIndex),
             peers: reading.peers.map {
                 NodeHealth.Peer(
-                    id: $0.id, matchIndex: $0.match,
-                    lagEntries: reading.lastIndex > $0.match.rawValue ? reading.lastIndex - $0.match.rawValue : 0,
-                    isActive: $0.isActive, isVoter: reading.voters.contains($0.id))
+                    id: $0.id, matchIndex: $0.match, lagEntries: reading.lag(of: $0), isActive: $0.isActive,
+                    isVoter: reading.voters.contains($0.id))
             },
             sinceLastCommit: .nanoseconds(reading.sinceCommit.nanoseconds))
     }

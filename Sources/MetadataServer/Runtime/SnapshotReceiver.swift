@@ -11,6 +11,7 @@ final class SnapshotReceiver {
     private unowned let node: Node
     private let storage: NodeStorage
     private var machine: SnapshotReceiverMachine
+    private(set) var transfers = SnapshotTransfers()
 
     init(node: Node, storage: NodeStorage) {
         self.node = node
@@ -37,6 +38,7 @@ final class SnapshotReceiver {
     }
 
     func installed(_ id: UInt64) {
+        transfers.succeeded += 1
         machine.installed(id)
         perform()
     }
@@ -76,6 +78,7 @@ final class SnapshotReceiver {
             node.logger.info(
                 "receiving a snapshot", metadata: ["position": "\(chunk.position)", "bytes": "\(chunk.totalBytes)"])
         }
+        transfers.bytes += UInt64(chunk.bytes.count)
         let path = path(of: chunk.snapshotID)
         storage.inBackground {
             Result { try writeChunk(chunk.bytes, at: chunk.offset, path: path) }
@@ -115,6 +118,7 @@ final class SnapshotReceiver {
         case .received(let offset): state = .received(offset: offset)
         case .installed: state = .installed
         case .failed(let reason):
+            transfers.failed += 1
             node.logger.warning(
                 "a snapshot is not taken in", metadata: ["from": "\(peer)", "reason": "\(reason)"])
             state = .failed(reason)

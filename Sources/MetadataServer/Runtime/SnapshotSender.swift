@@ -14,6 +14,7 @@ final class SnapshotSender {
     private var machine: SnapshotSenderMachine
     /// What is in the files that are being sent.
     private var files: [UInt64: SnapshotFile] = [:]
+    private(set) var transfers = SnapshotTransfers()
     private var wake: Scheduled<Void>?
     private var wakeAt: UInt64?
 
@@ -94,6 +95,7 @@ final class SnapshotSender {
                 "snapshot transfer resumed", metadata: ["peer": "\(peer)", "offset": "\(offset)"])
         case .ended(let summary):
             if summary.isTimeout { node.gate.late("snapshot") }
+            note(summary)
             node.logger.log(
                 level: summary.succeeded ? .info : .warning, "snapshot transfer ended",
                 metadata: [
@@ -103,7 +105,17 @@ final class SnapshotSender {
         }
     }
 
+    private func note(_ summary: SnapshotSenderMachine.Summary) {
+        if summary.succeeded { transfers.succeeded += 1 } else { transfers.failed += 1 }
+        transfers.bytes += summary.sentBytes
+        transfers.lastMilliseconds = summary.milliseconds
+        transfers.isUnderWay = false
+        // The machine tries again after a pause, as long as the follower needs it.
+        if !summary.succeeded { node.operations.retried(.snapshot) }
+    }
+
     private func copy(_ id: UInt64) {
+        transfers.isUnderWay = true
         node.logger.info("copying the state for a snapshot", metadata: ["snapshot": "\(id)"])
         let store = storage.store
         let path = path(of: id)

@@ -5,6 +5,10 @@ import CoreMetrics
 /// Destroying a handler keeps its series: another part of the process may hold the same name and labels, and a counter
 /// that vanishes and returns at zero looks like a restart.
 extension MetricsRegistry: MetricsFactory {
+    /// Makes this the registry of the process: from now on whatever a library counts through swift-metrics is shown here.
+    /// Once, at the start of the process.
+    package func bootstrap() { MetricsSystem.bootstrap(self) }
+
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         CounterAdapter(
             handle: counter(

@@ -45,9 +45,8 @@ package final class MetricsRegistry: Sendable {
     package init() {
         let refused = CounterHandle()
         self.refused = refused
-        let name = "metrics_series_refused_total"
         state.withLock {
-            $0.families[name] = Family(
+            $0.families["metrics_series_refused_total"] = Family(
                 kind: .counter, help: "Requests for a metric or label set beyond the limits of the registry.",
                 labelNames: [], series: [[]: .counter(refused)])
         }
@@ -70,10 +69,10 @@ package final class MetricsRegistry: Sendable {
         return FloatingCounterHandle()
     }
 
-    /// The gauge of that name and labels. The ending `_total` belongs to counters.
+    /// The gauge of that name and labels. One whose name ends like another kind's (`cluster_partitions_total`) is declared
+    /// untyped.
     package func gauge(_ name: String, help: String, labels: [String: String] = [:]) -> GaugeHandle {
         precondition(MetricName.isValid(name), "not a metric name: \(name)")
-        precondition(!name.hasSuffix("_total"), "only the name of a counter ends in _total: \(name)")
         return gauge(orDetached: name, help: help, labels: labels)
     }
 
@@ -83,6 +82,27 @@ package final class MetricsRegistry: Sendable {
     ) -> HistogramHandle {
         precondition(MetricName.isValid(name), "not a metric name: \(name)")
         return histogram(orDetached: name, help: help, labels: labels, bounds: bounds)
+    }
+
+    /// Shows one gauge for each value of a label and none for any other: of what comes and goes, such as peers. A gauge that
+    /// stayed behind would tell its last value for ever.
+    package func gauges(_ name: String, help: String, label: String, _ values: [(String, Double)]) {
+        precondition(MetricName.isValid(name) && MetricName.isValidLabel(label), "not a metric name: \(name) \(label)")
+        var family = Family(kind: .gauge, help: help, labelNames: [label], series: [:])
+        for (value, number) in values.prefix(Self.seriesPerFamilyMax) {
+            let handle = GaugeHandle()
+            handle.set(number)
+            family.series[[value]] = .gauge(handle)
+        }
+        let isKept = state.withLock { state in
+            let known = state.families[name]
+            guard known != nil || state.families.count < Self.familiesMax, known?.kind ?? .gauge == .gauge else {
+                return false
+            }
+            state.families[name] = family
+            return true
+        }
+        if !isKept || values.count > Self.seriesPerFamilyMax { refused.increment() }
     }
 
     /// Runs before every scrape, outside any lock: for values that are cheaper to read than to keep up to date.

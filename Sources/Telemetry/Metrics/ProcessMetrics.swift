@@ -13,6 +13,8 @@ package struct ProcessMetrics: Sendable {
     /// What one look at `/proc/self` shows.
     struct Reading: Equatable, Sendable {
         var residentBytes: Double
+        var virtualBytes: Double
+        var threads: Double
         var cpuSeconds: Double
         var startSeconds: Double
         var openFiles: Int
@@ -22,6 +24,9 @@ package struct ProcessMetrics: Sendable {
     package static func register(in registry: MetricsRegistry) {
         guard read() != nil else { return }
         let resident = registry.gauge("process_resident_memory_bytes", help: "Resident memory size in bytes.")
+        let virtual = registry.gauge("process_virtual_memory_bytes", help: "Virtual memory size in bytes.")
+        let threads = registry.gauge("process_threads", help: "Number of threads.")
+        let filesMax = registry.gauge("process_max_fds", help: "Maximum number of open file descriptors.")
         let start = registry.gauge(
             "process_start_time_seconds", help: "Start time of the process since the Unix epoch in seconds.")
         let files = registry.gauge("process_open_fds", help: "Number of open file descriptors.")
@@ -30,6 +35,9 @@ package struct ProcessMetrics: Sendable {
         registry.addCollector {
             guard let reading = read() else { return }
             resident.set(reading.residentBytes)
+            virtual.set(reading.virtualBytes)
+            threads.set(reading.threads)
+            filesMax.set(sysconf(Int32(_SC_OPEN_MAX)))
             start.set(reading.startSeconds)
             files.set(reading.openFiles)
             cpu.raise(to: reading.cpuSeconds)
@@ -61,10 +69,12 @@ package struct ProcessMetrics: Sendable {
         }
         let bootLine = system.split(separator: "\n").first { $0.hasPrefix("btime ") }
         guard let user = field(14), let kernel = field(15), let started = field(22), let pages = field(24),
+            let threads = field(20), let virtual = field(23),
             let boot = bootLine.flatMap({ Double($0.dropFirst(6)) })
         else { return nil }
         return Reading(
-            residentBytes: pages * pageBytes, cpuSeconds: (user + kernel) / ticksPerSecond,
+            residentBytes: pages * pageBytes, virtualBytes: virtual, threads: threads,
+            cpuSeconds: (user + kernel) / ticksPerSecond,
             startSeconds: boot + started / ticksPerSecond, openFiles: openFiles)
     }
 

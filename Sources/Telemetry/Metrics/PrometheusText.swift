@@ -24,10 +24,11 @@ struct PrometheusText {
         }
     }
 
-    /// The endings of a histogram's samples are reserved for them (`promtool check metrics` warns). A gauge whose name is
-    /// fixed by tradition, such as `raft_peers_count`, is declared untyped, which Prometheus stores and reads the same.
+    /// The endings of a counter and of a histogram's samples are reserved for them (`promtool check metrics` warns). A gauge
+    /// whose name is fixed by tradition, such as `raft_peers_count`, is declared untyped, which Prometheus stores and reads
+    /// the same.
     private static func typeName(_ name: String, _ kind: MetricsRegistry.Kind) -> String {
-        let isReserved = ["_count", "_sum", "_bucket"].contains { name.hasSuffix($0) }
+        let isReserved = ["_count", "_sum", "_bucket", "_total"].contains { name.hasSuffix($0) }
         return kind == .gauge && isReserved ? "untyped" : kind.rawValue
     }
 

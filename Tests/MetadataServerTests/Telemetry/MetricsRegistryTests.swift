@@ -166,11 +166,30 @@ struct MetricsRegistryTests {
         #expect(registry.exposition().contains("metrics_series_refused_total 2\n"))
     }
 
-    @Test("a gauge with an ending that histograms reserve is declared untyped")
-    func reservedEndings() {
+    @Test("a gauge with an ending that another kind reserves is declared untyped", arguments: ["_count", "_total"])
+    func reservedEndings(ending: String) {
         let registry = MetricsRegistry()
-        registry.gauge("raft_peers_count", help: "Peers.").set(3)
-        #expect(text(registry) == "# HELP raft_peers_count Peers.\n# TYPE raft_peers_count untyped\nraft_peers_count 3")
+        let name = "raft_peers\(ending)"
+        registry.gauge(name, help: "Peers.").set(3)
+        #expect(text(registry) == "# HELP \(name) Peers.\n# TYPE \(name) untyped\n\(name) 3")
+    }
+
+    @Test("gauges of what comes and goes show the values of now, and no more than a family may have")
+    func comingAndGoing() {
+        let registry = MetricsRegistry()
+        func show(_ values: [(String, Double)]) {
+            registry.gauges("raft_lag", help: "Lag.", label: "peer", values)
+        }
+        show([("1", 5), ("2", 0)])
+        show([("2", 7)])
+        #expect(text(registry) == "# HELP raft_lag Lag.\n# TYPE raft_lag gauge\nraft_lag{peer=\"2\"} 7")
+        show([])
+        #expect(text(registry) == "# HELP raft_lag Lag.\n# TYPE raft_lag gauge")
+        #expect(registry.exposition().contains("metrics_series_refused_total 0\n"))
+        show((0...MetricsRegistry.seriesPerFamilyMax).map { ("\($0)", 1) })
+        let lines = registry.exposition().split(separator: "\n")
+        #expect(lines.count { $0.hasPrefix("raft_lag{") } == MetricsRegistry.seriesPerFamilyMax)
+        #expect(lines.contains("metrics_series_refused_total 1"))
     }
 
     @Test("the metrics of the process are there and plausible")
@@ -184,6 +203,9 @@ struct MetricsRegistryTests {
         }
         #if os(Linux)
             #expect(try value("process_resident_memory_bytes") > 1_048_576)
+            #expect(try value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"))
+            #expect(try value("process_threads") >= 1)
+            #expect(try value("process_max_fds") >= value("process_open_fds"))
             #expect(try value("process_cpu_seconds_total") >= 0)
             #expect(try value("process_open_fds") >= 3)
             // Later than 2020, and not in the future by more than the rounding of clock ticks.
@@ -202,6 +224,8 @@ struct MetricsRegistryTests {
         registry.counter("metad_writes_total", help: "Writes.", labels: ["result": "o\"k\\\n"]).increment()
         registry.gauge("metad_term", help: "The term.").set(3)
         registry.gauge("raft_peers_count", help: "Peers.").set(3)
+        registry.gauge("cluster_partitions_total", help: "Partitions.").set(3)
+        registry.gauges("raft_lag", help: "Lag.", label: "peer", [])
         registry.histogram("metad_fsync_seconds", help: "Syncs.").observe(0.01)
         Timer(label: "library.rpcTime", factory: registry).recordSeconds(1)
         Counter(label: "library.calls", factory: registry).increment()
