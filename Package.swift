@@ -151,7 +151,8 @@ let package = Package(
             "MetadataServerTests",
             [
                 "MetadataServer", "MetadataClient", "RaftCore", "RaftLog", "Replica", "Resilience", "MetadataModel",
-                "MetadataStore", "SimulatedDisk", "Telemetry", "Wire", nioCore, nioPosix, nioHTTP, metrics, logging,
+                "MetadataStore", "SimulatedDisk", "Telemetry", "Wire", "Coordination", nioCore, nioPosix, nioHTTP,
+                metrics, logging,
                 tracing, lifecycle, grdb,
             ]),
         tests(

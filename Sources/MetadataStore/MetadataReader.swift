@@ -49,6 +49,10 @@ package final class MetadataReader: @unchecked Sendable {
         }
     }
 
+    func cacheStatistics() throws(StoreError) -> CacheStatistics {
+        try DatabaseOpening.onQueue(queue, "probe") { (connection) throws(StoreError) in CacheStatistics(connection) }
+    }
+
     package func close() throws(StoreError) {
         queue.inDatabase { _ in answers = nil }
         try DatabaseOpening.close(queue, "close a reader")

@@ -78,7 +78,8 @@ struct Run: AsyncParsableCommand {
         do {
             let node = try MetadataNode(configuration, registry: registry, logger: logger)
             let servers = HTTPServers(
-                configuration: configuration, health: node.health, registry: registry, logger: logs.logger("http"))
+                configuration: configuration, health: node.health, performance: node.performance, registry: registry,
+                logger: logs.logger("http"))
             var services: [ServiceGroupConfiguration.ServiceConfiguration] = servers.services.map {
                 .init(service: $0)
             }

@@ -2,7 +2,12 @@
 enum MetricNames {
     static func made(in file: SourceFile) -> [String] {
         let call = /(?:registry\.(?:counter|floatingCounter|gauges?|histogram)\(|\.families\[)\s*"([a-z_]+)"/
+        // Through swift-metrics, whose labels become such names.
+        let label = /(Counter|Timer)\(label: "([a-z.]+)"/
         return file.withoutComments.matches(of: call).map { String($0.1) }
+            + file.withoutComments.matches(of: label).map {
+                $0.2.split(separator: ".").joined(separator: "_") + ($0.1 == "Timer" ? "_seconds" : "_total")
+            }
     }
 
     /// Those in the first column of a table, without their labels.

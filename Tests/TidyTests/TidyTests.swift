@@ -206,8 +206,10 @@ struct TidyRuleTests {
                     "b_count", help: "")
                 // registry.gauge("not_this")
                 registry.gauges("c", label: "d"); state.families["e_total"] = Family("f")
+                Counter(label: "g.h"), Timer(label: "g.h", dimensions: [])
                 """)
-        #expect(MetricNames.made(in: file) == ["a_total", "b_count", "c", "e_total"])
+        #expect(
+            MetricNames.made(in: file) == ["a_total", "b_count", "c", "e_total", "g_h_total", "g_h_seconds"])
         let page = "| `a_total`, `b_count{x}` | like `not_this` | - |\n`nor_this`\n| `path.yaml` | 1 |"
         #expect(MetricNames.listed(on: page) == ["a_total", "b_count"])
     }

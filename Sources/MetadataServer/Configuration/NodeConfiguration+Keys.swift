@@ -23,6 +23,9 @@ extension NodeConfiguration {
             resilience: readResilience(&fields),
             health: Health(
                 checkInterval: fields.value("health.check_interval", .duration(anyDuration), default: "5s"),
+                failAfter: fields.value("health.fail_after", .duration(anyDuration), default: "2s"),
+                recoverAfter: fields.value("health.recover_after", .duration(anyDuration), default: "1s"),
+                liveFailAfter: fields.value("health.live_fail_after", .duration(anyDuration), default: "30s"),
                 http: Health.HTTP(
                     isEnabled: fields.value("health.http.enabled", .truth, default: "true"),
                     address: address(&fields, port: "health.http.port", "8080", host: "health.http.bind_address"))),

@@ -126,6 +126,11 @@ package struct NodeConfiguration: Equatable, Sendable {
 
     package struct Health: Equatable, Sendable {
         package var checkInterval: Duration
+        /// How long a part has to fail before it counts, and how long it has to work before it counts again.
+        package var failAfter: Duration
+        package var recoverAfter: Duration
+        /// How long the node loop has to be silent before the process is one that should be restarted.
+        package var liveFailAfter: Duration
         package var http: HTTP
 
         package struct HTTP: Equatable, Sendable {

@@ -54,7 +54,8 @@ package struct HTTPServers: Service {
     /// - Parameter onListening: Called when a listener is open, with the address that it got; port 0 shows here what the
     ///   system chose.
     package init(
-        configuration: NodeConfiguration, health: any HealthSource, registry: MetricsRegistry, logger: Logger,
+        configuration: NodeConfiguration, health: any HealthSource, performance: any PerformanceSource,
+        registry: MetricsRegistry, logger: Logger,
         onListening: @escaping @Sendable (Listener, NetworkAddress) -> Void = { _, _ in }
     ) {
         var services: [any Service] = []
@@ -62,15 +63,16 @@ package struct HTTPServers: Service {
             services.append(
                 ListenerService(
                     listener: .health, address: configuration.health.http.address,
-                    responder: Self.healthRouter(health).buildResponder(), logger: logger, onListening: onListening))
+                    responder: Self.healthRouter(health, performance, logger: logger).buildResponder(), logger: logger,
+                    onListening: onListening))
         }
         if configuration.metrics.isEnabled {
             services.append(
                 ListenerService(
                     listener: .metrics, address: configuration.metrics.address,
-                    responder: Self.metricsRouter(registry, path: configuration.metrics.path).buildResponder(),
-                    logger: logger,
-                    onListening: onListening))
+                    responder: Self.metricsRouter(registry, path: configuration.metrics.path, logger: logger)
+                        .buildResponder(),
+                    logger: logger, onListening: onListening))
         }
         self.services = services
         self.logger = logger
@@ -84,8 +86,11 @@ package struct HTTPServers: Service {
     }
 
     /// 200 or 503 tells a load balancer enough; the body tells a person the rest.
-    private static func healthRouter(_ health: any HealthSource) -> Router<BasicRequestContext> {
-        let router = readOnlyRouter(["/health", "/health/live", "/health/ready", "/health/raft"])
+    private static func healthRouter(
+        _ health: any HealthSource, _ performance: any PerformanceSource, logger: Logger
+    ) -> Router<BasicRequestContext> {
+        let router = router(
+            ["/health", "/health/live", "/health/ready", "/health/raft", "/performance"], logger: logger)
         router.get("/health") { _, _ in
             let snapshot = health.snapshot()
             return try answer(HealthReport.whole(snapshot), isGood: snapshot.isReady)
@@ -101,13 +106,19 @@ package struct HTTPServers: Service {
         router.get("/health/raft") { _, _ in
             let snapshot = health.snapshot()
             return try answer(
-                HealthReport.raft(snapshot), isGood: snapshot.raft.leader != nil, mediaType: "application/json")
+                HealthReport.raft(snapshot), isGood: snapshot.hasQuorum, mediaType: "application/json")
+        }
+        router.get("/performance") { _, _ in
+            try answer(
+                PerformanceReport(performance.performance()), isGood: true, mediaType: "application/json")
         }
         return router
     }
 
-    private static func metricsRouter(_ registry: MetricsRegistry, path: String) -> Router<BasicRequestContext> {
-        let router = readOnlyRouter([path])
+    private static func metricsRouter(
+        _ registry: MetricsRegistry, path: String, logger: Logger
+    ) -> Router<BasicRequestContext> {
+        let router = router([path], logger: logger)
         router.get(RouterPath(path)) { _, _ in
             Response(
                 status: .ok, headers: headers(MetricsRegistry.contentType),
@@ -116,10 +127,9 @@ package struct HTTPServers: Service {
         return router
     }
 
-    private static func readOnlyRouter(_ paths: Set<String>) -> Router<BasicRequestContext> {
+    private static func router(_ paths: Set<String>, logger: Logger) -> Router<BasicRequestContext> {
         let router = Router(options: .autoGenerateHeadEndpoints)
-        router.add(middleware: TellsProblems())
-        router.add(middleware: ReadOnly(paths: paths))
+        router.add(middleware: Pages(paths: paths, logger: logger))
         return router
     }
 
@@ -134,22 +144,6 @@ package struct HTTPServers: Service {
     /// Both change with every request; a cache on the way must not answer for the node.
     private static func headers(_ contentType: String) -> HTTPFields {
         [.contentType: contentType, .cacheControl: "no-store"]
-    }
-}
-
-/// Says of the pages that there are that they can only be read, where the router would say that there is no such page (RFC 9110,
-/// §15.5.6).
-private struct ReadOnly: RouterMiddleware {
-    let paths: Set<String>
-
-    func handle(
-        _ request: Request, context: BasicRequestContext,
-        next: (Request, BasicRequestContext) async throws -> Response
-    ) async throws -> Response {
-        guard request.method != .get, request.method != .head, paths.contains(request.uri.path) else {
-            return try await next(request, context)
-        }
-        throw HTTPError(.methodNotAllowed, headers: [.allow: "GET, HEAD"], message: "this page can only be read")
     }
 }
 

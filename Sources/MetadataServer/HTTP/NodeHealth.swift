@@ -1,4 +1,6 @@
+import MetadataModel
 import RaftCore
+import Telemetry
 
 /// What a node knows about its own health, as one value.
 package struct NodeHealth: Equatable, Sendable {
@@ -37,6 +39,9 @@ package struct NodeHealth: Equatable, Sendable {
         package var commitIndex: LogIndex
         package var appliedIndex: LogIndex
         package var lastLogIndex: LogIndex
+        package var voters: Int
+        /// Voters that a leader has heard within an election timeout, itself included; nil elsewhere.
+        package var votersHeard: Int?
         /// Known to the leader alone; empty elsewhere.
         package var peers: [Peer]
         /// Time since the commit index last rose; nil before the first commit.
@@ -44,8 +49,8 @@ package struct NodeHealth: Equatable, Sendable {
 
         package init(
             role: Role = .none, term: Term = .zero, leader: NodeID? = nil, commitIndex: LogIndex = .zero,
-            appliedIndex: LogIndex = .zero, lastLogIndex: LogIndex = .zero, peers: [Peer] = [],
-            sinceLastCommit: Duration? = nil
+            appliedIndex: LogIndex = .zero, lastLogIndex: LogIndex = .zero, voters: Int = 0, votersHeard: Int? = nil,
+            peers: [Peer] = [], sinceLastCommit: Duration? = nil
         ) {
             self.role = role
             self.term = term
@@ -53,6 +58,8 @@ package struct NodeHealth: Equatable, Sendable {
             self.commitIndex = commitIndex
             self.appliedIndex = appliedIndex
             self.lastLogIndex = lastLogIndex
+            self.voters = voters
+            self.votersHeard = votersHeard
             self.peers = peers
             self.sinceLastCommit = sinceLastCommit
         }
@@ -80,14 +87,71 @@ package struct NodeHealth: Equatable, Sendable {
         }
     }
 
-    /// What does not keep the node from serving and wants somebody's attention; nil where all is well.
-    package struct Warnings: Equatable, Sendable {
-        package var disk: String?
-        package var digest: String?
+    /// The broker registry.
+    package struct Brokers: Equatable, Sendable {
+        package var registered: Int
+        /// Not fenced.
+        package var active: Int
+        /// Known to the leader alone; nil elsewhere.
+        package var sinceLastHeartbeat: Duration?
+        package var longestSilence: Duration?
+        /// Since the leases were last looked at.
+        package var sinceLeaseCheck: Duration?
 
-        package init(disk: String? = nil, digest: String? = nil) {
-            self.disk = disk
-            self.digest = digest
+        package init(
+            registered: Int = 0, active: Int = 0, sinceLastHeartbeat: Duration? = nil,
+            longestSilence: Duration? = nil, sinceLeaseCheck: Duration? = nil
+        ) {
+            self.registered = registered
+            self.active = active
+            self.sinceLastHeartbeat = sinceLastHeartbeat
+            self.longestSilence = longestSilence
+            self.sinceLeaseCheck = sinceLeaseCheck
+        }
+    }
+
+    /// What moves replicas; it runs on the leader.
+    package struct Coordinator: Equatable, Sendable {
+        package var isRunning: Bool
+        /// What it does, on the leader.
+        package var activity: String?
+        package var movesUnderWay: Int
+        package var replicasStuck: Int
+        /// The latest rebalance that this process has seen begin or end.
+        package var rebalance: Rebalance?
+
+        package init(
+            isRunning: Bool = false, activity: String? = nil, movesUnderWay: Int = 0, replicasStuck: Int = 0,
+            rebalance: Rebalance? = nil
+        ) {
+            self.isRunning = isRunning
+            self.activity = activity
+            self.movesUnderWay = movesUnderWay
+            self.replicasStuck = replicasStuck
+            self.rebalance = rebalance
+        }
+    }
+
+    /// One part of the node, as it was last judged.
+    package struct Check: Equatable, Sendable {
+        package var component: HealthComponent
+        package var result: CheckResult
+        /// When the status began.
+        package var since: Timestamp
+        /// When it was last looked at; nil before the first answer.
+        package var checkedAt: Timestamp?
+        /// How long the latest look took, or takes until now; nil where that means nothing.
+        package var latency: Duration?
+
+        package init(
+            component: HealthComponent, result: CheckResult, since: Timestamp, checkedAt: Timestamp? = nil,
+            latency: Duration? = nil
+        ) {
+            self.component = component
+            self.result = result
+            self.since = since
+            self.checkedAt = checkedAt
+            self.latency = latency
         }
     }
 
@@ -95,29 +159,48 @@ package struct NodeHealth: Equatable, Sendable {
     package var clusterID: String
     /// Why the process should be restarted; empty while it lives.
     package var failures: [String]
-    /// Why the node should get no requests now; empty when it is ready.
-    package var notReadyReasons: [String]
+    /// Why the node should get no requests now, whatever its parts do; empty when nothing speaks against it.
+    package var refusals: [String]
+    package var checks: [Check]
     package var raft: Raft
     package var store: Store
-    package var warnings: Warnings
+    package var brokers: Brokers
+    package var coordinator: Coordinator
 
     package init(
-        nodeID: NodeID, clusterID: String, failures: [String] = [], notReadyReasons: [String] = [],
-        raft: Raft = Raft(), store: Store = Store(), warnings: Warnings = Warnings()
+        nodeID: NodeID, clusterID: String, failures: [String] = [], refusals: [String] = [], checks: [Check] = [],
+        raft: Raft = Raft(), store: Store = Store(), brokers: Brokers = Brokers(),
+        coordinator: Coordinator = Coordinator()
     ) {
         self.nodeID = nodeID
         self.clusterID = clusterID
         self.failures = failures
-        self.notReadyReasons = notReadyReasons
+        self.refusals = refusals
+        self.checks = checks
         self.raft = raft
         self.store = store
-        self.warnings = warnings
+        self.brokers = brokers
+        self.coordinator = coordinator
     }
 
     /// Whether the process works at all. A node without a leader lives: restarting it would not help.
     package var isLive: Bool { failures.isEmpty }
     /// Whether it should get requests.
     package var isReady: Bool { isLive && notReadyReasons.isEmpty }
+    /// Why the node should get no requests now; empty when it is ready.
+    package var notReadyReasons: [String] {
+        refusals
+            + checks.filter { $0.component.decidesReadiness && $0.result.status == .fail }.map {
+                $0.result.detail.isEmpty ? $0.component.rawValue : $0.result.detail
+            }
+    }
+
+    /// Whether the node knows a leader, and a leader its majority.
+    var hasQuorum: Bool {
+        [HealthComponent.leader, .quorum].allSatisfy { component in
+            checks.first { $0.component == component }.map { $0.result.status != .fail } ?? false
+        }
+    }
 }
 
 /// Gives the latest health. Called for every request, so it only hands out a value that is kept up to date elsewhere.

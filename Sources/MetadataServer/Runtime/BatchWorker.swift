@@ -8,7 +8,11 @@ import Synchronization
 final class BatchWorker<Item: Sendable>: Sendable {
     private struct Queue {
         var items: [Item] = []
+        /// Each is called when the items before it are done.
+        var probes: [@Sendable () -> Void] = []
         var isStopping = false
+
+        var isEmpty: Bool { items.isEmpty && probes.isEmpty }
     }
 
     private let queue = Mutex(Queue())
@@ -20,9 +24,10 @@ final class BatchWorker<Item: Sendable>: Sendable {
     /// - Parameter work: called on the thread, with at least one item, in the order of submission.
     init(name: String, work: @escaping @Sendable ([Item]) -> Void) {
         let thread = Thread { [self] in
-            while let batch = nextBatch() {
+            while let (batch, probes) = nextBatch() {
                 busyNanoseconds.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed)
-                work(batch)
+                if !batch.isEmpty { work(batch) }
+                for probe in probes { probe() }
                 busyNanoseconds.store(0, ordering: .relaxed)
             }
             ended.signal()
@@ -39,9 +44,20 @@ final class BatchWorker<Item: Sendable>: Sendable {
         guard !items.isEmpty else { return }
         let shouldWake = queue.withLock { queue in
             guard !queue.isStopping else { return false }
-            let wasEmpty = queue.items.isEmpty
+            let wasEmpty = queue.isEmpty
             queue.items.append(contentsOf: items)
             return wasEmpty
+        }
+        if shouldWake { wake.signal() }
+    }
+
+    /// Calls `answer` on the thread, behind what was submitted before: tells whether the thread does its work, and in what
+    /// time. Never blocks; nothing is answered after `stop`.
+    func probe(_ answer: @escaping @Sendable () -> Void) {
+        let shouldWake = queue.withLock { queue in
+            guard !queue.isStopping else { return false }
+            defer { queue.probes.append(answer) }
+            return queue.isEmpty
         }
         if shouldWake { wake.signal() }
     }
@@ -71,18 +87,19 @@ final class BatchWorker<Item: Sendable>: Sendable {
         ended.wait()
     }
 
-    private func nextBatch() -> [Item]? {
+    private func nextBatch() -> (items: [Item], probes: [@Sendable () -> Void])? {
         while true {
             wake.wait()
-            let (batch, isStopping) = queue.withLock { queue in
-                var taken: [Item] = []
-                swap(&taken, &queue.items)
-                return (taken, queue.isStopping)
+            let (batch, probes, isStopping) = queue.withLock { queue in
+                var taken = Queue()
+                swap(&taken.items, &queue.items)
+                swap(&taken.probes, &queue.probes)
+                return (taken.items, taken.probes, queue.isStopping)
             }
-            if !batch.isEmpty {
+            if !batch.isEmpty || !probes.isEmpty {
                 // The last batch before the end: the wake-up that `stop` sent must be there for the next round.
                 if isStopping { wake.signal() }
-                return batch
+                return (batch, probes)
             }
             if isStopping { return nil }
         }

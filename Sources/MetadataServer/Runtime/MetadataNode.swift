@@ -32,7 +32,11 @@ package final class MetadataNode: Service {
     private let breakers = CircuitBreakers(clock: ContinuousClock())
     private let registry: MetricsRegistry
 
-    package var health: any HealthSource { published }
+    private let monitor: HealthMonitor
+    private let meter: PerformanceMeter
+
+    package var health: any HealthSource { monitor }
+    package var performance: any PerformanceSource { meter }
 
     /// Opens everything on disk. Nothing listens before `run`.
     package init(
@@ -53,6 +57,15 @@ package final class MetadataNode: Service {
         published = PublishedState(
             nodeID: configuration.node.id, clusterID: configuration.cluster.id,
             dataDirectory: configuration.node.dataDirectory)
+        let statistics = StoreStatistics()
+        let meter = PerformanceMeter(
+            registry: registry, published: published, storage: storage, statistics: statistics,
+            connectionsMax: configuration.limits.clientConnectionsMax)
+        self.meter = meter
+        monitor = HealthMonitor(
+            published: published, options: HealthMonitor.Options(configuration),
+            probes: NodeProbe.all(storage, statistics: statistics),
+            timeouts: OperationMetrics.timeouts(of: "health_check", in: registry), alongside: { meter.tick() })
         NodeMetrics.register(in: registry, published: published, storage: storage)
         BreakerMetrics.register(in: registry, breakers: breakers)
     }
@@ -94,6 +107,7 @@ package final class MetadataNode: Service {
             throw error
         }
         try await loop.submit { node.value.start() }.get()
+        monitor.run()
         logger.info(
             "node is up",
             metadata: [
@@ -179,6 +193,7 @@ package final class MetadataNode: Service {
     /// Ends the threads, within the other half of the time that a stop may take, and throws what they or the node found on
     /// the way: a log that failed at last must not end as a stop in order.
     private func close(_ node: NIOLoopBound<Node>? = nil) async throws {
+        monitor.stop()
         let storage = storage
         let patience = configuration.resilience.timeouts.shutdown / 2
         try await BlockingWork.run("ending the threads of log and database", within: patience) { try storage.stop() }

@@ -25,12 +25,16 @@ extension Node {
             nodeID: leader.rawValue, address: member.clientAddress, term: replica.status.term.rawValue)
     }
 
-    var trouble: String? {
+    /// Why the node must not be asked, whatever else works.
+    private var halt: String? {
         if isStopping { return "the node is stopping" }
         if let quarantine = replica.quarantine { return "the state is damaged and waits for its repair: \(quarantine)" }
         if replica.core.isRecovering { return "repairing: taking everything again from the leader" }
-        if let trouble = logTrouble ?? storeTrouble { return trouble }
-        if let absence { return absence }
+        return absence
+    }
+
+    private var trouble: String? {
+        if let trouble = halt ?? logTrouble ?? storeTrouble { return trouble }
         if replica.status.leader == nil { return "no leader is known" }
         let behind = replica.core.commitIndex.rawValue - replica.appliedIndex.rawValue
         if behind > Node.lagEntriesMax { return "catching up: \(behind) entries are not applied yet" }
@@ -46,7 +50,8 @@ extension Node {
             version: replica.version, digest: digest, healthy: trouble == nil, detail: trouble ?? "",
             members: memberAddresses, disk: settings.disk, clientAddress: "\(settings.clientAddress)",
             peerAddress: "\(settings.peerAddress)", featureLevel: storage.store.summary.featureLevel,
-            coordinator: replica.coordinatorStatus)
+            coordinator: replica.coordinatorStatus, healthURL: settings.healthURL,
+            metricsURL: settings.metricsURL)
     }
 
     /// Puts what probes and metrics show where other threads can read it; they never ask the loop.
@@ -72,7 +77,8 @@ extension Node {
         }
         published.update(
             NodeReading(
-                status: nodeStatus, lastIndex: replica.core.lastIndex.rawValue,
+                status: nodeStatus, takenAt: Node.milliseconds, halt: halt, logTrouble: logTrouble,
+                storeTrouble: storeTrouble, lastIndex: replica.core.lastIndex.rawValue,
                 syncedIndex: replica.core.syncedIndex.rawValue, peers: replica.core.progress,
                 linksUp: links.values.filter(\.isUp).map(\.peer.id),
                 sinceCommit: NIODeadline.now() - lastCommitAt,

@@ -10,10 +10,13 @@ import Resilience
 struct RebalanceReading: Sendable {
     var started: UInt64 = 0
     var ended: [Rebalance.Ending: UInt64] = [:]
+    /// The one that began or ended last.
+    var latest: Rebalance?
     /// How long the latest took, by the log's time.
     var lastMilliseconds: UInt64?
 
     mutating func count(_ rebalance: Rebalance) {
+        latest = rebalance
         switch rebalance.state {
         case .running:
             started += 1

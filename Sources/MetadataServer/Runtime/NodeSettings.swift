@@ -12,6 +12,9 @@ struct NodeSettings: Sendable {
     /// Where this node is to be found, by its own settings.
     var clientAddress: NetworkAddress
     var peerAddress: NetworkAddress
+    /// Where others find the pages of this node; empty where there are none.
+    var healthURL: String
+    var metricsURL: String
     var tick: TimeAmount
     var replica: ReplicaOptions
     var clientConnectionsMax: Int
@@ -33,6 +36,9 @@ struct NodeSettings: Sendable {
         self.disk = disk
         clientAddress = configuration.node.advertisedClientAddress
         peerAddress = configuration.node.advertisedPeerAddress
+        let (health, metrics) = (configuration.health.http, configuration.metrics)
+        healthURL = health.isEnabled ? health.address.url(seenFrom: clientAddress) : ""
+        metricsURL = metrics.isEnabled ? metrics.address.url(seenFrom: clientAddress) + metrics.path : ""
         tick = TimeAmount(configuration.raft.tick)
         replica = ReplicaOptions(
             raft: configuration.raft.options,
@@ -83,6 +89,13 @@ extension CircuitBreaker.Options {
         self.init(
             failureThreshold: configuration.failureThreshold, successThreshold: configuration.successThreshold,
             timeout: configuration.timeout, halfOpenRequestsMax: configuration.requestsHalfOpenMax)
+    }
+}
+
+extension NetworkAddress {
+    /// One that listens everywhere is found where clients find the node.
+    fileprivate func url(seenFrom client: NetworkAddress) -> String {
+        "http://\(NetworkAddress(host: isWildcard ? client.host : host, port: port))"
     }
 }
 

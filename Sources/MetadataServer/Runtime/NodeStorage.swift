@@ -33,6 +33,8 @@ final class NodeStorage: Sendable {
     private let logThread: BatchWorker<LogJob>
     private let applyThread: BatchWorker<ApplyJob>
     private let readThread: BatchWorker<ReadJob>
+    /// Used on `readThread` alone.
+    private let reader: MetadataReader
     /// Reads and plans for the coordinator, which may take seconds.
     private let surveyor: Mutex<BatchWorker<SurveyRequest>>
     private let background: BatchWorker<@Sendable () -> Void>
@@ -77,6 +79,7 @@ final class NodeStorage: Sendable {
             }
         }
         let reader = try store.makeReader()
+        self.reader = reader
         readThread = BatchWorker(name: "metad-read") { jobs in
             for slice in ReadJob.slices(of: jobs) {
                 let (answers, failure) = NodeStorage.answerOrRefuse(slice, with: reader, through: breaker)
@@ -100,6 +103,20 @@ final class NodeStorage: Sendable {
     private let held: HandedOver<(log: LogThreadLog, directory: OpenDataDirectory)>
 
     func connect(to node: NIOLoopBound<Node>) { outbox.connect(node) }
+
+    // These answer when what was asked for before is done, on the thread that is meant.
+
+    func probeLog(_ answer: @escaping @Sendable () -> Void) { logThread.probe(answer) }
+
+    func probeWriter(_ answer: @escaping @Sendable (Result<CacheStatistics, StoreError>) -> Void) {
+        let store = store
+        applyThread.probe { answer(Result { () throws(StoreError) in try store.probeWriter() }) }
+    }
+
+    func probeReader(_ answer: @escaping @Sendable (Result<CacheStatistics, StoreError>) -> Void) {
+        let reader = reader
+        readThread.probe { answer(Result { () throws(StoreError) in try reader.probe() }) }
+    }
 
     /// What waits for each thread.
     var queueDepths: [(name: String, count: Int)] {

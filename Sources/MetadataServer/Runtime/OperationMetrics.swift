@@ -34,6 +34,12 @@ final class OperationMetrics {
         timeouts = Array(repeating: nil, count: Operation.names.count)
     }
 
+    static func timeouts(of operation: String, in registry: MetricsRegistry) -> CounterHandle {
+        registry.counter(
+            "metad_timeouts_total", help: "Requests and health checks whose time was over before they were done.",
+            labels: ["operation": operation])
+    }
+
     /// The node tries this again, since it failed.
     func retried(_ work: RetriedWork) { retries[work]?.increment() }
 
@@ -69,9 +75,7 @@ final class OperationMetrics {
 
     private func timeout(of operation: Operation) -> CounterHandle {
         if let known = timeouts[operation.number] { return known }
-        let made = registry.counter(
-            "metad_timeouts_total", help: "Requests whose time was over before anything was done.",
-            labels: ["operation": operation.name])
+        let made = Self.timeouts(of: operation.name, in: registry)
         timeouts[operation.number] = made
         return made
     }

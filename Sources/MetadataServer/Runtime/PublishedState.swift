@@ -9,6 +9,14 @@ import Wire
 /// What the node loop says of itself, four times a second.
 struct NodeReading: Sendable {
     var status: NodeStatus
+    /// As `Node.milliseconds`.
+    var takenAt: UInt64
+    /// Why the node must not be asked, whatever else works.
+    var halt: String?
+    /// Why the log cannot be written at the moment.
+    var logTrouble: String?
+    /// Why nothing is applied at the moment.
+    var storeTrouble: String?
     var lastIndex: UInt64
     var syncedIndex: UInt64
     var peers: [PeerProgress]
@@ -59,19 +67,16 @@ struct ProtectionReading: Sendable {
 
 /// The latest reading, for probes and metrics on other threads. Whoever asks never waits for the node loop; a loop that has
 /// stopped turning shows by the age of its reading.
-final class PublishedState: HealthSource {
-    /// A loop that said nothing for this long does not turn.
-    static let silenceMax: TimeAmount = .seconds(5)
-
+final class PublishedState: Sendable {
     private struct Latest {
         var reading: NodeReading?
         var at = NIODeadline.now()
         var failure: String?
     }
 
-    private let latest = Mutex(Latest())
-    private let nodeID: NodeID
-    private let clusterID: String
+    private let latestWord = Mutex(Latest())
+    let nodeID: NodeID
+    let clusterID: String
     private let sizes: Mutex<DirectorySizes>
 
     /// - Parameter dataDirectory: measured here for the first time; from then on whoever watches the disk does.
@@ -82,7 +87,7 @@ final class PublishedState: HealthSource {
     }
 
     func update(_ reading: NodeReading) {
-        latest.withLock {
+        latestWord.withLock {
             $0.reading = reading
             $0.at = .now()
         }
@@ -90,55 +95,14 @@ final class PublishedState: HealthSource {
 
     func measured(_ measured: DirectorySizes) { sizes.withLock { $0 = measured } }
 
-    func failed(_ reason: String) { latest.withLock { $0.failure = reason } }
+    func failed(_ reason: String) { latestWord.withLock { $0.failure = reason } }
 
-    var reading: NodeReading? { latest.withLock { $0.reading } }
+    var reading: NodeReading? { latestWord.withLock { $0.reading } }
 
-    func snapshot() -> NodeHealth {
-        let (reading, at, failure) = latest.withLock { ($0.reading, $0.at, $0.failure) }
-        var failures: [String] = []
-        if let failure { failures.append(failure) }
-        let silence = NIODeadline.now() - at
-        if silence > PublishedState.silenceMax {
-            failures.append("the node loop has not turned for \(silence.nanoseconds / 1_000_000_000) s")
-        }
-        guard let reading else {
-            return NodeHealth(
-                nodeID: nodeID, clusterID: clusterID, failures: failures, notReadyReasons: ["the node is starting"])
-        }
-        let sizes = directorySizes
-        return NodeHealth(
-            nodeID: nodeID, clusterID: clusterID, failures: failures,
-            notReadyReasons: reading.status.healthy ? [] : [reading.status.detail], raft: raft(reading),
-            store: NodeHealth.Store(
-                version: reading.status.version.rawValue, databaseBytes: sizes.database, logBytes: sizes.log,
-                freeBytes: sizes.free,
-                suspendedReason: reading.status.healthy || reading.status.leader == nil || reading.isStopping
-                    ? nil : reading.status.detail),
-            warnings: warnings(reading.protection))
-    }
-
-    private func warnings(_ protection: ProtectionReading) -> NodeHealth.Warnings {
-        NodeHealth.Warnings(
-            disk: protection.isDiskLow
-                ? "nearly full: writes that make the metadata larger are refused until there is room" : nil,
-            digest: protection.undecidedDigest.map {
-                "the members' states differ at entry \($0) and none has a majority"
-            })
-    }
-
-    private func raft(_ reading: NodeReading) -> NodeHealth.Raft {
-        NodeHealth.Raft(
-            role: NodeHealth.Role(rawValue: reading.status.role) ?? .none, term: Term(reading.status.term),
-            leader: reading.status.leader.map { NodeID($0.nodeID) },
-            commitIndex: LogIndex(reading.status.commitIndex), appliedIndex: LogIndex(reading.status.appliedIndex),
-            lastLogIndex: LogIndex(reading.lastIndex),
-            peers: reading.peers.map {
-                NodeHealth.Peer(
-                    id: $0.id, matchIndex: $0.match, lagEntries: reading.lag(of: $0), isActive: $0.isActive,
-                    isVoter: reading.voters.contains($0.id))
-            },
-            sinceLastCommit: .nanoseconds(reading.sinceCommit.nanoseconds))
+    /// The latest word of the node loop, how old it is, and why the node cannot go on.
+    var latest: (reading: NodeReading?, age: Duration, failure: String?) {
+        let (reading, at, failure) = latestWord.withLock { ($0.reading, $0.at, $0.failure) }
+        return (reading, .nanoseconds((NIODeadline.now() - at).nanoseconds), failure)
     }
 
     /// As last measured: who asks never waits for a disk.

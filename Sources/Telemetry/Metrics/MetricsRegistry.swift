@@ -105,6 +105,14 @@ package final class MetricsRegistry: Sendable {
         if !isKept || values.count > Self.seriesPerFamilyMax { refused.increment() }
     }
 
+    /// The histograms of a name, each with the values of its labels in the order of their names.
+    package func histograms(named name: String) -> [(labels: [String], handle: HistogramHandle)] {
+        guard let family = state.withLock({ $0.families[name] }) else { return [] }
+        return family.series.compactMap { labels, series in
+            if case .histogram(let handle) = series { (labels, handle) } else { nil }
+        }
+    }
+
     /// Runs before every scrape, outside any lock: for values that are cheaper to read than to keep up to date.
     package func addCollector(_ collect: @escaping @Sendable () -> Void) {
         state.withLock { $0.collectors.append(collect) }

@@ -11,13 +11,13 @@
 /// Where there is no `/proc` (Darwin) nothing is registered: an absent series is honest, a zero is not.
 package struct ProcessMetrics: Sendable {
     /// What one look at `/proc/self` shows.
-    struct Reading: Equatable, Sendable {
-        var residentBytes: Double
-        var virtualBytes: Double
-        var threads: Double
-        var cpuSeconds: Double
-        var startSeconds: Double
-        var openFiles: Int
+    package struct Reading: Equatable, Sendable {
+        package var residentBytes: Double
+        package var virtualBytes: Double
+        package var threads: Double
+        package var cpuSeconds: Double
+        package var startSeconds: Double
+        package var openFiles: Int
     }
 
     /// Registers the metrics and has them read before every scrape.
@@ -44,7 +44,8 @@ package struct ProcessMetrics: Sendable {
         }
     }
 
-    static func read() -> Reading? {
+    /// Nil where there is no `/proc`.
+    package static func read() -> Reading? {
         #if os(Linux)
             guard let stat = contents(of: "/proc/self/stat"), let system = contents(of: "/proc/stat"),
                 let openFiles = entries(of: "/proc/self/fd")

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import MetadataModel
 import MetadataServer
 import RaftCore
 import Synchronization
@@ -23,6 +24,23 @@ struct HTTPServersTests {
         func change(_ body: @Sendable (inout NodeHealth) -> Void) { health.withLock { body(&$0) } }
     }
 
+    /// A performance that stays.
+    private struct Fixed: PerformanceSource {
+        var measured: Performance
+
+        func performance() -> Performance { measured }
+    }
+
+    private static let performance: Fixed = {
+        var measured = Performance()
+        measured.queues = ["log": 3]
+        measured.inflightRequests = 2
+        measured.clientConnections = 1
+        measured.clientConnectionsMax = 10
+        measured.caches = ["reader_pages": Performance.Cache(bytes: 4_096, hits: 3, misses: 1)]
+        return Fixed(measured: measured)
+    }()
+
     private struct Answer {
         var status: Int
         var contentType: String?
@@ -30,16 +48,38 @@ struct HTTPServersTests {
         var allow: String?
     }
 
+    private static let moment = Timestamp(seconds: 1_700_000_000, microseconds: 0)
+
+    private static func check(
+        _ component: HealthComponent, _ result: CheckResult = .pass, latency: Duration? = nil
+    ) -> NodeHealth.Check {
+        NodeHealth.Check(
+            component: component, result: result, since: moment, checkedAt: moment.advanced(by: .seconds(5)),
+            latency: latency)
+    }
+
     private static let leader = NodeHealth(
         nodeID: NodeID(2), clusterID: "test",
+        checks: [
+            check(.leader, .pass("this node leads")), check(.quorum, .warn("silent: 3")),
+            check(.apply, latency: .microseconds(1_250)),
+        ],
         raft: NodeHealth.Raft(
             role: .leader, term: Term(4), leader: NodeID(2), commitIndex: LogIndex(90), appliedIndex: LogIndex(89),
-            lastLogIndex: LogIndex(91),
+            lastLogIndex: LogIndex(91), voters: 3, votersHeard: 2,
             peers: [
                 NodeHealth.Peer(id: NodeID(3), matchIndex: LogIndex(40), lagEntries: 51, isActive: false),
                 NodeHealth.Peer(id: NodeID(1), matchIndex: LogIndex(91), lagEntries: 0, isActive: true),
             ], sinceLastCommit: .milliseconds(1_250)),
-        store: NodeHealth.Store(version: 88, databaseBytes: 4_096, logBytes: 1_024, freeBytes: 1 << 30))
+        store: NodeHealth.Store(version: 88, databaseBytes: 4_096, logBytes: 1_024, freeBytes: 1 << 30),
+        brokers: NodeHealth.Brokers(
+            registered: 3, active: 2, sinceLastHeartbeat: .milliseconds(700), longestSilence: .seconds(9),
+            sinceLeaseCheck: .milliseconds(20)),
+        coordinator: NodeHealth.Coordinator(
+            isRunning: true, activity: "idle",
+            rebalance: Rebalance(
+                id: Version(7), origin: .request, strategy: .balanced, excluded: [], startedMilliseconds: 1_000,
+                state: .ended(.finished, milliseconds: 3_500, detail: ""))))
 
     private static func configuration(_ overrides: [String: String] = [:]) async throws -> NodeConfiguration {
         try await NodeConfiguration.load(
@@ -62,9 +102,7 @@ struct HTTPServersTests {
             request.httpMethod = method
             let (data, response) = try await URLSession.shared.data(for: request)
             let http = try #require(response as? HTTPURLResponse)
-            if http.statusCode != 404, http.statusCode != 405 {
-                #expect(http.value(forHTTPHeaderField: "Cache-Control") == "no-store")
-            }
+            #expect(http.value(forHTTPHeaderField: "Cache-Control") == "no-store")
             return Answer(
                 status: http.statusCode, contentType: http.value(forHTTPHeaderField: "Content-Type"),
                 body: String(decoding: data, as: UTF8.self), allow: http.value(forHTTPHeaderField: "Allow"))
@@ -78,7 +116,8 @@ struct HTTPServersTests {
     ) async throws {
         let (opened, continuation) = AsyncStream.makeStream(of: (HTTPServers.Listener, NetworkAddress).self)
         let servers = HTTPServers(
-            configuration: try await Self.configuration(overrides), health: source, registry: registry,
+            configuration: try await Self.configuration(overrides), health: source, performance: Self.performance,
+            registry: registry,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             onListening: { continuation.yield(($0, $1)) })
         let running = Task {
@@ -102,32 +141,28 @@ struct HTTPServersTests {
             #expect(answer.contentType == "application/health+json")
             #expect(
                 answer.body == """
-                    {"checks":{"raft:leader":{"status":"pass"},\
-                    "raft:peers":{"output":"silent: 3","status":"warn"},"store:apply":{"status":"pass"},\
-                    "store:digest":{"status":"pass"},"store:disk":{"status":"pass"}},\
-                    "cluster_id":"test","description":"node 2 of the metadata quorum test","live":true,"node_id":2,\
+                    {"brokers":{"active":2,"longest_silence_milliseconds":9000,"milliseconds_since_last_heartbeat":700,\
+                    "milliseconds_since_lease_check":20,"registered":3},\
+                    "checks":{"raft:leader":[{"component_type":"component","output":"this node leads",\
+                    "since":"2023-11-14T22:13:20.000000Z","status":"pass","time":"2023-11-14T22:13:25.000000Z"}],\
+                    "raft:quorum":[{"component_type":"component","output":"silent: 3",\
+                    "since":"2023-11-14T22:13:20.000000Z","status":"warn","time":"2023-11-14T22:13:25.000000Z"}],\
+                    "store:apply":[{"component_type":"datastore","observed_unit":"ms","observed_value":1.25,\
+                    "since":"2023-11-14T22:13:20.000000Z","status":"pass","time":"2023-11-14T22:13:25.000000Z"}]},\
+                    "cluster_id":"test",\
+                    "coordinator":{"activity":"idle","moves_under_way":0,\
+                    "rebalance":{"id":7,"milliseconds":2500,"state":"finished","strategy":"balanced"},\
+                    "replicas_stuck":0,"running":true},\
+                    "description":"node 2 of the metadata quorum test","live":true,"node_id":2,\
                     "raft":{"applied_index":89,"commit_index":90,"last_log_index":91,"leader":2,\
                     "milliseconds_since_last_commit":1250,"node_id":2,\
                     "peers":[{"active":true,"id":1,"lag_entries":0,"match_index":91,"voter":true},\
                     {"active":false,"id":3,"lag_entries":51,"match_index":40,"voter":true}],\
-                    "role":"leader","term":4},"ready":true,"reasons":[],"service_id":"metad-2","status":"warn",\
+                    "quorum":{"heard":2,"needed":2,"voters":3},"role":"leader","term":4},"ready":true,"reasons":[],\
+                    "service_id":"metad-2","status":"warn",\
                     "store":{"database_bytes":4096,"free_bytes":1073741824,"log_bytes":1024,\
                     "suspended_reason":null,"version":88}}
                     """)
-        }
-    }
-
-    @Test("a follower, which does not hear from the others, says nothing of them")
-    func follower() async throws {
-        let source = Source(Self.leader)
-        source.change {
-            $0.raft.role = .follower
-            $0.raft.peers = []
-        }
-        try await withServers(source) { get in
-            let answer = try await get(.health, "/health")
-            #expect(answer.status == 200)
-            #expect(answer.body.hasPrefix(#"{"checks":{"raft:leader":{"status":"pass"},"store:apply":"#))
         }
     }
 
@@ -139,9 +174,16 @@ struct HTTPServersTests {
                     let answer = try await ask(listener, path, method: method)
                     #expect(answer.status == 405, "\(method) \(path)")
                     #expect(answer.allow == "GET, HEAD")
+                    #expect(answer.contentType == "application/problem+json")
                 }
                 #expect(try await ask(listener, path, method: "HEAD").status == 200)
-                #expect(try await ask(listener, "/nothing", method: "POST").status == 404)
+                let answer = try await ask(listener, "/nothing?a=b", method: "POST")
+                #expect(answer.status == 404)
+                #expect(answer.contentType == "application/problem+json")
+                #expect(
+                    answer.body.contains(
+                        #""instance":"/nothing","status":404,"title":"Not Found","type":"about:blank"}"#))
+                #expect(answer.body.contains(path), "it says which pages there are")
             }
         }
     }
@@ -174,9 +216,10 @@ struct HTTPServersTests {
         try await withServers(source) { get in
             #expect(try await get(.health, "/health/ready").status == 200)
             source.change {
-                $0.notReadyReasons = ["no leader is known"]
+                $0.checks[0].result = .fail("no leader is known")
                 $0.raft.leader = nil
                 $0.raft.sinceLastCommit = nil
+                $0.raft.votersHeard = nil
             }
             let ready = try await get(.health, "/health/ready")
             #expect(ready.status == 503)
@@ -189,6 +232,13 @@ struct HTTPServersTests {
             let live = try await get(.health, "/health/live")
             #expect(live.status == 200)
             #expect(live.body == #"{"reasons":[],"status":"pass"}"#)
+            // What was decided elsewhere counts whatever the parts do.
+            source.change {
+                $0.checks[0].result = .pass
+                $0.refusals = ["the node is stopping"]
+            }
+            #expect(try await get(.health, "/health/ready").body.contains("the node is stopping"))
+            #expect(try await get(.health, "/health/raft").status == 200)
         }
     }
 
@@ -200,6 +250,22 @@ struct HTTPServersTests {
             let live = try await get(.health, "/health/live")
             #expect(live.status == 503)
             #expect(try await get(.health, "/health/ready").body.contains("fsync failed"))
+        }
+    }
+
+    @Test("how quickly the node works is on a page of its own")
+    func performance() async throws {
+        try await withServers(Source(Self.leader)) { get in
+            let answer = try await get(.health, "/performance")
+            #expect(answer.status == 200)
+            #expect(answer.contentType == "application/json")
+            #expect(
+                answer.body == """
+                    {"caches":{"reader_pages":{"bytes":4096,"hit_ratio":0.75,"hits":3,"misses":1}},"memory":null,\
+                    "pools":{"client_connections":{"in_use":1,"max":10},"watches":{"in_use":0,"max":null}},\
+                    "queues":{"log":3},"recent":{"operations":{},"seconds":0},\
+                    "requests":{"in_flight":2,"open_reads":0,"open_writes":0},"since_start":{"operations":{}}}
+                    """)
         }
     }
 
@@ -237,7 +303,8 @@ struct HTTPServersTests {
         }
         let servers = HTTPServers(
             configuration: try await Self.configuration(["metrics.port": "\(port)"]), health: Source(Self.leader),
-            registry: MetricsRegistry(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            performance: Self.performance, registry: MetricsRegistry(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let error = await #expect(throws: HTTPBindError.self) { try await servers.run() }
         #expect(
             error?.description == "cannot listen on 127.0.0.1:\(port): the address is in use; change metrics.port, or "
