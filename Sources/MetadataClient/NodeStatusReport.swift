@@ -60,6 +60,10 @@ public struct NodeStatusReport: Sendable, Hashable {
     public var featureLevel: UInt32
     /// What the node's coordinator is about; nil on a node that does not lead.
     public var coordinator: CoordinatorStatus?
+    /// Where the node's health pages are, as `http://host:port`; empty when they are switched off.
+    public var healthURL: String
+    /// Where the node's metrics are; empty when they are switched off.
+    public var metricsURL: String
 
     init(_ status: NodeStatus) {
         clusterID = status.clusterID
@@ -82,6 +86,8 @@ public struct NodeStatusReport: Sendable, Hashable {
         peerAddress = status.peerAddress
         featureLevel = status.featureLevel
         coordinator = status.coordinator
+        healthURL = status.healthURL
+        metricsURL = status.metricsURL
     }
 }
 

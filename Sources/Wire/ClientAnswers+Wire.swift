@@ -61,7 +61,8 @@ extension NodeStatus {
             healthy: wire.healthy, detail: wire.detail, members: wire.members.map(MemberAddress.init(wire:)),
             disk: DiskID(high: wire.diskHigh, low: wire.diskLow), clientAddress: wire.clientAddress,
             peerAddress: wire.peerAddress, featureLevel: wire.featureLevel,
-            coordinator: wire.hasCoordinator ? try CoordinatorStatus(wire: wire.coordinator) : nil)
+            coordinator: wire.hasCoordinator ? try CoordinatorStatus(wire: wire.coordinator) : nil,
+            healthURL: wire.healthURL, metricsURL: wire.metricsURL)
     }
 
     var wire: WireNodeStatus {
@@ -84,6 +85,8 @@ extension NodeStatus {
         wire.peerAddress = peerAddress
         wire.featureLevel = featureLevel
         if let coordinator { wire.coordinator = coordinator.wire }
+        wire.healthURL = healthURL
+        wire.metricsURL = metricsURL
         return wire
     }
 }

@@ -234,11 +234,15 @@ package struct NodeStatus: Hashable, Sendable {
     /// Nil on a node that does not lead.
     package var coordinator: CoordinatorStatus?
 
+    /// Where its health pages are, as `http://host:port`, and its metrics, with the path; empty when they are switched off.
+    package var healthURL: String
+    package var metricsURL: String
+
     package init(
         clusterID: String, nodeID: UInt64, role: String, term: UInt64, leader: LeaderHint?, commitIndex: UInt64,
         appliedIndex: UInt64, version: Version, digest: UInt64, healthy: Bool, detail: String, members: [MemberAddress],
         disk: DiskID = .unknown, clientAddress: String = "", peerAddress: String = "", featureLevel: UInt32 = 0,
-        coordinator: CoordinatorStatus? = nil
+        coordinator: CoordinatorStatus? = nil, healthURL: String = "", metricsURL: String = ""
     ) {
         self.clusterID = clusterID
         self.nodeID = nodeID
@@ -257,6 +261,8 @@ package struct NodeStatus: Hashable, Sendable {
         self.peerAddress = peerAddress
         self.featureLevel = featureLevel
         self.coordinator = coordinator
+        self.healthURL = healthURL
+        self.metricsURL = metricsURL
     }
 }
 

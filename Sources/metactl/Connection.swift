@@ -6,9 +6,13 @@ import MetadataModel
 extension GlobalOptions {
     /// A client as the options describe it.
     ///
-    /// - Parameter inFlightMax: Requests under way at a time; nil takes the library's default.
-    func makeClient(inFlightMax: Int? = nil) throws(CommandFailure) -> MetadataClient {
-        var options = MetadataClient.Options(endpoints: try resolvedEndpoints().items)
+    /// - Parameters:
+    ///   - inFlightMax: Requests under way at a time; nil takes the library's default.
+    ///   - endpoints: Where to begin; nil: where the options say.
+    func makeClient(
+        inFlightMax: Int? = nil, endpoints: [MetadataClient.Endpoint]? = nil
+    ) throws(CommandFailure) -> MetadataClient {
+        var options = MetadataClient.Options(endpoints: try endpoints ?? resolvedEndpoints().items)
         options.clusterID = clusterID
         options.clientName = "metactl-\(ProcessInfo.processInfo.processIdentifier)"
         options.timeout = timeout

@@ -10,9 +10,9 @@ struct Metactl: AsyncParsableCommand {
             have happened). Errors are one line on standard error, or one JSON object with --output json.
             """,
         subcommands: [
-            StatusCommand.self, BrokersCommand.self, TopicsCommand.self, PartitionsCommand.self, ConfigsCommand.self,
-            MembersCommand.self, RebalanceCommand.self, BreakersCommand.self, FeatureLevelCommand.self,
-            WatchCommand.self,
+            StatusCommand.self, HealthCommand.self, ValidateCommand.self, BrokersCommand.self, TopicsCommand.self,
+            PartitionsCommand.self, ConfigsCommand.self, MembersCommand.self, RebalanceCommand.self,
+            BreakersCommand.self, FeatureLevelCommand.self, WatchCommand.self,
             RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, SimulateBrokersCommand.self,
             RecoverCommand.self,
         ])

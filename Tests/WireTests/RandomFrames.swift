@@ -62,7 +62,7 @@ extension RandomValues {
                     commitIndex: number(), appliedIndex: number(), version: version(), digest: number(),
                     healthy: flag(), detail: text(), members: list { $0.memberAddress() }, disk: disk(),
                     clientAddress: text(), peerAddress: text(), featureLevel: number(),
-                    coordinator: maybe { $0.coordinatorStatus() })),
+                    coordinator: maybe { $0.coordinatorStatus() }, healthURL: text(), metricsURL: text())),
             .members(
                 MemberList(
                     configurationIndex: position().index, lastIndex: position().index, isChanging: flag(),

@@ -1134,6 +1134,18 @@ nonisolated struct WireNodeStatus: @unchecked Sendable {
   /// Clears the value of `coordinator`. Subsequent reads from it will return its default value.
   mutating func clearCoordinator() {_uniqueStorage()._coordinator = nil}
 
+  /// Where its health pages are: http://host:port. Empty: they are switched off.
+  var healthURL: String {
+    get {_storage._healthURL}
+    set {_uniqueStorage()._healthURL = newValue}
+  }
+
+  /// Where its metrics are, with the path. Empty: they are switched off.
+  var metricsURL: String {
+    get {_storage._metricsURL}
+    set {_uniqueStorage()._metricsURL = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -2766,7 +2778,7 @@ nonisolated extension WireHeartbeatAnswer: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NodeStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0\u{3}disk_high\0\u{3}disk_low\0\u{3}client_address\0\u{3}peer_address\0\u{3}feature_level\0\u{1}coordinator\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}cluster_id\0\u{3}node_id\0\u{1}role\0\u{1}term\0\u{1}leader\0\u{3}commit_index\0\u{3}applied_index\0\u{1}version\0\u{1}digest\0\u{1}healthy\0\u{1}detail\0\u{1}members\0\u{3}disk_high\0\u{3}disk_low\0\u{3}client_address\0\u{3}peer_address\0\u{3}feature_level\0\u{1}coordinator\0\u{3}health_url\0\u{3}metrics_url\0")
 
   fileprivate class _StorageClass {
     var _clusterID: String = String()
@@ -2787,6 +2799,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
     var _peerAddress: String = String()
     var _featureLevel: UInt32 = 0
     var _coordinator: WireCoordinatorStatus? = nil
+    var _healthURL: String = String()
+    var _metricsURL: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2815,6 +2829,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
       _peerAddress = source._peerAddress
       _featureLevel = source._featureLevel
       _coordinator = source._coordinator
+      _healthURL = source._healthURL
+      _metricsURL = source._metricsURL
     }
   }
 
@@ -2851,6 +2867,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
         case 16: try { try decoder.decodeSingularStringField(value: &_storage._peerAddress) }()
         case 17: try { try decoder.decodeSingularUInt32Field(value: &_storage._featureLevel) }()
         case 18: try { try decoder.decodeSingularMessageField(value: &_storage._coordinator) }()
+        case 19: try { try decoder.decodeSingularStringField(value: &_storage._healthURL) }()
+        case 20: try { try decoder.decodeSingularStringField(value: &_storage._metricsURL) }()
         default: break
         }
       }
@@ -2917,6 +2935,12 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._coordinator {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
       } }()
+      if !_storage._healthURL.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._healthURL, fieldNumber: 19)
+      }
+      if !_storage._metricsURL.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._metricsURL, fieldNumber: 20)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2944,6 +2968,8 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
         if _storage._peerAddress != rhs_storage._peerAddress {return false}
         if _storage._featureLevel != rhs_storage._featureLevel {return false}
         if _storage._coordinator != rhs_storage._coordinator {return false}
+        if _storage._healthURL != rhs_storage._healthURL {return false}
+        if _storage._metricsURL != rhs_storage._metricsURL {return false}
         return true
       }
       if !storagesAreEqual {return false}
