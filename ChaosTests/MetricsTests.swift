@@ -45,7 +45,8 @@ struct MetricsTests {
 
     @Test("under load the counters say what the clients counted, and partitions what a listing says", .timeLimit(.minutes(2)))
     func load() async throws {
-        let cluster = try await LocalCluster.started()
+        // Brokers that send no heartbeats, for as long as this takes.
+        let cluster = try await LocalCluster.started(settings: ["resilience.timeouts.heartbeat_timeout=10m"])
         let client = await cluster.client()
         for id in Int32(1)...2 {
             let broker = try await client.registerBroker(

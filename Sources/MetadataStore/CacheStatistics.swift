@@ -1,4 +1,5 @@
 import GRDBSQLite
+internal import MetadataModel
 
 /// The page cache of one connection.
 package struct CacheStatistics: Hashable, Sendable {

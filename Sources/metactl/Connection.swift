@@ -12,7 +12,9 @@ extension GlobalOptions {
     func makeClient(
         inFlightMax: Int? = nil, endpoints: [MetadataClient.Endpoint]? = nil
     ) throws(CommandFailure) -> MetadataClient {
-        var options = MetadataClient.Options(endpoints: try endpoints ?? resolvedEndpoints().items)
+        let given: [MetadataClient.Endpoint]
+        if let endpoints { given = endpoints } else { given = try resolvedEndpoints().items }
+        var options = MetadataClient.Options(endpoints: given)
         options.clusterID = clusterID
         options.clientName = "metactl-\(ProcessInfo.processInfo.processIdentifier)"
         options.timeout = timeout

@@ -36,6 +36,39 @@ struct BatchWorkerTests {
         #expect(sizes.withLock { $0 } == [1, 100])
     }
 
+    @Test("a probe is answered behind what was submitted before, on a thread that is idle as well")
+    func probes() {
+        let done = Mutex<[Int]>([])
+        let isBusy = DispatchSemaphore(value: 0)
+        let goOn = DispatchSemaphore(value: 0)
+        let isAnswered = DispatchSemaphore(value: 0)
+        let worker = BatchWorker<Int>(name: "test") { batch in
+            done.withLock { $0 += batch }
+            isBusy.signal()
+            goOn.wait()
+        }
+        func probe(_ number: Int) {
+            worker.probe {
+                done.withLock { $0.append(number) }
+                isAnswered.signal()
+            }
+        }
+        probe(-1)
+        isAnswered.wait()
+        worker.submit(1)
+        isBusy.wait()
+        probe(-2)
+        worker.submit(2)
+        #expect(done.withLock { $0 } == [-1, 1], "the thread hangs")
+        goOn.signal()
+        isBusy.wait()
+        goOn.signal()
+        isAnswered.wait()
+        worker.stop()
+        #expect(done.withLock { $0 } == [-1, 1, 2, -2])
+        worker.probe { Issue.record("answered after the end") }
+    }
+
     @Test("after stop nothing is taken, and nothing crashes")
     func stopped() {
         let done = Mutex(0)

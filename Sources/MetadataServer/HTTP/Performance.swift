@@ -81,6 +81,9 @@ extension HistogramHandle.Snapshot {
     /// What was observed since `earlier`, a snapshot of the same histogram.
     func since(_ earlier: Self?) -> Self {
         guard let earlier, earlier.counts.count == counts.count else { return self }
-        return Self(counts: zip(counts, earlier.counts).map { $0 - min($0, $1) }, sum: sum - earlier.sum)
+        var later = self
+        later.counts = zip(counts, earlier.counts).map { $0 - min($0, $1) }
+        later.sum -= earlier.sum
+        return later
     }
 }

@@ -1,3 +1,4 @@
+import MetadataStore
 import Synchronization
 import Telemetry
 

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// The JSON form of `Performance`. Times are in milliseconds.
 struct PerformanceReport: Encodable, Equatable {
     struct Latency: Encodable, Equatable {

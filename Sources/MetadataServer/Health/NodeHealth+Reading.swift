@@ -1,4 +1,6 @@
+import Coordination
 import MetadataModel
+import NIOCore
 import RaftCore
 import Wire
 

@@ -1,5 +1,8 @@
+import Coordination
 import MetadataModel
+import NIOCore
 import RaftCore
+import Wire
 
 /// What the latest word of the node loop says of each part.
 struct ReadingChecks {

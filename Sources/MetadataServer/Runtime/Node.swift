@@ -156,7 +156,7 @@ final class Node {
     func tick() {
         let now = NIODeadline.now()
         if let nextTickAt, nextTickAt < now {
-            operations.loopDelay.observe(Double((now - nextTickAt).nanoseconds) * 1e-9)
+            operations.ticked(late: now - nextTickAt)
         }
         nextTickAt = now + settings.tick
         replica.tick(now: Node.milliseconds)

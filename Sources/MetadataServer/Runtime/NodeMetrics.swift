@@ -1,3 +1,4 @@
+import Coordination
 import MetadataModel
 import MetadataStore
 import RaftCore

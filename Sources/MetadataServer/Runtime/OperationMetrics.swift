@@ -10,7 +10,7 @@ final class OperationMetrics {
     private var proposals: [CounterHandle?]
     private let proposalDuration: HistogramHandle
     /// How late the node's timers come: what the loop was busy with otherwise.
-    let loopDelay: HistogramHandle
+    private let loopDelay: HistogramHandle
     private let retries: [RetriedWork: CounterHandle]
     private var timeouts: [CounterHandle?]
 
@@ -33,6 +33,9 @@ final class OperationMetrics {
             })
         timeouts = Array(repeating: nil, count: Operation.names.count)
     }
+
+    /// A timer of the loop came so late.
+    func ticked(late delay: TimeAmount) { loopDelay.observe(Double(delay.nanoseconds) * 1e-9) }
 
     static func timeouts(of operation: String, in registry: MetricsRegistry) -> CounterHandle {
         registry.counter(

@@ -1,3 +1,5 @@
+import MetadataClient
+
 /// From when on something is worth a line.
 struct HealthThresholds: Hashable, Sendable {
     /// Entries that a node may be behind what the leader has committed.
