@@ -59,7 +59,7 @@ final class PerformanceMeter: PerformanceSource, Sendable {
             answer.caches[name] = Performance.Cache(bytes: cache.bytes, hits: cache.hits, misses: cache.misses)
         }
         if let reading = published.reading {
-            answer.inflightRequests = reading.openRequests
+            answer.inflightRequests = reading.gate.requests
             answer.openWrites = reading.openWrites
             answer.openReads = reading.openReads
             answer.watches = reading.watches

@@ -122,7 +122,7 @@ final class NodeStorage: Sendable {
     var queueDepths: [(name: String, count: Int)] {
         [
             ("log", logThread.depth), ("apply", applyThread.depth), ("read", readThread.depth),
-            ("survey", surveyor.depth), ("background", background.depth), ("scrub", scrubber.depth),
+            ("survey", surveyor.withLock { $0 }.depth), ("background", background.depth), ("scrub", scrubber.depth),
             ("disk", watcher.depth),
         ]
     }

@@ -48,10 +48,10 @@ struct HealthMonitorTests {
             protection: ProtectionReading(
                 isQuarantined: false, isRepairing: false, isDiskLow: false, undecidedDigest: nil,
                 counts: ProtectionCounts()),
-            rebalances: RebalanceReading(),
+            rebalances: RebalanceReading(), gate: RequestGate.Reading(),
             liveness: LivenessReading(
                 watched: 0, checkedAt: 9_990, millisecondsSinceHeartbeat: nil, longestSilenceMilliseconds: 0),
-            snapshotsOut: SnapshotTransfers(), snapshotsIn: SnapshotTransfers(), openRequests: 0)
+            snapshotsOut: SnapshotTransfers(), snapshotsIn: SnapshotTransfers())
         change(&reading)
         return reading
     }
