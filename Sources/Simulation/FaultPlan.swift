@@ -41,8 +41,10 @@ struct FaultPlan {
     /// What leaders do by themselves about replicas and leaders; nil: nothing.
     private(set) var coordinator: CoordinatorOptions?
 
-    /// - Parameter wanted: other kinds are left out, however they were drawn.
-    init(seed: UInt64, wanted: FaultKinds) {
+    /// - Parameters:
+    ///   - wanted: other kinds are left out, however they were drawn.
+    ///   - always: take part, however they were drawn.
+    init(seed: UInt64, wanted: FaultKinds, always: FaultKinds = FaultKinds()) {
         var generator = SeededGenerator(seed: seed, stream: 0xFA01)
         let count = FaultKind.allCases.count
         perMille = Array(repeating: 0, count: count)
@@ -60,14 +62,14 @@ struct FaultPlan {
             if let mean = kind.meanMilliseconds {
                 meanMicroseconds[number] = UInt64(mean) * 1_000 * [2, 1, 1][strength] / [1, 1, 2][strength]
             }
-            if takesPart, wanted.contains(kind) { kinds.insert(kind) }
+            if takesPart || always.contains(kind), wanted.contains(kind) { kinds.insert(kind) }
         }
         isCalm = kinds.isEmpty
         delayMicrosecondsMax = [500, 1_000, 2_000, 8_000][generator.below(4)]
         pauseMicrosecondsMax = [12_000, 30_000, 80_000][generator.below(3)]
         clientWindow = [1, 2, 4][generator.below(3)]
         usesWire = generator.below(8) == 0
-        segmentBytes = [8 << 10, 16 << 10, 64 << 10][generator.below(3)]
+        segmentBytes = [6 << 10, 16 << 10, 64 << 10][generator.below(3)]
         logEntriesMax = [200, 500, 2_000][generator.below(3)]
         checkpointBytes = [4_000, 20_000, 80_000][generator.below(3)]
         uncommittedBytesMax = [1_500, 16_384, 1 << 20][generator.below(3)]

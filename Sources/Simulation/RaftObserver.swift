@@ -71,6 +71,12 @@ package struct RaftObserver {
         seen[node] = Seen(commit: applied, hardState: durable)
     }
 
+    /// A member has read its log: what is there is what was once written, whatever became of the disk.
+    package mutating func reads(_ core: RaftNode) throws(Violation) {
+        let log = core.entries(in: core.base.index.next..<core.lastIndex.next)
+        try matching.writes(log, after: core.base.term, on: core.id)
+    }
+
     /// The disk of a node was wiped: what it promised binds whoever is on it now no more.
     package mutating func forgets(_ node: NodeID) {
         states.forgets(node)

@@ -82,6 +82,9 @@ struct RunJudge {
         freshness.restarts(node)
     }
 
+    /// A member has read its log.
+    mutating func reads(_ core: RaftNode) throws(Violation) { try raft.reads(core) }
+
     mutating func applies(
         _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64?, on node: NodeID, at now: UInt64
     ) throws(Violation) {

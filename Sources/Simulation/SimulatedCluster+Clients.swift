@@ -219,6 +219,7 @@ extension SimulatedCluster {
                     clients[lane.client].session = nil
                     clients[lane.client].sequence = 1
                 }
+                if case .registerBroker(let broker, _, _) = operation { registrationRefused(broker) }
                 return
             case .notEnoughBrokers:
                 report.reached(.refusal)
@@ -237,6 +238,10 @@ extension SimulatedCluster {
             registered(broker, incarnation, epoch)
         case (.registerBroker(let broker, _, _), .refused(let refusal)) where refusal.reason == .brokerIDInUse:
             // Its earlier process is not fenced yet: later again.
+            registrationRefused(broker)
+        case (.registerBroker(let broker, _, _?), .refused(let refusal)) where refusal.reason == .staleBrokerEpoch:
+            // It was registered, and the answer was lost with a session: it proves nothing any more.
+            brokers[Int(broker.rawValue)].provenEpoch = nil
             registrationRefused(broker)
         case (.createTopic(let creation), .done(.topic(let topic))) where topic.name == creation.name:
             report.acknowledgedWrites += 1

@@ -102,7 +102,7 @@ extension SimulatedCluster {
             return true
         case .bitFlip, .misdirectedWrite:
             guard let victim = damageable(kind), damage(victim, kind) else { return false }
-            victim.isHarmed()
+            victim.isHarmed(by: kind)
             // What is damaged is found when it is read: at the next start.
             if plan.draw(kind, below: 4) > 0, !victim.isStopped {
                 try kill(victim)

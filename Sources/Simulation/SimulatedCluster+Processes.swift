@@ -31,6 +31,7 @@ extension SimulatedCluster {
             "node \(id) starts: term \(replica.status.term), log \(replica.core.base) to \(replica.core.lastIndex), applied "
                 + "\(replica.appliedIndex)\(findings.cutATail ? ", a torn tail was cut" : "")")
         try judge.restarts(id, hardState: node.synced.hardState, applied: replica.appliedIndex)
+        try judge.reads(replica.core)
         try judge.installs(at: node.machine.applied.index, digest: node.trustedDigest, on: id)
         let life = findings.process.life
         queue.plan(
@@ -43,6 +44,8 @@ extension SimulatedCluster {
             network[id, other.id].dialAt = nil
         }
         reconcile(node, findings.process)
+        // What a start takes for granted shows when the next end comes soon.
+        planCrash(of: node, findings.process, within: 250_000, oneIn: 5)
     }
 
     /// A start may fail for what was done to the disk, and for nothing else.

@@ -65,7 +65,7 @@ package final class SimulatedCluster {
         if let load = options.load {
             plan = FaultPlan(calmWithSeed: seed, pauseMicrosecondsMax: load.pauseMicrosecondsMax)
         } else {
-            plan = FaultPlan(seed: seed, wanted: options.faults)
+            plan = FaultPlan(seed: seed, wanted: options.faults, always: options.always)
         }
         let machines = options.nodes + plan.spareMachines
         network = SimulatedNetwork(size: machines, seed: seed)
@@ -288,7 +288,7 @@ package final class SimulatedCluster {
     // MARK: What members run with
 
     var logOptions: LogOptions {
-        LogOptions(segmentBytes: plan.segmentBytes, fillStepBytes: 4_096)
+        LogOptions(segmentBytes: plan.segmentBytes, fillStepBytes: 2_048)
     }
 
     var replicaOptions: ReplicaOptions {

@@ -13,6 +13,16 @@ extension SimulatedNode {
         case planted
     }
 
+    enum Harm: Comparable {
+        case none
+        /// Single bits were flipped: that is noticed, and nothing that had been synced is missing without a word.
+        case flippedBits
+        /// It may lack what had been synced, or refuse to start.
+        case any
+    }
+
+    var isDamaged: Bool { harm != .none }
+
     var repair: DirectoryRepair<SimulatedFileSystem> {
         var options = logOptions
         options.createIfEmpty = false
@@ -42,20 +52,20 @@ extension SimulatedNode {
         _ marker: RepairMarker, stopsAfter calls: Int?, machine: any SimulatedStateMachine
     ) throws(StartFailure) -> RepairMarker {
         let done: RepairMarker
-        let wasDamaged = isDamaged
+        let before = harm
         do throws(RepairFailure) {
             let planned = try repair.plan(marker)
-            isDamaged = true
+            harm = .any
             fileSystem.callsUntilPowerFails = calls
             defer { fileSystem.callsUntilPowerFails = nil }
             done = try repair.discard(planned)
         } catch {
             // Term and vote cannot be read: nothing was touched.
-            if case .log(.corrupt) = error { isDamaged = wasDamaged }
+            if case .log(.corrupt) = error { harm = before }
             throw .repair(error)
         }
         replaceState(machine)
-        isDamagedSinceRepair = false
+        harmSinceRepair = .none
         return done
     }
 
@@ -73,13 +83,14 @@ extension SimulatedNode {
     /// `Effect.recovered`. Whatever was wrong before is gone; what has been damaged since is not.
     func recovered() throws(DataDirectoryError) {
         try repair.finish()
-        isDamaged = isDamagedSinceRepair
+        harm = harmSinceRepair
         owed = []
     }
 
     /// Something on its disk was changed behind its back.
-    func isHarmed() {
-        isDamaged = true
-        isDamagedSinceRepair = true
+    func isHarmed(by kind: FaultKind) {
+        let done = kind == .bitFlip ? Harm.flippedBits : .any
+        harm = max(harm, done)
+        harmSinceRepair = max(harmSinceRepair, done)
     }
 }

@@ -91,7 +91,9 @@ extension SimulatedNode {
             (log, recovered) = try SegmentedLog.open(
                 directory: SimulatedNode.directory, fileSystem: fileSystem, options: logOptions)
         } catch { throw .log(error) }
-        if !isDamaged, let loss = synced.loss(in: recovered, underWay: unfinished) { throw .lost("the log \(loss)") }
+        if harm <= .flippedBits, let loss = synced.loss(in: recovered, underWay: unfinished) {
+            throw .lost("the log \(loss)")
+        }
         unfinished = []
         synced = SyncedLog(recovered)
         do throws(StartFailure) {

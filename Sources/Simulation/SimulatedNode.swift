@@ -48,11 +48,10 @@ final class SimulatedNode {
     var databaseMayGoBack = false
     /// How often its disk was formatted.
     private(set) var formats: UInt64 = 0
-    /// Something on its disk was changed behind its back, and it has not repaired itself since: it may lack what was synced, or
-    /// refuse to start, and nothing else may.
-    var isDamaged = false
+    /// What was done to its disk behind its back, and has not been repaired since.
+    var harm = Harm.none
     /// The same, for what happened after it began anew.
-    var isDamagedSinceRepair = false
+    var harmSinceRepair = Harm.none
     /// What it had synced before it lost its log, since it was whole last.
     var owed: [Held] = []
     /// The disks that were lost, and what they had synced.
@@ -113,8 +112,8 @@ final class SimulatedNode {
         condition = .stopped(.unused)
         synced = SyncedLog()
         unfinished = []
-        isDamaged = false
-        isDamagedSinceRepair = false
+        harm = .none
+        harmSinceRepair = .none
         owed = []
         diskHangsUntil = 0
     }

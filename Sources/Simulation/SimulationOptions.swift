@@ -10,6 +10,8 @@ package struct SimulationOptions: Hashable, Sendable {
     package var recoveryMilliseconds: UInt64
     /// Kinds of faults that may take part.
     package var faults: FaultKinds
+    /// Of these, kinds that take part in each run.
+    package var always: FaultKinds
     /// Instead of a drawn world: a calm one with a given load.
     package var load: Load?
 
@@ -34,7 +36,8 @@ package struct SimulationOptions: Hashable, Sendable {
 
     package init(
         nodes: Int = 3, store: Store = .memory, faultyMilliseconds: UInt64 = 8_000,
-        recoveryMilliseconds: UInt64 = 5_000, faults: FaultKinds = .all, load: Load? = nil
+        recoveryMilliseconds: UInt64 = 5_000, faults: FaultKinds = .all, always: FaultKinds = FaultKinds(),
+        load: Load? = nil
     ) {
         precondition((1...SimulationOptions.nodesMax).contains(nodes), "a cluster of \(nodes) nodes is not simulated")
         self.nodes = nodes
@@ -42,6 +45,7 @@ package struct SimulationOptions: Hashable, Sendable {
         self.faultyMilliseconds = faultyMilliseconds
         self.recoveryMilliseconds = recoveryMilliseconds
         self.faults = faults
+        self.always = always
         self.load = load
     }
 }

@@ -1,3 +1,5 @@
+import Simulation
+
 /// A bug planted in a copy of the sources, to see that the checkers find it. The shipped code knows nothing of it.
 struct Mutant: Sendable {
     /// A place in the sources, and what stands there instead while the mutant is active.
@@ -29,9 +31,12 @@ struct Mutant: Sendable {
     let line: Int?
     /// The mistake that it stands for, with the public source of it.
     let mistake: String
+    /// Kinds of faults without which it never shows: they take part in each of its runs, and so do others as they are drawn.
+    let faults: FaultKinds
     let edits: [Edit]
 
-    init(_ name: String, line: Int? = nil, _ mistake: String, _ edits: Edit...) {
+    init(_ name: String, line: Int? = nil, _ mistake: String, under faults: [FaultKind] = [], _ edits: Edit...) {
+        self.faults = FaultKinds(faults)
         self.name = name
         self.line = line
         self.mistake = mistake
@@ -42,7 +47,7 @@ struct Mutant: Sendable {
     var title: String { line.map { "\($0): \(mistake)" } ?? mistake }
 
     /// In the order of the table.
-    static let all = elections + replication + reads + snapshots + replica + stateMachine + disk
+    static let all = elections + replication + reads + snapshots + replica + stateMachine + disk + coordination
 }
 
 /// Why the mutants do not fit the sources.

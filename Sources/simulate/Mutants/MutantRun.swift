@@ -1,11 +1,12 @@
 import Foundation
+import Simulation
 
 /// One mutant under the simulator, in a process of its own: it may crash or hang.
 struct MutantRun {
     enum Verdict {
-        /// Nothing was found with any of the seeds.
-        case clean
-        /// A checker, a broken precondition, or the time limit; after how many seeds and simulated milliseconds.
+        /// Nothing was found with so many seeds: all of them, or those that there was time for.
+        case clean(seeds: Int)
+        /// A checker, a broken precondition, or a seed that does not end; after how many seeds and simulated milliseconds.
         case caught(by: String, seeds: Int, milliseconds: UInt64)
         /// It never got to run a seed.
         case broken(String)
@@ -16,10 +17,16 @@ struct MutantRun {
     private let errors: URL
     private let deadline: ContinuousClock.Instant
     private let firstSeed: UInt64
+    /// What it has told, and when it told the last of it.
+    private var told = (lines: 0, at: ContinuousClock.now)
+
+    /// A seed that takes longer than this does not end. It takes about a second.
+    private static let seedMax = Duration.seconds(120)
 
     /// Starts `program` over a number of seeds with the mutant of this number active; nil runs it with none.
     init(
-        program: URL, folder: URL, mutant: Int?, name: String, firstSeed: UInt64, seeds: UInt64, limit: Duration
+        program: URL, folder: URL, mutant: Int?, name: String, faults: FaultKinds, firstSeed: UInt64, seeds: UInt64,
+        limit: Duration
     ) throws {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         output = folder.appending(path: name + ".out")
@@ -27,7 +34,7 @@ struct MutantRun {
         self.firstSeed = firstSeed
         for file in [output, errors] { try Data().write(to: file) }
         process.executableURL = program
-        process.arguments = ["probe", "--seeds", "\(firstSeed)..\(firstSeed + seeds - 1)"]
+        process.arguments = ["probe", "--seeds", "\(firstSeed)..\(firstSeed + seeds - 1)", "--always", "\(faults)"]
         var environment = ProcessInfo.processInfo.environment
         environment[MutatedFile.variable] = mutant.map { "\($0)" }
         // A crash is expected here, and telling its story takes longer than many seeds.
@@ -40,16 +47,19 @@ struct MutantRun {
     }
 
     /// Nil while it runs. Ends it when its time is over.
-    func verdict() throws -> Verdict? {
-        var isOverdue = false
+    mutating func verdict() throws -> Verdict? {
+        var (isOverdue, hangs) = (false, false)
         if process.isRunning {
-            guard ContinuousClock.now > deadline else { return nil }
-            isOverdue = true
+            let lines = try reports().count
+            let now = ContinuousClock.now
+            if lines > told.lines { told = (lines, now) }
+            hangs = now - told.at > MutantRun.seedMax
+            isOverdue = now > deadline
+            guard hangs || isOverdue else { return nil }
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
-        let lines = try String(contentsOf: output, encoding: .utf8).split(separator: "\n").map(String.init)
-        let reports = lines.compactMap { ProbeLine($0) }
+        let reports = try reports()
         var seeds = 0
         var milliseconds: UInt64 = 0
         for report in reports {
@@ -58,12 +68,17 @@ struct MutantRun {
             case .clean(let simulated): milliseconds += simulated
             case .finding(let rule, let simulated):
                 return .caught(by: rule, seeds: seeds, milliseconds: milliseconds + simulated)
-            case .end: return .clean
+            case .end: return .clean(seeds: seeds)
             }
         }
         guard seeds > 0 else { return .broken(try firstError()) }
-        if isOverdue { return .caught(by: "does not end", seeds: seeds, milliseconds: milliseconds) }
+        if isOverdue { return .clean(seeds: seeds) }
+        if hangs { return .caught(by: "does not end", seeds: seeds, milliseconds: milliseconds) }
         return .caught(by: "crash: " + (try firstError()), seeds: seeds, milliseconds: milliseconds)
+    }
+
+    private func reports() throws -> [ProbeLine] {
+        try String(contentsOf: output, encoding: .utf8).split(separator: "\n").compactMap { ProbeLine(String($0)) }
     }
 
     private func firstError() throws -> String {

@@ -16,6 +16,7 @@ extension Mutant {
             .statements(writing, "⟦\(sync)⟧\(behindSync)", "do { \(sync) } catch { \(sync) }")),
         Mutant(
             "damage-cut", line: 26, "any damage is taken for a torn tail and cut (Protocol-Aware Recovery, FAST 2018)",
+            under: [.bitFlip, .kill],
             .statements(
                 recovery,
                 "try judge(\n                    damage, firstCut: whole.last.index.next, scanner, header, hasNext: next != nil, synced: synced)",
@@ -23,20 +24,24 @@ extension Mutant {
         Mutant(
             "torn-batch-kept", line: 49,
             "the records of a batch that is not whole are kept, and the log goes on in its middle",
+            under: [.powerLoss, .burst],
             .statements(
                 recovery, "entries.removeLast(entries.count - whole.entries)",
                 "whole = (entries.count, scanner.offset, scanner.last, scanner.chain)")),
         Mutant(
             "torn-tail-left", line: 49, "what was cut stays on the disk, behind the end of the log",
+            under: [.powerLoss, .burst],
             .statements(log, "try file.writeZeros(count: torn.bytes, at: torn.offset)", "_ = torn")),
         Mutant(
             "records-without-checksum", line: 26, "a record is taken whatever its checksum says",
+            under: [.bitFlip, .kill],
             .expression(
                 scanner, "let computed = ⟦Checksum.crc32(bytes.slice(offset + 4..<end), seed: checksum)⟧",
                 "bytes.load32(offset)")),
         Mutant(
             "read-and-not-synced", line: 8,
             "entries that a dead process left in the page cache count as synced when they are read",
+            under: [.kill, .powerLoss, .slowSync],
             .statements(
                 log, "⟦try file.synchronizeData()⟧\n            return file", "_ = file")),
         Mutant(
@@ -47,6 +52,7 @@ extension Mutant {
                 "_ = offset")),
         Mutant(
             "hard-state-after-the-entries", line: 8, "entries are on the disk before the term that they belong to",
+            under: [.powerLoss, .isolation],
             .statements(
                 writing, "⟦try storeHardState(state)\n            unfinished?.hardState = nil⟧", "_ = state"),
             .statements(
@@ -60,10 +66,12 @@ extension Mutant {
                 "_ = path")),
         Mutant(
             "segment-named-before-its-sync", line: 29, "a new segment has its name before its first page is synced",
+            under: [.powerLoss],
             .statements(writing, "⟦try file.synchronizeData()⟧\n        try fileSystem.rename", "_ = filled")),
         Mutant(
             "segments-removed-at-once", line: 5,
             "segments are removed without a sync between them, so that a crash leaves a gap",
+            under: [.powerLoss, .shortLog],
             .statements(
                 log,
                 "try fileSystem.remove(path(segments[0].name))\n                    ⟦try fileSystem.synchronizeDirectory(directory)⟧",
@@ -71,6 +79,7 @@ extension Mutant {
         Mutant(
             "replaced-segments-read", line: 4,
             "segments that a newer generation has replaced are read as part of the log",
+            under: [.kill, .burst, .isolation, .shortLog],
             .expression(recovery, "if ⟦isReplaced⟧ { leftovers", "isReplaced && leftovers.count > 9")),
     ]
 }

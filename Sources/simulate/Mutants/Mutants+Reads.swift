@@ -9,11 +9,12 @@ extension Mutant {
             .expression(core, "precondition(⟦log.term(at: commitIndex) == term⟧, \"reads at", "true")),
         Mutant(
             "read-without-quorum", line: 14,
-            "a leader answers reads without asking whether it still leads (etcd 20418)",
+            "a leader answers reads without asking whether it still leads (etcd 20418)", under: [.pause, .isolation],
             .expression(core, "guard ⟦isConfirmed⟧ else { return }", "true")),
         Mutant(
             "read-counts-an-earlier-heartbeat", line: 13,
             "the answer to a heartbeat that left before the read confirms it",
+            under: [.slowMessages, .pause, .isolation],
             .expression(
                 core, "return ⟦leadership.progress[offset].ackedRound >= round.number⟧",
                 "leadership.progress[offset].ackedRound + 1 >= round.number")),
@@ -26,6 +27,7 @@ extension Mutant {
         Mutant(
             "read-attempt-reused", line: 13,
             "a late answer to an earlier attempt is taken for this one's (etcd-io/raft 397)",
+            under: [.slowMessages, .doubledMessages, .reorderedMessages],
             .expression(core, "⟦pending.id == attempt⟧", "true")),
         Mutant(
             "read-before-applied", "a confirmed read is served before its index is applied",

@@ -8,6 +8,7 @@ extension Mutant {
             .expression(shell, "for token in ⟦proposals.abandon()⟧ {", "[] as [RequestToken]")),
         Mutant(
             "leads-with-a-silent-disk", line: 20, "heartbeats flow while the leader's disk hangs (hashicorp/raft 503)",
+            under: [.hungSync],
             .expression(
                 shell,
                 "if ⟦now - since > 2 * options.diskSilenceMilliseconds⟧ {\n            core.stepDown()\n        } else if",

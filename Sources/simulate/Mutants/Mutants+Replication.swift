@@ -56,6 +56,7 @@ extension Mutant {
         Mutant(
             "truncated-configuration-stays", line: 2,
             "a configuration that left the log stays in effect (canonical/raft 323)",
+            under: [.memberChange, .isolation],
             .statements(leader, "_ = configurations.truncate(from: index)", "_ = index")),
         Mutant(
             "applied-before-sync", line: 48, "entries are applied that the own log has not synced",

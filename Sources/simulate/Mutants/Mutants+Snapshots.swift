@@ -5,15 +5,18 @@ extension Mutant {
     static let snapshots = [
         Mutant(
             "older-snapshot-installed", line: 4, "a snapshot older than what is applied is installed (openraft 0.7.3)",
+            under: [.shortLog, .isolation, .slowApply],
             .expression(shell, "if ⟦snapshot.position.index > core.commitIndex⟧ {", "true")),
         Mutant(
             "snapshot-keeps-configuration", line: 3,
             "a snapshot leaves a stale configuration in effect (openraft 1808)",
+            under: [.memberChange, .isolation, .shortLog],
             .expression(
                 core, "ConfigurationHistory(base: position.index, configuration: ⟦configuration⟧)", "self.configuration"
             )),
         Mutant(
             "conflicting-tail-kept", line: 4, "entries that conflict with a snapshot stay behind it (openraft 2026)",
+            under: [.burst, .isolation, .shortLog],
             .expression(
                 core, "if ⟦log.contains(position)⟧ && position.index <= persistence.syncedIndex {",
                 "position.index <= log.lastIndex")),
@@ -24,6 +27,7 @@ extension Mutant {
         Mutant(
             "acknowledged-behind-a-snapshot",
             "entries that a snapshot has replaced are acknowledged once their write ends",
+            under: [.burst, .isolation, .shortLog, .slowSync],
             .statements(core, "⟦withdrawAcknowledgements(after: position.index)⟧", "_ = position")),
     ]
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Simulation
 
 /// Shows that the checkers find bugs: plants one after the other into a copy of the sources.
 struct Mutants: ParsableCommand {
@@ -45,11 +46,11 @@ struct Mutants: ParsableCommand {
         }
         try package.build()
         let clean = try finish([try start(nil, package)])
-        guard case .clean = clean[0] else {
+        guard case .clean(let sound) = clean[0] else {
             tell("without any mutant active the copy is found to be wrong: \(clean[0])")
             throw ExitCode(1)
         }
-        tell("Without a mutant: nothing found in \(seeds) seeds.\n")
+        tell("Without a mutant: nothing found in \(sound) seeds.\n")
         tell("| Mutant | Mistake | Found by | Seeds | Simulated |\n| --- | --- | --- | --- | --- |")
         let chosen = Mutant.all.indices.filter { only.isEmpty || only.contains(Mutant.all[$0].name) }
         var missed: [String] = []
@@ -61,7 +62,7 @@ struct Mutants: ParsableCommand {
                 switch verdict {
                 case .caught(let rule, let seeds, let milliseconds):
                     tell("| \(mutant.name) | \(mutant.title) | \(rule) | \(seeds) | \(milliseconds / 1_000) s |")
-                case .clean:
+                case .clean(let seeds):
                     missed.append(mutant.name)
                     tell("| \(mutant.name) | \(mutant.title) | **not found** | \(seeds) | |")
                 case .broken(let reason):
@@ -79,20 +80,21 @@ struct Mutants: ParsableCommand {
     private func start(_ mutant: Int?, _ package: MutatedPackage) throws -> MutantRun {
         try MutantRun(
             program: package.program, folder: package.folder.appending(path: "runs"), mutant: mutant,
-            name: mutant.map { Mutant.all[$0].name } ?? "none", firstSeed: first, seeds: seeds,
+            name: mutant.map { Mutant.all[$0].name } ?? "none",
+            faults: mutant.map { Mutant.all[$0].faults } ?? FaultKinds(), firstSeed: first, seeds: seeds,
             limit: .seconds(seconds))
     }
 
     /// Waits for all of them.
     private func finish(_ runs: [MutantRun]) throws -> [MutantRun.Verdict] {
         var verdicts: [MutantRun.Verdict] = []
-        for run in runs {
+        for var run in runs {
             while true {
                 if let verdict = try run.verdict() {
                     verdicts.append(verdict)
                     break
                 }
-                Thread.sleep(forTimeInterval: 0.02)
+                Thread.sleep(forTimeInterval: 0.1)
             }
         }
         return verdicts

@@ -11,11 +11,15 @@ struct Probe: ParsableCommand {
     @Option(help: "first..last.")
     var seeds: SeedRange
 
+    @Option(help: "Kinds of faults that take part in each run.")
+    var always = ""
+
     func run() throws {
+        let always = FaultKinds(always.split(separator: ",").compactMap { FaultKind(name: $0) })
         for seed in seeds.first...seeds.last {
             tell(ProbeLine.begins(seed: seed))
             // Three nodes and five by turns: some mistakes need one, some the other.
-            let options = SimulationOptions(nodes: seed % 2 == 0 ? 3 : 5)
+            let options = SimulationOptions(nodes: seed % 2 == 0 ? 3 : 5, always: always)
             do throws(Violation) {
                 let report = try SimulatedCluster.run(seed: seed, options: options)
                 tell(ProbeLine.clean(milliseconds: report.simulatedMilliseconds))
