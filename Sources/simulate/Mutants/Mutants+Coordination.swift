@@ -1,3 +1,5 @@
+import Simulation
+
 extension Mutant {
     private static let rebalance = "MetadataModel/Decide+Rebalance.swift"
 

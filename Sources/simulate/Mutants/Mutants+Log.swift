@@ -1,3 +1,5 @@
+import Simulation
+
 extension Mutant {
     private static let log = "RaftLog/SegmentedLog.swift"
     private static let writing = "RaftLog/SegmentedLog+Write.swift"

@@ -1,3 +1,5 @@
+import Simulation
+
 extension Mutant {
     private static let leader = "RaftCore/RaftNode+Replication.swift"
     private static let persistence = "RaftCore/RaftNode+Persistence.swift"

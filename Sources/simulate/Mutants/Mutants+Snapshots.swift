@@ -1,3 +1,5 @@
+import Simulation
+
 extension Mutant {
     private static let core = "RaftCore/RaftNode+Snapshot.swift"
     private static let shell = "Replica/Replica.swift"
