@@ -70,6 +70,56 @@ struct DiskTests {
     }
 
     @Test(
+        "a stop while the disk hangs ends within its deadline, with status 70 and the reason", .timeLimit(.minutes(2)))
+    func stopWhileHanging() async throws {
+        try await stopped(settings: ["resilience.timeouts.shutdown=4s"]) { cluster, disk, victim in
+            let began = ContinuousClock.now
+            await cluster.beginTermination(victim)
+            #expect(try await cluster.waitForEnd(of: victim) == 70)
+            let took = ContinuousClock.now - began
+            // Two seconds for the threads; the rest is a slow machine.
+            #expect(took < .seconds(8), "it took \(took)")
+            let log = try await cluster.logText(of: victim)
+            #expect(log.contains("does the disk hang?"))
+        }
+    }
+
+    @Test("a log that fails while the node stops is not a stop in order: status 70", .timeLimit(.minutes(2)))
+    func failureWhileStopping() async throws {
+        try await stopped(settings: ["resilience.timeouts.shutdown=60s"]) { cluster, disk, victim in
+            await cluster.beginTermination(victim)
+            try await cluster.waitForLog(of: victim, "stopping")
+            try disk.fail(victim)
+            try disk.setHanging(victim, false)
+            #expect(try await cluster.waitForEnd(of: victim) == 70)
+            let log = try await cluster.logText(of: victim)
+            #expect(log.contains("Input/output error"))
+        }
+    }
+
+    /// A cluster with a follower whose disk hangs with a write on it, which `body` stops.
+    private func stopped(
+        settings: [String], _ body: (LocalCluster, FaultyDisk, Int) async throws -> Void
+    ) async throws {
+        try await withWritableCluster(settings: settings) { cluster, client in
+            guard let disk = try FaultyDisk.compiled(in: cluster.folder) else {
+                return print("no C compiler: the disk cannot be made to hang")
+            }
+            let leader = try await cluster.leader()
+            let victim = leader == 1 ? 2 : 1
+            #expect(try await cluster.terminate(victim) == 0)
+            try await cluster.start(victim, environment: disk.hangingAndFailing(victim))
+            try await cluster.waitUntilHealthy()
+            try disk.setHanging(victim, true)
+            for number in 0..<5 {
+                _ = try await client.alterConfigs(
+                    .cluster, changes: [ConfigChange(name: "user.n", value: "\(number)")])
+            }
+            try await body(cluster, disk, victim)
+        }
+    }
+
+    @Test(
         "with full disks writes that grow are refused as disk_full, deletes work, and it ends by itself",
         .timeLimit(.minutes(3)))
     func full() async throws {

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A library that stands between a node and the kernel: it lets syncs of the log hang while a file exists, or fail from the
-/// n-th on. Compiled by the test.
+/// A library that stands between a node and the kernel: it lets syncs of the log hang while a file exists, or fail while
+/// another exists or from the n-th on. Compiled by the test.
 struct FaultyDisk {
     private let library: URL
     private let folder: URL
@@ -25,6 +25,15 @@ struct FaultyDisk {
 
     /// Syncs of the log of a node hang between `setHanging(id, true)` and `setHanging(id, false)`.
     func hanging(_ id: Int) -> [String: String] { ["LD_PRELOAD": library.path, "FAULTY_HANG": hang(id).path] }
+
+    /// As `hanging`; syncs also fail with EIO from `fail(id)` on, those that hang then included.
+    func hangingAndFailing(_ id: Int) -> [String: String] {
+        hanging(id).merging(["FAULTY_EIO": failure(id).path]) { $1 }
+    }
+
+    func fail(_ id: Int) throws { try Data().write(to: failure(id)) }
+
+    private func failure(_ id: Int) -> URL { folder.appendingPathComponent("fail\(id)") }
 
     /// Syncs of the log fail with EIO from the n-th on.
     func failing(from number: Int) -> [String: String] {
@@ -66,6 +75,11 @@ struct FaultyDisk {
             if (is_log(descriptor)) {
                 const char *hang = getenv("FAULTY_HANG"), *from = getenv("FAULTY_EIO_FROM");
                 while (hang && access(hang, F_OK) == 0) usleep(5000);
+                const char *eio = getenv("FAULTY_EIO");
+                if (eio && access(eio, F_OK) == 0) {
+                    errno = EIO;
+                    return -1;
+                }
                 if (from && __sync_add_and_fetch(&calls, 1) >= atoi(from)) {
                     errno = EIO;
                     return -1;

@@ -198,6 +198,9 @@ actor LocalCluster {
     /// Stops the process in the middle of whatever it does, without closing anything.
     func pause(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGSTOP) } }
 
+    /// SIGHUP.
+    func hangUp(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGHUP) } }
+
     func resume(_ id: Int) { if let process = nodes[id - 1].process { signal(process.processIdentifier, SIGCONT) } }
 
     /// Runs `metactl` on a disk, without a cluster; what it prints goes to this process's output.
@@ -257,6 +260,9 @@ actor LocalCluster {
     }
 
     /// Asks the process to end, as an operator would, and returns its exit code.
+    /// SIGTERM alone; `waitForEnd` follows.
+    func beginTermination(_ id: Int) { nodes[id - 1].process?.terminate() }
+
     func terminate(_ id: Int) throws -> Int32 {
         guard let process = nodes[id - 1].process else {
             throw HarnessFailure(description: "node \(id) is not running")

@@ -53,7 +53,7 @@ package struct Coordinator: Sendable {
         }
     }
 
-    private let options: CoordinatorOptions
+    private var options: CoordinatorOptions
     private var state = State.following
     /// Of the latest survey, of any leadership: an answer from an earlier one is not taken for this one's.
     private var lastTicket: UInt64 = 0
@@ -71,6 +71,12 @@ extension Coordinator {
     }
 
     package mutating func resigned() { state = .following }
+
+    /// Other limits and intervals, from the next decision on.
+    package mutating func configure(_ options: CoordinatorOptions) {
+        self.options = options
+        change { $0.options = options }
+    }
 
     /// A broker was registered or changed by an entry of the log.
     package mutating func brokerChanged(_ broker: Broker) { change { $0.brokerChanged(broker) } }

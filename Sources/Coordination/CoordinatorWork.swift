@@ -43,7 +43,7 @@ struct CoordinatorWork: Sendable {
         var fruitless = 0
     }
 
-    let options: CoordinatorOptions
+    var options: CoordinatorOptions
     private(set) var brokers: [BrokerID: Broker] = [:]
     private var draining: Set<BrokerID> = []
     /// Neither active nor draining.

@@ -10,6 +10,7 @@ struct Call: Sendable {
         case read(Query, ReadConsistency, Handler<QueryResult>)
         case heartbeat(BrokerHeartbeat, Handler<HeartbeatAnswer>)
         case status(NodeKey, Handler<NodeStatus>)
+        case control(NodeKey, NodeControl, Handler<NodeControlAnswer>)
         case membership(MembershipCall, Handler<MembershipAnswer>)
         /// Nil: to look at them.
         case breakers(NodeKey, BreakerControl?, Handler<[BreakerReading]>)
@@ -60,7 +61,7 @@ struct Call: Sendable {
     /// The node that alone can answer it.
     var onlyNode: NodeKey? {
         switch kind {
-        case .status(let node, _), .breakers(let node, _, _): node
+        case .status(let node, _), .control(let node, _, _), .breakers(let node, _, _): node
         case .write, .read, .heartbeat, .membership, .openSession, .closeSession: nil
         }
     }
@@ -72,7 +73,7 @@ struct Call: Sendable {
         switch kind {
         case .write: .writes
         case .read: .reads
-        case .heartbeat, .status, .membership, .breakers, .openSession, .closeSession: .others
+        case .heartbeat, .status, .control, .membership, .breakers, .openSession, .closeSession: .others
         }
     }
 
@@ -88,8 +89,8 @@ struct Call: Sendable {
     /// Reads change nothing, so that their failures are always definite.
     var hasEffect: Bool {
         switch kind {
-        case .write, .heartbeat, .openSession, .closeSession, .membership(.change, _), .membership(.transfer, _),
-            .breakers(_, .some, _):
+        case .write, .heartbeat, .control, .openSession, .closeSession, .membership(.change, _),
+            .membership(.transfer, _), .breakers(_, .some, _):
             true
         case .read, .status, .membership(.list, _), .breakers(_, .none, _): false
         }
@@ -100,7 +101,7 @@ struct Call: Sendable {
     var isRepeatable: Bool {
         switch kind {
         case .write: ticket != nil
-        case .read, .heartbeat, .status, .membership, .breakers, .openSession, .closeSession: true
+        case .read, .heartbeat, .status, .control, .membership, .breakers, .openSession, .closeSession: true
         }
     }
 

@@ -10,6 +10,8 @@ struct CallFailure: Error, Hashable, Sendable {
     var retryAfter: Duration?
     /// What the node said of where and when it failed.
     var context: FailureContext?
+    /// Under which the log of the node that refused has the request; nil when it was none's answer.
+    var requestID: String?
 
     init(
         _ code: MetadataError.Code, _ outcome: MetadataError.Outcome, _ detail: String, refusal: Refusal? = nil,
@@ -21,6 +23,15 @@ struct CallFailure: Error, Hashable, Sendable {
         self.refusal = refusal
         self.retryAfter = retryAfter
         self.context = context
+    }
+
+    /// What a node said instead of an answer.
+    init(_ code: MetadataError.Code, _ outcome: MetadataError.Outcome, _ failure: ServiceFailure) {
+        let pause = Int64(failure.retryAfterMilliseconds)
+        self.init(
+            code, outcome, failure.detail, retryAfter: pause == 0 ? nil : .milliseconds(pause), context: failure.context
+        )
+        requestID = failure.requestID.isEmpty ? nil : failure.requestID
     }
 
     static func refused(_ refusal: Refusal) -> CallFailure {

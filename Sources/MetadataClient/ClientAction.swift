@@ -14,6 +14,7 @@ enum ClientAction: Sendable {
     case answerRead(Handler<QueryResult>, Result<QueryResult, CallFailure>)
     case answerHeartbeat(Handler<HeartbeatAnswer>, Result<HeartbeatAnswer, CallFailure>)
     case answerStatus(Handler<NodeStatus>, Result<NodeStatus, CallFailure>)
+    case answerControl(Handler<NodeControlAnswer>, Result<NodeControlAnswer, CallFailure>)
     case answerMembership(Handler<MembershipAnswer>, Result<MembershipAnswer, CallFailure>)
     case answerBreakers(Handler<[BreakerReading]>, Result<[BreakerReading], CallFailure>)
     /// Offer the events to the watch's buffer; report a full one with `watchFilled`.

@@ -109,6 +109,7 @@ final class ClientCore {
         case .answerRead(let handler, let result): handler(result)
         case .answerHeartbeat(let handler, let result): handler(result)
         case .answerStatus(let handler, let result): handler(result)
+        case .answerControl(let handler, let result): handler(result)
         case .answerMembership(let handler, let result): handler(result)
         case .answerBreakers(let handler, let result): handler(result)
         case .deliver(let id, let buffer, let events):

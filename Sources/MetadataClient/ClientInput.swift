@@ -15,10 +15,13 @@ enum ClientInput: Sendable {
     case read(CallID, Query, ReadConsistency, deadline: NIODeadline, Handler<QueryResult>)
     case heartbeat(CallID, BrokerHeartbeat, deadline: NIODeadline, Handler<HeartbeatAnswer>)
     case status(CallID, MetadataClient.Endpoint, deadline: NIODeadline, Handler<NodeStatus>)
+    case control(CallID, MetadataClient.Endpoint, NodeControl, deadline: NIODeadline, Handler<NodeControlAnswer>)
     case membership(CallID, MembershipCall, deadline: NIODeadline, Handler<MembershipAnswer>)
     /// Nil: to look at them.
     case breakers(
         CallID, MetadataClient.Endpoint, BreakerControl?, deadline: NIODeadline, Handler<[BreakerReading]>)
+    /// The span that a call belongs to, as W3C Trace Context writes it; ahead of the call itself.
+    case trace(CallID, String)
     /// The caller waits no longer.
     case cancel(CallID)
     case watch(CallID, after: Version, WatchFilter, WatchBuffer)

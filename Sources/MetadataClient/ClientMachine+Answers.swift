@@ -71,6 +71,9 @@ extension ClientMachine {
             _ = remove(id)
             actions.append(.answerStatus(handler, .success(status)))
             learn(status.members)
+        case (.control(_, _, let handler), .control(let answer)):
+            _ = remove(id)
+            actions.append(.answerControl(handler, .success(answer)))
         case (.membership(_, let handler), .members(let members)):
             _ = remove(id)
             actions.append(.answerMembership(handler, .success(.members(members))))
@@ -190,8 +193,7 @@ extension ClientMachine {
         case .again(let pause):
             calls[id]?.avoids = connection.node
             calls[id]?.refusals += 1
-            calls[id]?.turnedDown = CallFailure(
-                code, .definite, failure.detail, retryAfter: asked > .zero ? asked : nil, context: failure.context)
+            calls[id]?.turnedDown = CallFailure(code, .definite, failure)
             delay(id, isResolved: failure.isDefinite, pause: pause, now: now)
         }
     }
@@ -205,13 +207,7 @@ extension ClientMachine {
     private mutating func giveUp(_ id: CallID, _ code: MetadataError.Code, _ failure: ServiceFailure) {
         guard let call = calls[id] else { return }
         let isOpen = call.hasEffect && (call.mayHaveHappened || !failure.isDefinite)
-        let retryAfter =
-            failure.retryAfterMilliseconds == 0 ? nil : Duration.milliseconds(Int64(failure.retryAfterMilliseconds))
-        fail(
-            id,
-            CallFailure(
-                code, isOpen ? .indefinite : .definite, failure.detail, retryAfter: retryAfter,
-                context: failure.context))
+        fail(id, CallFailure(code, isOpen ? .indefinite : .definite, failure))
     }
 }
 

@@ -10,6 +10,7 @@ extension ClientMachine {
     mutating func add(_ id: CallID, _ call: Call, now: NIODeadline) {
         let isControl = call.counter == .others
         guard isControl || calls.count < options.queuedMax + options.inFlightMax else {
+            traceparents[id] = nil
             let detail = "\(calls.count) calls wait in this client already"
             return answer(call.kind, CallFailure(.clientOverloaded, .definite, detail))
         }
@@ -38,7 +39,7 @@ extension ClientMachine {
             case .atLeast, .stale: anywhereReads.append(id)
             }
         case .heartbeat, .membership, .openSession, .closeSession: controls.append(id)
-        case .status, .breakers: statusRequests.append(id)
+        case .status, .control, .breakers: nodeRequests.append(id)
         }
     }
 
@@ -81,6 +82,7 @@ extension ClientMachine {
     /// Takes a call out, for its answer.
     mutating func remove(_ id: CallID) -> Call? {
         guard let call = calls.removeValue(forKey: id) else { return nil }
+        if !traceparents.isEmpty { traceparents[id] = nil }
         if case .sent(let connection, _, _) = call.place { release(call, connection) }
         if let ticket = call.ticket { settle(ticket) }
         for retryID in call.retryIDs { retries.removeValue(forKey: retryID) }
@@ -98,6 +100,7 @@ extension ClientMachine {
         case .read(_, _, let handler): actions.append(.answerRead(handler, .failure(failure)))
         case .heartbeat(_, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, let handler): actions.append(.answerStatus(handler, .failure(failure)))
+        case .control(_, _, let handler): actions.append(.answerControl(handler, .failure(failure)))
         case .membership(_, let handler): actions.append(.answerMembership(handler, .failure(failure)))
         case .breakers(_, _, let handler): actions.append(.answerBreakers(handler, .failure(failure)))
         case .openSession: sessionRefused(failure)
@@ -123,7 +126,7 @@ extension ClientMachine {
     /// Sends what can be sent, and looks for nodes that are missing. At the end of each batch of inputs.
     mutating func dispatch(now: NIODeadline) {
         if case .closed = phase { return }
-        dispatchStatusRequests(now: now)
+        dispatchNodeRequests(now: now)
         if let link = leaderLink, link.isWritable {
             // Writes first: they may ask for a session.
             dispatchWrites(to: link.connection, now: now)
@@ -208,9 +211,9 @@ extension ClientMachine {
         }
     }
 
-    private mutating func dispatchStatusRequests(now: NIODeadline) {
+    private mutating func dispatchNodeRequests(now: NIODeadline) {
         var waiting: [CallID] = []
-        while let (id, call) = Self.pop(&statusRequests, calls) {
+        while let (id, call) = Self.pop(&nodeRequests, calls) {
             guard let node = call.onlyNode else { continue }
             if let link = nodes[node.index].ready {
                 send(id, call, link.connection, now: now)
@@ -219,7 +222,7 @@ extension ClientMachine {
                 waiting.append(id)
             }
         }
-        statusRequests.append(contentsOf: waiting)
+        nodeRequests.append(contentsOf: waiting)
     }
 
     // MARK: Targets
@@ -297,7 +300,8 @@ extension ClientMachine {
             case .others: link.othersInFlight += 1
             }
         }
-        actions.append(.send(connection, ClientRequestFrame(id: requestID, request: request)))
+        let traceparent = traceparents.isEmpty ? nil : traceparents[id]
+        actions.append(.send(connection, ClientRequestFrame(id: requestID, request: request, traceparent: traceparent)))
     }
 
     /// Nil when the breaker lets nothing through: what is asked of the node all the same says nothing.
@@ -321,6 +325,7 @@ extension ClientMachine {
             return .read(ReadRequest(query: query, consistency: consistency, timeoutMilliseconds: timeout))
         case .heartbeat(let heartbeat, _): return .heartbeat(heartbeat)
         case .status: return .nodeStatus
+        case .control(_, let control, _): return .control(control)
         case .membership(let call, _): return call.request
         case .breakers(_, let control, _): return control.map { .controlBreaker($0) } ?? .breakers
         case .openSession: return sessionRequest(.openSession(timeoutMilliseconds: sessionTimeoutMilliseconds), timeout)

@@ -123,7 +123,7 @@ extension ClientMachine {
         case .failure(let failure):
             drop(connection, reason: "hello: \(failure.code.rawValue): \(failure.detail)", now: now)
         case .write, .read, .watchEvents, .watchProgress, .watchTooOld, .heartbeat, .nodeStatus, .members,
-            .membershipRefused, .breakers:
+            .membershipRefused, .control, .breakers:
             violated(connection, "hello was answered with something else", now: now)
         }
     }
@@ -197,7 +197,7 @@ extension ClientMachine {
             switch call.kind {
             case .write, .heartbeat, .membership, .openSession, .read(_, .linearizable, _):
                 requeue(id, isResolved: false)
-            case .read, .status, .breakers, .closeSession: break
+            case .read, .status, .control, .breakers, .closeSession: break
             }
         }
     }

@@ -111,7 +111,7 @@ extension ClientMachine {
             endWatch(id, delivering: [.restart(oldest: oldest)], failure: nil)
         case .failure(let failure):
             watchFailed(id, watch, failure)
-        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused, .breakers:
+        case .hello, .write, .read, .heartbeat, .nodeStatus, .members, .membershipRefused, .control, .breakers:
             return false
         }
         return true

@@ -62,6 +62,8 @@ struct ClientMachine: Sendable {
     // Calls. See +Calls. Invariant: a call that is `queued` is in the queue of its kind, once; ids without a queued call
     // are left over and skipped.
     var calls: [CallID: Call] = [:]
+    /// The spans of calls that are traced. An entry lives as long as its call.
+    var traceparents: [CallID: String] = [:]
     /// The call that a request id of a later attempt belongs to.
     var retries: [CallID: CallID] = [:]
     var deadlines: Heap<DeadlineEntry> = []
@@ -72,7 +74,8 @@ struct ClientMachine: Sendable {
     var anywhereReads: Deque<CallID> = []
     /// Heartbeats and session control: to the leader, ahead of everything else.
     var controls: Deque<CallID> = []
-    var statusRequests: Deque<CallID> = []
+    /// To one node each.
+    var nodeRequests: Deque<CallID> = []
     var delayed: [CallID] = []
     var lastInternalID: CallID = ClientMachine.internalIDBit
     var budget: RetryBudget
@@ -125,6 +128,7 @@ struct ClientMachine: Sendable {
         switch input {
         case .write(let id, let command, let deadline, let handler):
             guard command.count <= Limits.commandBytesMax else {
+                traceparents[id] = nil
                 let detail = "the command has \(command.count) bytes, at most \(Limits.commandBytesMax) are allowed"
                 return actions.append(
                     .answerWrite(handler, .failure(CallFailure(.invalidRequest, .definite, detail))))
@@ -139,6 +143,11 @@ struct ClientMachine: Sendable {
                 return actions.append(.answerStatus(handler, .failure(unknown(endpoint))))
             }
             add(id, Call(kind: .status(node, handler), deadline: deadline), now: now)
+        case .control(let id, let endpoint, let control, let deadline, let handler):
+            guard let node = key(of: endpoint) else {
+                return actions.append(.answerControl(handler, .failure(unknown(endpoint))))
+            }
+            add(id, Call(kind: .control(node, control, handler), deadline: deadline), now: now)
         case .breakers(let id, let endpoint, let control, let deadline, let handler):
             guard let node = key(of: endpoint) else {
                 return actions.append(.answerBreakers(handler, .failure(unknown(endpoint))))
@@ -146,6 +155,7 @@ struct ClientMachine: Sendable {
             add(id, Call(kind: .breakers(node, control, handler), deadline: deadline), now: now)
         case .membership(let id, let call, let deadline, let handler):
             add(id, Call(kind: .membership(call, handler), deadline: deadline), now: now)
+        case .trace(let id, let traceparent): traceparents[id] = traceparent
         case .cancel(let id):
             guard let call = calls[id] else { return }
             let outcome: MetadataError.Outcome = call.isUnresolved ? .indefinite : .definite
@@ -179,13 +189,14 @@ struct ClientMachine: Sendable {
         case .read(_, _, _, _, let handler): actions.append(.answerRead(handler, .failure(failure)))
         case .heartbeat(_, _, _, let handler): actions.append(.answerHeartbeat(handler, .failure(failure)))
         case .status(_, _, _, let handler): actions.append(.answerStatus(handler, .failure(failure)))
+        case .control(_, _, _, _, let handler): actions.append(.answerControl(handler, .failure(failure)))
         case .membership(_, _, _, let handler): actions.append(.answerMembership(handler, .failure(failure)))
         case .breakers(_, _, _, _, let handler): actions.append(.answerBreakers(handler, .failure(failure)))
         case .watch(_, _, _, let buffer): actions.append(.finishWatch(buffer, nil))
         case .knownEndpoints(let handler): actions.append(.tell { handler([]) })
         case .close(let handler):
             if case .closed = phase { actions.append(.tell(handler)) } else { closeHandlers.append(handler) }
-        case .cancel, .resumeWatch, .cancelWatch: break
+        case .trace, .cancel, .resumeWatch, .cancelWatch: break
         }
     }
 
@@ -213,6 +224,7 @@ struct ClientMachine: Sendable {
     mutating func finishClose() {
         phase = .closed
         calls.removeAll()
+        traceparents.removeAll()
         for index in nodes.indices {
             if let connection = nodes[index].connection { actions.append(.disconnect(connection)) }
             nodes[index].link = .closed(notBefore: .distantFuture)

@@ -4,6 +4,7 @@ import MetadataSchema
 import NIOCore
 import NIOPosix
 import Synchronization
+import Tracing
 import Wire
 
 /// A broker's (or a tool's) access to the metadata quorum.
@@ -17,6 +18,7 @@ import Wire
 public final class MetadataClient: Sendable {
     let options: Options
     let logger: Logger
+    private let tracer: (any Tracer)?
     private let runtime: ClientRuntime
 
     /// Makes a client; nothing is connected yet.
@@ -24,16 +26,19 @@ public final class MetadataClient: Sendable {
     /// - Parameters:
     ///   - options: Where the nodes are, and the limits. Needs at least one endpoint.
     ///   - logger: Told about connections and leaders; silent by default.
+    ///   - tracer: Records a span for each call and passes its context to the cluster; nil takes that of the process
+    ///     (`InstrumentationSystem`), if it has one.
     ///   - eventLoopGroup: Where the client runs; it uses one loop of it. Nil takes the process-wide singleton.
     public init(
         _ options: Options,
         logger: Logger = Logger(label: "MetadataClient", factory: { _ in SwiftLogNoOpLogHandler() }),
-        eventLoopGroup: (any EventLoopGroup)? = nil
+        tracer: (any Tracer)? = nil, eventLoopGroup: (any EventLoopGroup)? = nil
     ) {
         precondition(!options.endpoints.isEmpty, "a MetadataClient needs at least one endpoint")
         precondition(options.inFlightMax > 0, "inFlightMax must be 1 or more, not \(options.inFlightMax)")
         self.options = options
         self.logger = logger
+        self.tracer = tracer
         let group = eventLoopGroup ?? MultiThreadedEventLoopGroup.singleton
         runtime = ClientRuntime(options: options, logger: logger, eventLoop: group.any())
     }
@@ -179,23 +184,42 @@ public final class MetadataClient: Sendable {
     ) async throws(MetadataError) -> CommandResult {
         let bytes = command.schemaBytes()
         let deadline = self.deadline(timeout)
-        return try await call { id, handler in
+        return try await traced(operation) { id, handler in
             .write(id, bytes, deadline: deadline, handler)
-        }.mapError { MetadataError($0, operation: operation) }.get()
+        }
     }
 
     func query(
         _ query: Query, operation: String, consistency: ReadConsistency, timeout: Duration?
     ) async throws(MetadataError) -> QueryResult {
         let deadline = self.deadline(timeout)
-        return try await call { id, handler in
+        return try await traced(operation) { id, handler in
             .read(id, query, consistency, deadline: deadline, handler)
-        }.mapError { MetadataError($0, operation: operation) }.get()
+        }
+    }
+
+    /// One call under a span of its own, if there is a tracer.
+    private func traced<Value: Sendable>(
+        _ operation: String, _ input: @Sendable (CallID, @escaping Handler<Value>) -> ClientInput
+    ) async throws(MetadataError) -> Value {
+        let trace = CallTrace(operation, tracer ?? InstrumentationSystem.tracer)
+        let result = await call(traceparent: trace?.traceparent, input).mapError { failure in
+            MetadataError(failure, operation: operation)
+        }
+        trace?.end(result)
+        return try result.get()
     }
 
     func ask(_ call: MembershipCall, timeout: Duration?) async -> Result<MembershipAnswer, CallFailure> {
         let deadline = self.deadline(timeout)
         return await self.call { id, handler in .membership(id, call, deadline: deadline, handler) }
+    }
+
+    func ask(
+        _ endpoint: Endpoint, _ control: NodeControl, timeout: Duration?
+    ) async -> Result<NodeControlAnswer, CallFailure> {
+        let deadline = self.deadline(timeout)
+        return await call { id, handler in .control(id, endpoint, control, deadline: deadline, handler) }
     }
 
     private func deadline(_ timeout: Duration?) -> NIODeadline {
@@ -204,11 +228,12 @@ public final class MetadataClient: Sendable {
 
     /// Posts one call and waits for its answer. A cancelled task stops waiting: the call ends with the code `cancelled`.
     private func call<Value: Sendable>(
-        _ input: @Sendable (CallID, @escaping Handler<Value>) -> ClientInput
+        traceparent: String? = nil, _ input: @Sendable (CallID, @escaping Handler<Value>) -> ClientInput
     ) async -> Result<Value, CallFailure> {
         let id = runtime.nextCallID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
+                if let traceparent { runtime.post(.trace(id, traceparent)) }
                 runtime.post(input(id) { continuation.resume(returning: $0) })
                 // A cancellation that came before the call was posted found nothing to cancel.
                 if Task.isCancelled { runtime.post(.cancel(id)) }

@@ -83,6 +83,8 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
     public var cause: String?
     /// More of the case, by name: `node_id`, `term`, `node_operation`, `node_time` (milliseconds since 1970 there).
     public var metadata: [String: String]
+    /// Under which name the log of the node that answered has the request (`request_id`); nil when no node answered.
+    public var requestID: String?
 
     /// Makes an error; the client makes its own.
     public init(
@@ -104,7 +106,8 @@ public struct MetadataError: Error, Sendable, Hashable, CustomStringConvertible 
     /// One line for logs.
     public var description: String {
         let reason = refusal.map { " (\($0.reason.rawValue))" } ?? ""
-        return "\(operation): \(code.rawValue)\(reason), \(category.rawValue), \(outcome.rawValue): \(detail)"
+        let request = requestID.map { " (request \($0))" } ?? ""
+        return "\(operation): \(code.rawValue)\(reason), \(category.rawValue), \(outcome.rawValue): \(detail)\(request)"
     }
 }
 
@@ -114,6 +117,7 @@ extension MetadataError {
         self.init(
             code: failure.code, category: failure.category, operation: operation, detail: failure.detail,
             outcome: failure.outcome, refusal: failure.refusal, retryAfter: failure.retryAfter)
+        requestID = failure.requestID
         guard let context = failure.context else { return }
         if !context.cause.isEmpty { cause = context.cause }
         metadata = Dictionary(context.facts.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })

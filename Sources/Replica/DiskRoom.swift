@@ -1,8 +1,8 @@
 /// Whether the disk has room. Two marks, so that it does not change with every file that comes and goes.
 struct DiskRoom: Hashable, Sendable {
-    let lowBytes: UInt64
+    private(set) var lowBytes: UInt64
     /// At least `lowBytes`.
-    let highBytes: UInt64
+    private(set) var highBytes: UInt64
     /// True from falling below the low mark to reaching the high one.
     private(set) var isLow = false
 
@@ -10,6 +10,13 @@ struct DiskRoom: Hashable, Sendable {
         precondition(lowBytes <= highBytes, "the low mark \(lowBytes) is above the high mark \(highBytes)")
         self.lowBytes = lowBytes
         self.highBytes = highBytes
+    }
+
+    /// Other marks, which count from the next measurement on.
+    mutating func marks(lowBytes: UInt64, highBytes: UInt64) {
+        let wasLow = isLow
+        self = DiskRoom(lowBytes: lowBytes, highBytes: highBytes)
+        isLow = wasLow
     }
 
     mutating func measured(freeBytes: UInt64) {

@@ -60,6 +60,9 @@ struct ProposalQueue {
         return first.token
     }
 
+    /// Where the write stands in the log. The latest are looked at first.
+    func index(of token: RequestToken) -> LogIndex? { inFlight.last { $0.token == token }?.index }
+
     /// Leadership was lost: whoever waits gets no answer from here.
     mutating func abandon() -> [RequestToken] {
         defer { inFlight.removeAll() }

@@ -22,6 +22,11 @@ struct Coordination: Sendable {
 
     init(_ options: CoordinatorOptions?) { coordinator = options.map { Coordinator($0) } }
 
+    /// Other limits, from the next decision on. Whether there is a coordinator at all stays as it is.
+    mutating func configure(_ options: CoordinatorOptions?) {
+        if let options { coordinator?.configure(options) }
+    }
+
     var isOn: Bool { coordinator != nil }
 
     mutating func isSettled(at applied: LogIndex) -> Bool {

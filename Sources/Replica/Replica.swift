@@ -10,7 +10,7 @@ package import RaftCore
 /// the larger the batches.
 package struct Replica {
     package let id: NodeID
-    let options: ReplicaOptions
+    private(set) var options: ReplicaOptions
 
     package internal(set) var core: RaftNode
     package private(set) var version: Version
@@ -126,6 +126,17 @@ package struct Replica {
         for broker in image.brokers { brokers[broker.id] = broker }
     }
 
+    /// Takes over what may change while the member runs: what the coordinator does, how often digests are compared, and when the
+    /// disk is full. The rest belongs to what was made of it at the start.
+    package mutating func configure(_ new: ReplicaOptions) {
+        options.digestIntervalMilliseconds = new.digestIntervalMilliseconds
+        options.diskLowBytes = new.diskLowBytes
+        options.diskHighBytes = new.diskHighBytes
+        options.coordinator = new.coordinator
+        protection.room.marks(lowBytes: new.diskLowBytes, highBytes: new.diskHighBytes)
+        coordination.configure(new.coordinator)
+    }
+
     // MARK: Queries
 
     package var status: Status { core.status }
@@ -133,6 +144,8 @@ package struct Replica {
     package var isLeader: Bool { core.status.role == .leader }
     package var openWrites: Int { proposals.inFlightCount }
     package var openReads: Int { reads.count }
+    /// Where the write stands in the log; nil when it does not, or not any more.
+    package func index(of token: RequestToken) -> LogIndex? { proposals.index(of: token) }
     /// Leadership is on its way from this member to another, and clients wait here to be told who it is.
     package var isHandingOver: Bool { core.transferTarget != nil || handover.isLeaving || handover.isWaiting }
     package func broker(_ id: BrokerID) -> Broker? { brokers[id] }

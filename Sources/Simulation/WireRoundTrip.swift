@@ -10,7 +10,7 @@ enum WireRoundTrip {
         // The length, which the decoder of a connection takes off.
         buffer.moveReaderIndex(forwardBy: MemoryLayout<UInt32>.size)
         do {
-            guard case .messages(let received) = try PeerFrame(decoding: buffer) else {
+            guard case .messages(let received, traced: []) = try PeerFrame(decoding: buffer) else {
                 throw Violation(rule: "wire", detail: "\(messages.count) messages came back as something else")
             }
             guard received == messages else {

@@ -97,7 +97,7 @@ extension ServiceFailure {
             code: try Code(wire: wire.code), detail: wire.detail, isDefinite: wire.isDefinite,
             leader: wire.hasLeader ? LeaderHint(wire: wire.leader) : nil,
             retryAfterMilliseconds: wire.retryAfterMilliseconds, openBreaker: wire.openBreaker,
-            context: wire.hasContext ? try FailureContext(wire: wire.context) : nil)
+            context: wire.hasContext ? try FailureContext(wire: wire.context) : nil, requestID: wire.requestID)
     }
 
     var wire: WireServiceFailure {
@@ -109,6 +109,7 @@ extension ServiceFailure {
         wire.retryAfterMilliseconds = retryAfterMilliseconds
         wire.openBreaker = openBreaker
         if let context { wire.context = context.wire }
+        wire.requestID = requestID
         return wire
     }
 }

@@ -6,10 +6,13 @@ package struct ClientRequestFrame: Hashable, Sendable {
     /// Chosen by the client, unique among its requests that are open on this connection.
     package var id: UInt64
     package var request: ClientRequest
+    /// The span that the request belongs to, as W3C Trace Context writes it; nil when it is not traced.
+    package var traceparent: String?
 
-    package init(id: UInt64, request: ClientRequest) {
+    package init(id: UInt64, request: ClientRequest, traceparent: String? = nil) {
         self.id = id
         self.request = request
+        self.traceparent = traceparent
     }
 }
 
@@ -33,6 +36,27 @@ package enum ClientRequest: Hashable, Sendable {
     /// The circuit breakers of the node that is asked.
     case breakers
     case controlBreaker(BreakerControl)
+    case control(NodeControl)
+}
+
+/// What is asked of one node about itself.
+package enum NodeControl: Hashable, Sendable {
+    /// Nil: of all components.
+    case setLogLevel(String, component: String?)
+    /// Read the settings again, and take over what can be changed while the node runs.
+    case reload
+}
+
+package struct NodeControlAnswer: Hashable, Sendable {
+    /// False: nothing was changed.
+    package var isDone: Bool
+    /// What was done, or why nothing was.
+    package var detail: String
+
+    package init(isDone: Bool, detail: String) {
+        self.isDone = isDone
+        self.detail = detail
+    }
 }
 
 package struct ClientHello: Hashable, Sendable {
@@ -135,6 +159,7 @@ package enum ClientResponse: Hashable, Sendable {
     case membershipRefused(MembershipRefusal)
     /// By name. Also the answer to a control that was carried out.
     case breakers([BreakerReading])
+    case control(NodeControlAnswer)
     case failure(ServiceFailure)
 }
 
@@ -279,6 +304,8 @@ package struct ServiceFailure: Hashable, Sendable, Error {
     package var openBreaker: String
     /// Nil: not said.
     package var context: FailureContext?
+    /// Under which the node's log has the request; empty when the node gave none.
+    package var requestID: String
 
     package enum Code: String, Hashable, Sendable, CaseIterable {
         case notLeader = "not_leader"
@@ -301,7 +328,7 @@ package struct ServiceFailure: Hashable, Sendable, Error {
 
     package init(
         code: Code, detail: String, isDefinite: Bool, leader: LeaderHint? = nil, retryAfterMilliseconds: UInt32 = 0,
-        openBreaker: String = "", context: FailureContext? = nil
+        openBreaker: String = "", context: FailureContext? = nil, requestID: String = ""
     ) {
         self.code = code
         self.detail = detail
@@ -310,5 +337,6 @@ package struct ServiceFailure: Hashable, Sendable, Error {
         self.retryAfterMilliseconds = retryAfterMilliseconds
         self.openBreaker = openBreaker
         self.context = context
+        self.requestID = requestID
     }
 }

@@ -17,13 +17,16 @@ extension ClientRequestFrame {
     /// Reads the body of a frame, as `FrameDecoder` hands it out.
     package init(decoding body: ByteBuffer) throws(WireError) {
         let wire = try body.message(of: WireClientRequestFrame.self)
-        self.init(id: wire.id, request: try ClientRequest(wire: wire.request))
+        self.init(
+            id: wire.id, request: try ClientRequest(wire: wire.request),
+            traceparent: wire.traceparent.isEmpty ? nil : wire.traceparent)
     }
 
     private var wire: WireClientRequestFrame {
         var wire = WireClientRequestFrame()
         wire.id = id
         wire.request = request.wire
+        if let traceparent { wire.traceparent = traceparent }
         return wire
     }
 }
@@ -48,6 +51,7 @@ extension ClientRequest {
             self = .transferLeadership(to: transfer.hasTarget ? NodeID(transfer.target) : nil)
         case .breakers: self = .breakers
         case .controlBreaker(let control): self = .controlBreaker(try BreakerControl(wire: control))
+        case .control(let control): self = .control(try NodeControl(wire: control))
         case nil: throw .unknownValue("client request")
         }
     }
@@ -77,6 +81,7 @@ extension ClientRequest {
             return .transferLeadership(wire)
         case .breakers: return .breakers(ProtoNothing())
         case .controlBreaker(let control): return .controlBreaker(control.wire)
+        case .control(let control): return .control(control.wire)
         }
     }
 }

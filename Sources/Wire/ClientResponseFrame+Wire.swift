@@ -91,6 +91,7 @@ extension ClientResponse {
             var readings: [BreakerReading] = []
             for breaker in breakers.breakers { readings.append(try BreakerReading(wire: breaker)) }
             self = .breakers(readings)
+        case .control(let answer): self = .control(NodeControlAnswer(wire: answer))
         case .failure(let failure): self = .failure(try ServiceFailure(wire: failure))
         case nil: throw .unknownValue("client response")
         }
@@ -127,6 +128,7 @@ extension ClientResponse {
             var wire = WireBreakers()
             wire.breakers = readings.map(\.wire)
             return .breakers(wire)
+        case .control(let answer): return .control(answer.wire)
         case .failure(let failure): return .failure(failure.wire)
         }
     }

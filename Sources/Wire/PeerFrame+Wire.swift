@@ -31,7 +31,7 @@ extension PeerFrame {
             for message in batch.messages {
                 messages.append(try Message(wire: message, entriesLeft: &entriesLeft))
             }
-            self = .messages(messages)
+            self = .messages(messages, traced: try TracedEntry.list(wire: batch.traced))
         case .snapshotChunk(let chunk): self = .snapshotChunk(try SnapshotChunk(wire: chunk))
         case .snapshotProgress(let progress): self = .snapshotProgress(try SnapshotProgress(wire: progress))
         case .notice(let notice): self = .notice(try PeerNotice(wire: notice))
@@ -63,9 +63,10 @@ extension PeerFrame {
         var wire = WirePeerFrame()
         switch self {
         case .hello(let hello): wire.frame = .hello(hello.wire)
-        case .messages(let messages):
+        case .messages(let messages, let traced):
             var batch = WireRaftMessages()
             batch.messages = messages.map(\.wire)
+            if !traced.isEmpty { batch.traced = TracedEntry.wire(of: traced) }
             wire.frame = .messages(batch)
         case .snapshotChunk(let chunk): wire.frame = .snapshotChunk(chunk.wire)
         case .snapshotProgress(let progress): wire.frame = .snapshotProgress(progress.wire)

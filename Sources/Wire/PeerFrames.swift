@@ -6,8 +6,9 @@ package import RaftCore
 package enum PeerFrame: Hashable, Sendable {
     /// The first frame in each direction.
     case hello(PeerHello)
-    /// Raft messages, in order. Batched: whatever queued up while the last frame was written.
-    case messages([Message])
+    /// Raft messages, in order. Batched: whatever queued up while the last frame was written. With them, which of their
+    /// entries are traced.
+    case messages([Message], traced: [TracedEntry] = [])
     case snapshotChunk(SnapshotChunk)
     /// The receiver asks for the chunk at `offset` of the snapshot next, or reports the end.
     case snapshotProgress(SnapshotProgress)
@@ -40,6 +41,21 @@ package struct PeerHello: Hashable, Sendable {
         self.configurationIndex = configurationIndex
         self.peerAddress = peerAddress
         self.featureLevelMax = featureLevelMax
+    }
+}
+
+/// An entry whose way through the members is traced.
+package struct TracedEntry: Hashable, Sendable {
+    package var position: LogPosition
+    /// The span of whoever sends it, as W3C Trace Context writes it: `traceparentBytes` of ASCII.
+    package var traceparent: String
+
+    /// Version 00 of W3C Trace Context.
+    package static let traceparentBytes = 55
+
+    package init(position: LogPosition, traceparent: String) {
+        self.position = position
+        self.traceparent = traceparent
     }
 }
 

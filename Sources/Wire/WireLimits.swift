@@ -17,6 +17,8 @@ package enum WireLimits {
     package static let entriesPerFrameMax = peerFrameBytesMax / Entry.overheadBytes
     /// Raft messages in one frame; as above.
     package static let messagesPerFrameMax = peerFrameBytesMax / messageOverheadBytes
+    /// Traced entries that are named in one frame; few are traced, and of more the rest is not told.
+    package static let tracedPerFrameMax = 64
     /// What the fixed fields of any Raft message take at most, as a frame has them.
     package static let messageOverheadBytes = 96
     /// Bytes of snapshot in one chunk, at most: what the chunk says besides fits the frame.

@@ -9,8 +9,9 @@ extension GlobalOptions {
     /// - Parameters:
     ///   - inFlightMax: Requests under way at a time; nil takes the library's default.
     ///   - endpoints: Where to begin; nil: where the options say.
+    ///   - tracing: Records the calls; nil: nothing does.
     func makeClient(
-        inFlightMax: Int? = nil, endpoints: [MetadataClient.Endpoint]? = nil
+        inFlightMax: Int? = nil, endpoints: [MetadataClient.Endpoint]? = nil, tracing: CommandTracing? = nil
     ) throws(CommandFailure) -> MetadataClient {
         let given: [MetadataClient.Endpoint]
         if let endpoints { given = endpoints } else { given = try resolvedEndpoints().items }
@@ -20,18 +21,21 @@ extension GlobalOptions {
         options.timeout = timeout
         options.leaderWait = timeout
         if let inFlightMax { options.inFlightMax = max(inFlightMax, options.inFlightMax) }
-        return MetadataClient(options, logger: logger)
+        return MetadataClient(options, logger: logger, tracer: tracing?.tracer)
     }
 
     /// Runs `body` with a client and closes it, however `body` ends.
     func withClient<Value>(_ body: (MetadataClient) async throws -> Value) async throws -> Value {
-        let client = try makeClient()
+        let tracing = try CommandTracing(ProcessInfo.processInfo.environment, logger: logger)
+        let client = try makeClient(tracing: tracing)
         do {
             let value = try await body(client)
             await client.close()
+            await tracing?.export()
             return value
         } catch {
             await client.close()
+            await tracing?.export()
             throw error
         }
     }

@@ -14,6 +14,6 @@ struct Metactl: AsyncParsableCommand {
             PartitionsCommand.self, ConfigsCommand.self, MembersCommand.self, RebalanceCommand.self,
             BreakersCommand.self, FeatureLevelCommand.self, WatchCommand.self,
             RaftLogCommand.self, BenchCommand.self, DemoBrokerCommand.self, SimulateBrokersCommand.self,
-            RecoverCommand.self,
+            RecoverCommand.self, LogLevelCommand.self, ReloadCommand.self,
         ])
 }

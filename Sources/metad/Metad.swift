@@ -30,20 +30,29 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(name: .customLong("set"), help: "One setting, as key=value; may be given several times.")
     var overrides: [String] = []
 
-    func load() async throws -> NodeConfiguration {
-        var values: [String: String] = [:]
-        for text in overrides {
-            guard let equals = text.firstIndex(of: "=") else {
-                throw ValidationError("--set takes key=value, not “\(text)”")
-            }
-            values[String(text[..<equals])] = String(text[text.index(after: equals)...])
+    func validate() throws {
+        for text in overrides where !text.contains("=") {
+            throw ValidationError("--set takes key=value, not “\(text)”")
         }
+    }
+
+    func load() async throws -> NodeConfiguration {
         do {
-            return try await NodeConfiguration.load(file: config, overrides: values)
+            return try await read()
         } catch {
             complain("\(error)")
             throw ProcessExit.configuration
         }
+    }
+
+    /// Reads all sources as they are now.
+    func read() async throws(ConfigurationProblems) -> NodeConfiguration {
+        var values: [String: String] = [:]
+        for text in overrides {
+            guard let equals = text.firstIndex(of: "=") else { continue }
+            values[String(text[..<equals])] = String(text[text.index(after: equals)...])
+        }
+        return try await NodeConfiguration.load(file: config, overrides: values)
     }
 }
 
@@ -69,20 +78,32 @@ struct Run: AsyncParsableCommand {
             throw ProcessExit.configuration
         }
         logs.bootstrap()
+        logs.writer.writeOnTrap()
         defer { _ = logs.writer.flush() }
         let logger = logs.logger("node")
+        // From here on a hangup reads the settings again; before, it ends the process as usual.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
+        let reloads = ConfigurationReloads(configuration, logger: logs.logger("configuration")) {
+            [options] () async throws(ConfigurationProblems) in try await options.read()
+        }
+        reloads.onChange { configuration, changed in logs.take(over: configuration, changed, logger: logger) }
         for notice in configuration.notices { logger.notice("\(notice)") }
         let registry = MetricsRegistry()
         registry.bootstrap()
         logs.register(in: registry)
         do {
-            let node = try MetadataNode(configuration, registry: registry, logger: logger)
+            let node = try MetadataNode(
+                configuration, registry: registry,
+                administration: Administration(logs: logs.control, reloads: reloads), logger: logger)
             let servers = HTTPServers(
                 configuration: configuration, health: node.health, performance: node.performance, registry: registry,
                 logger: logs.logger("http"))
             var services: [ServiceGroupConfiguration.ServiceConfiguration] = servers.services.map {
                 .init(service: $0)
             }
+            services.append(.init(service: node.spanExport))
+            services.append(.init(service: reloads))
+            services.append(.init(service: Hangups(signals: hangups, reloads: reloads)))
             services.append(.init(service: node, successTerminationBehavior: .gracefullyShutdownGroup))
             var group = ServiceGroupConfiguration(
                 services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logs.logger("lifecycle"))
@@ -104,6 +125,29 @@ struct Run: AsyncParsableCommand {
     }
 }
 
+/// SIGHUP: the settings have changed, or the log file was moved away.
+private struct Hangups: Service {
+    let signals: UnixSignalsSequence
+    let reloads: ConfigurationReloads
+
+    func run() async throws {
+        for await _ in signals.cancelOnGracefulShutdown() { reloads.request(by: "SIGHUP") }
+    }
+}
+
+extension LogPipeline {
+    /// A level that was set by hand stays until the settings say something else than before.
+    fileprivate func take(over configuration: NodeConfiguration, _ changed: Set<String>, logger: Logger) {
+        if changed.contains("logging.level") { control.set(configuration.logging.level) }
+        if changed.contains("logging.format") { control.format = configuration.logging.format }
+        do {
+            try writer.reopen()
+        } catch {
+            logger.error("the log goes on in the file it had", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
 /// Begins this program anew in this process. Returns only when that failed, with the reason.
 private func replaceProcess() -> String {
     #if os(Linux)
@@ -114,6 +158,7 @@ private func replaceProcess() -> String {
     // A process inherits from the one before what it ignores and blocks.
     signal(SIGTERM, SIG_DFL)
     signal(SIGINT, SIG_DFL)
+    signal(SIGHUP, SIG_DFL)
     var none = sigset_t()
     sigemptyset(&none)
     pthread_sigmask(SIG_SETMASK, &none, nil)

@@ -48,6 +48,20 @@ struct ProcessTests {
         return run
     }
 
+    @Test("a node is told how much to log and to read its settings again, by its id and by its address")
+    func nodeControl() async throws {
+        try await TestNode.run { node in
+            let level = try await metactl("log-level 1 debug --component raft", node)
+            #expect(level.status == 0 && level.output == "debug of raft\n", "\(level.errors)")
+            let reload = try await metactl("reload \(node.endpoint) -o json", node)
+            #expect(try reload.json()["message"] as? String == "nothing changed")
+            let unknown = try await metactl("log-level 1 debug --component raft2", node)
+            #expect(unknown.status == 1 && unknown.errors == "metactl: refused: not_done: debug of raft2\n")
+            let stranger = try await metactl("reload 9", node)
+            #expect(stranger.status == 3 && stranger.errors.contains("node 9 is not known"))
+        }
+    }
+
     @Test("a topic is created, described, altered and deleted, on brokers that were registered and unfenced")
     func topicLife() async throws {
         try await TestNode.run { node in

@@ -160,6 +160,11 @@ final class TestNode: Sendable {
             state.withLock { state in state.watchers.removeAll { $0.id == id } }
         case .heartbeat:
             reply(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 9_000, version: .zero)))
+        case .control(.setLogLevel(let level, let component)):
+            let isKnown = component != "raft2"
+            reply(.control(NodeControlAnswer(isDone: isKnown, detail: "\(level) of \(component ?? "all")")))
+        case .control(.reload):
+            reply(.control(NodeControlAnswer(isDone: true, detail: "nothing changed")))
         case .members, .changeMembers, .transferLeadership:
             reply(.membershipRefused(MembershipRefusal(.changeUnderWay, "the change at log index 7 is not finished")))
         case .breakers, .controlBreaker:

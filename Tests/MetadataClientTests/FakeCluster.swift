@@ -132,7 +132,7 @@ final class FakeCluster: Sendable {
                 ? .answer(.heartbeat(HeartbeatAnswer(state: .active, leaseMilliseconds: 60_000, version: .zero)))
                 : .answer(.failure(notLeader))
         case .nodeStatus: .answer(.nodeStatus(status(of: node)))
-        case .members, .changeMembers, .transferLeadership: .answer(.failure(notLeader))
+        case .members, .changeMembers, .transferLeadership, .control: .answer(.failure(notLeader))
         case .breakers, .controlBreaker: .answer(.breakers([]))
         }
     }

@@ -55,7 +55,7 @@ struct MetadataCacheTests {
                     return .hangUp
                 }
             case .hello, .write, .cancelWatch, .nodeStatus, .members, .changeMembers, .transferLeadership, .breakers,
-                .controlBreaker:
+                .controlBreaker, .control:
                 return nil
             }
         }

@@ -11,7 +11,8 @@ struct FrameRoundTripTests {
     func requests(seed: UInt64) throws {
         var values = RandomValues(seed: seed)
         for request in values.clientRequests() {
-            let frame = ClientRequestFrame(id: values.number(), request: request)
+            let traceparent = values.maybe { String(repeating: "a", count: 1 + Int($0.number() as UInt8)) }
+            let frame = ClientRequestFrame(id: values.number(), request: request, traceparent: traceparent)
             #expect(try ClientRequestFrame(decoding: body(of: frame.frame())) == frame, "seed \(seed)")
         }
     }

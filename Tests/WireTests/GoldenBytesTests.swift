@@ -54,6 +54,8 @@ struct GoldenBytesTests {
             (.transferLeadership(to: NodeID(2)), "0000000608015a020802"),
             (.breakers, "000000050801a20100"),
             (.controlBreaker(BreakerControl(name: "s", action: .open)), "0000000a0801aa01050a01731002"),
+            (.control(.setLogLevel("info", component: "raft")), "000000130801b2010e0a0c0a04696e666f120472616674"),
+            (.control(.reload), "000000070801b201021200"),
         ]
         for (request, bytes) in golden {
             let frame = try ClientRequestFrame(id: 1, request: request).frame()
@@ -107,6 +109,7 @@ struct GoldenBytesTests {
                 "0000003608015a32080510091801222a0a1e08041102000000000000001903000000000000002203703a312a03633a3110031801200330013808"
             ),
             (.membershipRefused(MembershipRefusal(.quorumAtRisk, "d")), "00000009080162050807120164"),
+            (.control(NodeControlAnswer(isDone: true, detail: "d")), "0000000a0801b201050801120164"),
             (.failure(failure), "000000180801521408011201641801220908021203683a3118032832"),
             (
                 .failure(explained),

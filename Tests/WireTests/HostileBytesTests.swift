@@ -144,7 +144,7 @@ struct HostileBytesTests {
         #expect(throws: WireError.malformed("more than \(countMax) entries in a frame")) {
             try PeerFrame(decoding: frame(entries: countMax / 2 + 1, countMax / 2))
         }
-        guard case .messages(let messages) = try PeerFrame(decoding: frame(entries: countMax)) else {
+        guard case .messages(let messages, _) = try PeerFrame(decoding: frame(entries: countMax)) else {
             Issue.record("not messages")
             return
         }
@@ -240,5 +240,27 @@ struct HostileBytesTests {
         let frame = ClientRequestFrame(id: 5, request: .nodeStatus)
         let newer = try frame.frame().dropFirst(WireLimits.lengthPrefixBytes) + [0xe2, 0x03, 0]
         #expect(try ClientRequestFrame(decoding: ByteBuffer(bytes: newer)) == frame)
+    }
+
+    @Test("traced entries whose columns do not fit each other, or too many of them, are refused")
+    func tracedEntries() throws {
+        func frame(_ count: Int, traceparentBytes: Int) -> ByteBuffer {
+            let column = varint(UInt64(count)) + [UInt8](repeating: 1, count: count)
+            let text = [UInt8](repeating: UInt8(ascii: "0"), count: traceparentBytes)
+            let traced: [UInt8] = [0x0a] + column + [0x12] + column + [0x1a] + varint(UInt64(text.count)) + text
+            let batch: [UInt8] = [0x12] + varint(UInt64(traced.count)) + traced
+            return ByteBuffer(bytes: [0x12] + varint(UInt64(batch.count)) + batch)
+        }
+        let size = TracedEntry.traceparentBytes
+        let most = WireLimits.tracedPerFrameMax
+        guard case .messages([], let traced) = try PeerFrame(decoding: frame(most, traceparentBytes: most * size))
+        else {
+            Issue.record("not messages")
+            return
+        }
+        #expect(traced.count == most)
+        for (count, bytes) in [(most + 1, (most + 1) * size), (2, 2 * size - 1), (2, 2 * size + 1), (1, 0)] {
+            #expect(throws: WireError.self) { try PeerFrame(decoding: frame(count, traceparentBytes: bytes)) }
+        }
     }
 }

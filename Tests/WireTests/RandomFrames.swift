@@ -27,6 +27,7 @@ extension RandomValues {
                     wantsShutdown: flag(), usedBytes: maybe { $0.number() })),
             .nodeStatus, .members, .transferLeadership(to: nil), .transferLeadership(to: nodeID()), .breakers,
             .controlBreaker(BreakerControl(name: text(), action: pick(BreakerControl.Action.allCases))),
+            .control(.reload), .control(.setLogLevel(text(), component: maybe { $0.text() + "c" })),
         ]
         let changes: [MembershipChange] = [
             .add(member(), isPromoted: flag()), .promote(nodeID()), .remove(nodeID()),
@@ -68,11 +69,12 @@ extension RandomValues {
                     configurationIndex: position().index, lastIndex: position().index, isChanging: flag(),
                     members: list { $0.memberState() })),
             .membershipRefused(MembershipRefusal(pick(MembershipRefusal.Reason.allCases), text())),
+            .control(NodeControlAnswer(isDone: flag(), detail: text())),
             .failure(
                 ServiceFailure(
                     code: pick(ServiceFailure.Code.allCases), detail: text(), isDefinite: flag(),
                     leader: maybe { $0.leaderHint() }, retryAfterMilliseconds: number(), openBreaker: text(),
-                    context: maybe { $0.failureContext() })),
+                    context: maybe { $0.failureContext() }, requestID: text())),
             .breakers(list { $0.breakerReading() }),
         ]
     }
@@ -174,6 +176,12 @@ extension RandomValues {
         return kinds.map { Message(from: nodeID(), to: nodeID(), term: Term(number()), kind: $0) }
     }
 
+    mutating func tracedEntry() -> TracedEntry {
+        TracedEntry(
+            position: position(),
+            traceparent: String((0..<TracedEntry.traceparentBytes).map { _ in pick(Array("0123456789abcdef-")) }))
+    }
+
     mutating func snapshotChunk() -> SnapshotChunk {
         let content = bytes()
         let offset = number(UInt64.self) >> 1
@@ -192,7 +200,8 @@ extension RandomValues {
                     clusterID: text(), node: nodeID(), disk: disk(), target: nodeID(),
                     configurationIndex: position().index, peerAddress: text())),
             .refusal(PeerRefusal(reason: pick(PeerRefusal.Reason.allCases), detail: text())),
-            .messages(raftMessages()), .messages([]), .snapshotChunk(snapshotChunk()),
+            .messages(raftMessages()), .messages([]), .messages([], traced: list { $0.tracedEntry() }),
+            .snapshotChunk(snapshotChunk()),
             .notice(.condition(PeerCondition(isDiskLow: flag(), isUnfit: flag()))),
             .notice(.digestReport(DigestMark(index: number(), digest: number()))),
             .notice(.digestVerdict(DigestMark(index: number(), digest: number()))),

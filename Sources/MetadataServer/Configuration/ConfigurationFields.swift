@@ -10,10 +10,14 @@ struct ConfigurationFields {
         var name: String
         /// As it would be written; nil when the key must be given.
         var defaultText: String?
+        /// What may be written, in a few words.
+        var allowed: String
     }
 
     private(set) var keys: [Key] = []
     private(set) var problems: [ConfigurationProblem] = []
+    /// What each key comes to, as it is written.
+    private(set) var texts: [String: String] = [:]
 
     private let reader: ConfigReader
     private let lastAccess = LastAccess()
@@ -27,7 +31,8 @@ struct ConfigurationFields {
     mutating func value<Value>(
         _ key: String, _ kind: ConfigurationValue<Value>, default defaultText: String
     ) -> Value {
-        keys.append(Key(name: key, defaultText: defaultText))
+        keys.append(Key(name: key, defaultText: defaultText, allowed: kind.allowed))
+        texts[key] = defaultText
         if let given = parsed(key, kind) { return given }
         do {
             return try kind.parse(defaultText)
@@ -40,7 +45,7 @@ struct ConfigurationFields {
     mutating func required<Value>(
         _ key: String, _ kind: ConfigurationValue<Value>, placeholder: Value
     ) -> Value {
-        keys.append(Key(name: key, defaultText: nil))
+        keys.append(Key(name: key, defaultText: nil, allowed: kind.allowed))
         let problemsBefore = problems.count
         if let given = parsed(key, kind) { return given }
         if problems.count == problemsBefore { report(key, nil, "is missing and has no default") }
@@ -49,7 +54,7 @@ struct ConfigurationFields {
 
     /// A list: a sequence in the file, one text with semicolons or spaces between the items elsewhere.
     mutating func list<Value>(_ key: String, _ kind: ConfigurationValue<Value>) -> [Value] {
-        keys.append(Key(name: key, defaultText: "[]"))
+        keys.append(Key(name: key, defaultText: "[]", allowed: kind.allowed))
         var items: [String]
         if let text = reader.string(forKey: ConfigKey(key)) {
             items = text.split { $0 == ";" || $0.isWhitespace }.map(String.init)
@@ -59,6 +64,7 @@ struct ConfigurationFields {
         } else {
             items = []
         }
+        texts[key] = "[\(items.joined(separator: ", "))]"
         var values: [Value] = []
         for item in items {
             do {
@@ -80,6 +86,7 @@ struct ConfigurationFields {
             if lastAccess.failed { report(key, nil, "must be a single value, not a list") }
             return nil
         }
+        texts[key] = text
         do {
             return try kind.parse(text)
         } catch {

@@ -11,11 +11,20 @@ struct ConfigurationValue<Value: Sendable>: Sendable {
         var reason: String
     }
 
+    /// In a few words, for the reference page.
+    let allowed: String
     let parse: @Sendable (String) throws(Refusal) -> Value
 
+    init(allowed: String, parse: @escaping @Sendable (String) throws(Refusal) -> Value) {
+        self.allowed = allowed
+        self.parse = parse
+    }
+
     /// Adds a check.
-    func checked(_ reason: String, _ isGood: @escaping @Sendable (Value) -> Bool) -> ConfigurationValue {
-        ConfigurationValue { text throws(Refusal) in
+    func checked(
+        allowed: String, _ reason: String, _ isGood: @escaping @Sendable (Value) -> Bool
+    ) -> ConfigurationValue {
+        ConfigurationValue(allowed: allowed) { text throws(Refusal) in
             let value = try parse(text)
             guard isGood(value) else { throw Refusal(reason: reason) }
             return value
@@ -25,7 +34,7 @@ struct ConfigurationValue<Value: Sendable>: Sendable {
 
 extension ConfigurationValue where Value == String {
     static var text: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "any text") { text throws(Refusal) in
             guard !text.isEmpty else { throw Refusal(reason: "must not be empty") }
             return text
         }
@@ -33,7 +42,9 @@ extension ConfigurationValue where Value == String {
 
     /// The path of an HTTP resource.
     static var path: Self {
-        text.checked("must begin with / and hold only letters, digits and the characters / - _ .") { path in
+        text.checked(
+            allowed: "a path from /", "must begin with / and hold only letters, digits and the characters / - _ ."
+        ) { path in
             path.hasPrefix("/") && path.utf8.allSatisfy { isWordCharacter($0) || $0 == UInt8(ascii: "/") }
         }
     }
@@ -41,7 +52,10 @@ extension ConfigurationValue where Value == String {
     static let clusterIDBytesMax = 64
 
     static var clusterID: Self {
-        text.checked("must be 1 to \(clusterIDBytesMax) letters, digits and the characters - _ .") {
+        text.checked(
+            allowed: "1 to \(clusterIDBytesMax) characters",
+            "must be 1 to \(clusterIDBytesMax) letters, digits and the characters - _ ."
+        ) {
             $0.utf8.count <= clusterIDBytesMax && $0.utf8.allSatisfy(isWordCharacter)
         }
     }
@@ -58,7 +72,7 @@ extension ConfigurationValue where Value == String {
 
 extension ConfigurationValue where Value == Bool {
     static var truth: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "true or false") { text throws(Refusal) in
             switch text.lowercased() {
             case "true", "yes", "on": true
             case "false", "no", "off": false
@@ -70,7 +84,7 @@ extension ConfigurationValue where Value == Bool {
 
 extension ConfigurationValue where Value == Int {
     static func integer(_ range: ClosedRange<Int>) -> Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "\(range.lowerBound) to \(range.upperBound)") { text throws(Refusal) in
             guard let number = Int(text), range.contains(number) else {
                 throw Refusal(reason: "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
             }
@@ -79,7 +93,8 @@ extension ConfigurationValue where Value == Int {
     }
 
     static func bytes(_ range: ClosedRange<Int>) -> Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "\(ByteCount.text(range.lowerBound)) to \(ByteCount.text(range.upperBound))") {
+            text throws(Refusal) in
             guard let count = ByteCount.parse(text) else {
                 throw Refusal(reason: "must be a number of bytes such as 65536, 64KiB, 16MiB or 1GiB")
             }
@@ -95,7 +110,8 @@ extension ConfigurationValue where Value == Int {
 
 extension ConfigurationValue where Value == Duration {
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "\(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))") {
+            text throws(Refusal) in
             guard let duration = DurationText.parse(text) else {
                 throw Refusal(reason: "must be a whole number with a unit (us, ms, s, m, h), such as 250ms or 5s")
             }
@@ -111,7 +127,7 @@ extension ConfigurationValue where Value == Duration {
 
 extension ConfigurationValue where Value == NodeID {
     static var nodeID: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "1 or more") { text throws(Refusal) in
             guard let number = UInt64(text), number > 0 else {
                 throw Refusal(reason: "must be a whole number above 0, different on every node")
             }
@@ -123,7 +139,7 @@ extension ConfigurationValue where Value == NodeID {
 extension ConfigurationValue where Value == NetworkAddress {
     /// To listen on; port 0 lets the system choose.
     static var listenAddress: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "host:port") { text throws(Refusal) in
             guard let address = NetworkAddress(parsing: text) else {
                 throw Refusal(reason: "must be host:port, such as 127.0.0.1:7401 or [::1]:7401")
             }
@@ -133,7 +149,7 @@ extension ConfigurationValue where Value == NetworkAddress {
 
     /// For others to dial; `same` is where this node listens.
     static func advertisedAddress(of listening: NetworkAddress) -> Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "host:port or same") { text throws(Refusal) in
             if text == "same" { return listening }
             guard let address = NetworkAddress(parsing: text), address.port > 0, !address.isWildcard else {
                 throw Refusal(reason: "must be host:port that others can dial, such as meta1.example:7401, or same")
@@ -145,7 +161,7 @@ extension ConfigurationValue where Value == NetworkAddress {
 
 extension ConfigurationValue where Value == InitialMember {
     static var member: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "id=host:port,host:port") { text throws(Refusal) in
             let reason = "must be id=peer-host:port,client-host:port, such as 1=10.0.0.1:7501,10.0.0.1:7401"
             let sides = text.split(separator: "=", omittingEmptySubsequences: false)
             guard sides.count == 2, let id = UInt64(sides[0]), id > 0 else { throw Refusal(reason: reason) }
@@ -161,7 +177,7 @@ extension ConfigurationValue where Value == InitialMember {
 
 extension ConfigurationValue where Value == Logger.Level {
     static var logLevel: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "trace to critical") { text throws(Refusal) in
             guard let level = Logger.Level(rawValue: text.lowercased()) else {
                 let names = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
                 throw Refusal(reason: "must be one of \(names)")
@@ -173,7 +189,7 @@ extension ConfigurationValue where Value == Logger.Level {
 
 extension ConfigurationValue where Value == BalanceStrategy {
     static var strategy: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: BalanceStrategy.allCases.map(\.rawValue).joined(separator: ", ")) { text throws(Refusal) in
             guard let strategy = BalanceStrategy(rawValue: text) else {
                 let names = BalanceStrategy.allCases.map(\.rawValue).joined(separator: ", ")
                 throw Refusal(reason: "must be one of \(names)")
@@ -185,7 +201,7 @@ extension ConfigurationValue where Value == BalanceStrategy {
 
 extension ConfigurationValue where Value == LogFormat {
     static var logFormat: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "json or console") { text throws(Refusal) in
             guard let format = LogFormat(rawValue: text) else { throw Refusal(reason: "must be json or console") }
             return format
         }
@@ -194,9 +210,35 @@ extension ConfigurationValue where Value == LogFormat {
 
 extension ConfigurationValue where Value == LogOutput {
     static var logOutput: Self {
-        Self { text throws(Refusal) in
+        Self(allowed: "stdout, stderr, file:PATH") { text throws(Refusal) in
             guard let output = LogOutput(text) else { throw Refusal(reason: "must be stdout, stderr or file:PATH") }
             return output
+        }
+    }
+}
+
+extension ConfigurationValue where Value == CollectorEndpoint? {
+    static var collector: Self {
+        Self(allowed: "none or a URL") { text throws(Refusal) in
+            if text == "none" { return nil }
+            guard let endpoint = CollectorEndpoint(text) else {
+                throw Refusal(
+                    reason:
+                        "must be none, or the collector's http://host:port/path without a user; for TLS run a collector "
+                        + "beside the node")
+            }
+            return endpoint
+        }
+    }
+}
+
+extension ConfigurationValue where Value == Double {
+    static var fraction: Self {
+        Self(allowed: "0 to 1") { text throws(Refusal) in
+            guard let number = Double(text), (0...1).contains(number) else {
+                throw Refusal(reason: "must be a number from 0 to 1")
+            }
+            return number
         }
     }
 }

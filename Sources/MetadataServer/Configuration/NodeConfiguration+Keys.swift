@@ -37,6 +37,9 @@ extension NodeConfiguration {
                 level: fields.value("logging.level", .logLevel, default: "info"),
                 format: fields.value("logging.format", .logFormat, default: "json"),
                 output: fields.value("logging.output", .logOutput, default: "stdout")),
+            tracing: Tracing(
+                endpoint: fields.value("tracing.endpoint", .collector, default: "none"),
+                sampling: fields.value("tracing.sampling", .fraction, default: "0.01")),
             limits: readLimits(&fields))
         configuration.checkTogether(&fields)
         return configuration
@@ -154,7 +157,9 @@ extension NodeConfiguration {
         _ fields: inout ConfigurationFields, port: String, _ portText: String, host: String
     ) -> NetworkAddress {
         let number = fields.value(port, .integer(0...65_535), default: portText)
-        let bind = ConfigurationValue.text.checked("must be an address of this machine, without a port") { text in
+        let bind = ConfigurationValue.text.checked(
+            allowed: "an address of this machine", "must be an address of this machine, without a port"
+        ) { text in
             // A single colon is one of a port; an IPv6 address has more.
             guard text.count(where: { $0 == ":" }) != 1 else { return false }
             return NetworkAddress(parsing: (text.contains(":") ? "[\(text)]" : text) + ":0") != nil

@@ -51,6 +51,7 @@ extension NodeConfiguration {
         if file == nil || providers.count == 3 { problems += fields.problems }
         guard problems.isEmpty else { throw ConfigurationProblems(problems) }
         configuration.notices += unknownVariables(variables, known)
+        configuration.texts = fields.texts
         return configuration
     }
 
@@ -60,6 +61,11 @@ extension NodeConfiguration {
     /// The default of a key as it would be written; nil when the key must be given or does not exist.
     package static func defaultText(of key: String) -> String? {
         allKeys.first { $0.name == key }?.defaultText
+    }
+
+    /// What may be written for a key, in a few words.
+    package static func allowed(for key: String) -> String? {
+        allKeys.first { $0.name == key }?.allowed
     }
 
     private static var allKeys: [ConfigurationFields.Key] {

@@ -16,9 +16,12 @@ package struct NodeConfiguration: Equatable, Sendable {
     package var health: Health
     package var metrics: Metrics
     package var logging: Logging
+    package var tracing: Tracing
     package var limits: Limits
     /// Things that are legal and probably not meant; to be logged at start.
     package var notices: [String] = []
+    /// What each key comes to, as it is written.
+    var texts: [String: String] = [:]
 
     package struct Node: Equatable, Sendable {
         package var id: NodeID
@@ -149,6 +152,13 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var level: Logger.Level
         package var format: LogFormat
         package var output: LogOutput
+    }
+
+    package struct Tracing: Equatable, Sendable {
+        /// Where spans go; nil records none.
+        package var endpoint: CollectorEndpoint?
+        /// The part of the traces begun here that is recorded, 0 to 1.
+        package var sampling: Double
     }
 
     package struct Limits: Equatable, Sendable {

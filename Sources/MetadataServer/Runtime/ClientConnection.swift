@@ -1,7 +1,11 @@
 import Logging
 import MetadataModel
 import NIOCore
+import RaftCore
+import Replica
 import Resilience
+import Telemetry
+import Tracing
 import Wire
 
 /// One client's connection: frames in, frames out. It knows nothing of Raft; requests go to the node, which answers through
@@ -25,6 +29,7 @@ final class ClientConnection: ChannelInboundHandler {
     private var greeted = false
     /// Requests that were read and will be answered once, by their ids. Watches are not among them: they have no last answer.
     private var open: [UInt64: OpenRequest] = [:]
+    var openRequests: Int { open.count }
     /// Of those, what counts against the bounds.
     private(set) var admission: Admission
     /// What the client calls itself.
@@ -121,12 +126,36 @@ final class ClientConnection: ChannelInboundHandler {
     /// Queues an answer; it leaves with `flush`.
     func send(_ response: ClientResponse, to request: UInt64) {
         var response = response
-        if case .failure(var failure) = response, let request = open[request] {
-            failure.context = node.context(of: failure, in: request.operation)
-            response = .failure(failure)
-        }
+        if case .failure(let failure) = response { response = .failure(explained(failure, request)) }
         ClientResponseFrame(id: request, response: response).encode(into: &outbound)
         if let status = OperationStatus(response) { answered(request, status) }
+    }
+
+    /// With where and when it failed, and under which name the log has the request.
+    private func explained(_ failure: ServiceFailure, _ request: UInt64) -> ServiceFailure {
+        var failure = failure
+        failure.requestID = requestID(request)
+        if let open = open[request] { failure.context = node.context(of: failure, in: open.operation) }
+        logger.debug(
+            "request failed",
+            metadata: correlation(of: request).merging([
+                "error": "\(failure.code.rawValue)", "detail": "\(failure.detail)",
+            ]) { $1 })
+        return failure
+    }
+
+    private func requestID(_ request: UInt64) -> String {
+        RequestToken(connection: id, request: request).text(on: node.settings.id)
+    }
+
+    /// What lines about a request have in common, so that they are found by what its client was told.
+    func correlation(of request: UInt64) -> Logger.Metadata {
+        var facts: Logger.Metadata = ["request_id": "\(requestID(request))", "remote": "\(remote)"]
+        guard let open = open[request] else { return facts }
+        facts["operation"] = "\(open.operation.name)"
+        facts["duration_ms"] = .stringConvertible(Double((NIODeadline.now() - open.since).nanoseconds / 1_000) / 1_000)
+        if let span = open.span { facts["trace_id"] = "\(span.trace.traceID)" }
+        return facts
     }
 
     /// Queues what several connections are told alike. Not the answer to an open request.
@@ -160,9 +189,29 @@ final class ClientConnection: ChannelInboundHandler {
 
     func close() { context?.close(promise: nil) }
 
+    /// The node stops. Requests that it could not answer in time are told that nobody knows what becomes of them; their clients
+    /// find out elsewhere, under the same sequence numbers.
+    func end() {
+        for (request, open) in open.sorted(by: { $0.key < $1.key }) {
+            send(
+                .failure(
+                    ServiceFailure(
+                        code: .shuttingDown, detail: "node \(node.settings.id) has stopped before the answer was known",
+                        isDefinite: !open.mayChangeSomething)),
+                to: request)
+        }
+        flush()
+        close()
+    }
+
     private func answered(_ request: UInt64, _ status: OperationStatus) {
         // A watch that was refused is not among them.
         guard let ended = open.removeValue(forKey: request) else { return }
+        if let span = ended.span {
+            node.traces.answered(RequestToken(connection: id, request: request))
+            if status != .ok { span.setStatus(SpanStatus(code: .error, message: status.name)) }
+            span.end()
+        }
         let now = NIODeadline.now()
         node.operations.ended(ended.operation, status, after: now - ended.since)
         if status == .timeout || ended.deadline < now { node.gate.late(ended.operation.name) }
@@ -177,7 +226,11 @@ final class ClientConnection: ChannelInboundHandler {
     }
 
     private func received(_ frame: ClientRequestFrame, bytes: Int, now: NIODeadline) throws {
-        if let request = OpenRequest(frame.request, bytes: bytes, since: now) {
+        if var request = OpenRequest(frame.request, bytes: bytes, since: now) {
+            request.span = node.tracer.request(request.operation.name, traceparent: frame.traceparent)
+            if let span = request.span, case .write = frame.request {
+                node.traces.gathered(RequestToken(connection: id, request: frame.id), under: span)
+            }
             guard open.updateValue(request, forKey: frame.id) == nil else {
                 throw ConnectionRefused(reason: "a second request \(frame.id) while the first is open")
             }
@@ -229,6 +282,11 @@ extension OperationStatus {
     }
 }
 
+extension RequestToken {
+    /// The name of the request for people: unique among those of this life of the node.
+    func text(on node: NodeID) -> String { "\(node)-\(connection)-\(request)" }
+}
+
 /// A request on its way.
 private struct OpenRequest {
     let operation: Operation
@@ -243,18 +301,27 @@ private struct OpenRequest {
     var permit: CircuitBreaker.Permit?
     /// What is said of it in the audit, when it has ended.
     var audited: String?
+    /// Whether it may have an effect without an answer.
+    let mayChangeSomething: Bool
+    /// When its way is traced.
+    var span: RecordedSpan?
 
     init?(_ request: ClientRequest, bytes: Int, since: NIODeadline) {
         guard let operation = Operation(request) else { return nil }
         self.operation = operation
         self.bytes = bytes
         self.since = since
+        switch request {
+        case .hello, .read, .watch, .cancelWatch, .nodeStatus, .members, .breakers: mayChangeSomething = false
+        case .write, .heartbeat, .changeMembers, .transferLeadership, .control, .controlBreaker:
+            mayChangeSomething = true
+        }
         let timeout: UInt32 =
             switch request {
             case .write(let write): write.timeoutMilliseconds
             case .read(let read): read.timeoutMilliseconds
             case .hello, .watch, .cancelWatch, .heartbeat, .nodeStatus, .members, .changeMembers, .transferLeadership,
-                .breakers, .controlBreaker:
+                .breakers, .controlBreaker, .control:
                 0
             }
         // Zero: not said.

@@ -31,20 +31,25 @@ package final class MetadataNode: Service {
     private let published: PublishedState
     private let breakers = CircuitBreakers(clock: ContinuousClock())
     private let registry: MetricsRegistry
+    private let administration: Administration
+    private let tracer = SpanTracer()
 
     private let monitor: HealthMonitor
     private let meter: PerformanceMeter
 
+    /// Sends the spans that the node records. A service of its own, that outlives the node.
+    package let spanExport: SpanExport
     package var health: any HealthSource { monitor }
     package var performance: any PerformanceSource { meter }
 
     /// Opens everything on disk. Nothing listens before `run`.
     package init(
-        _ configuration: NodeConfiguration, registry: MetricsRegistry, logger: Logger
+        _ configuration: NodeConfiguration, registry: MetricsRegistry, administration: Administration, logger: Logger
     ) throws {
         self.configuration = configuration
         self.logger = logger
         self.registry = registry
+        self.administration = administration
         let opened = try OpenedStorage(configuration, logger: logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         loop = group.next()
@@ -68,6 +73,25 @@ package final class MetadataNode: Service {
             timeouts: OperationMetrics.timeouts(of: "health_check", in: registry), alongside: { meter.tick() })
         NodeMetrics.register(in: registry, published: published, storage: storage)
         BreakerMetrics.register(in: registry, breakers: breakers)
+        let exporter = SpanExporter(
+            buffer: tracer.buffer,
+            resource: [
+                ("service.name", "streambus-metadata"), ("service.instance.id", "\(configuration.node.id)"),
+                ("streambus.cluster", configuration.cluster.id),
+            ],
+            breaker: breakers.breaker(
+                "trace-export", options: CircuitBreaker.Options(configuration.resilience.circuitBreaker)),
+            logger: logger.component("traces"))
+        exporter.register(in: registry)
+        exporter.follow(configuration.tracing, tracer)
+        spanExport = SpanExport(exporter: exporter)
+        let disk = storage.disk
+        administration.reloads.onChange { [storage, tracer] configuration, changed in
+            if !changed.isDisjoint(with: ["tracing.endpoint", "tracing.sampling"]) {
+                exporter.follow(configuration.tracing, tracer)
+            }
+            storage.onLoop { $0.take(over: NodeSettings(configuration, disk: disk, seed: 0)) }
+        }
     }
 
     package func run() async throws {
@@ -95,7 +119,8 @@ package final class MetadataNode: Service {
         let node = try await loop.submit { [self] in
             let node = Node(
                 eventLoop: loop, settings: settings, storage: storage, published: published,
-                operations: OperationMetrics(registry: registry), breakers: breakers, failed: ended, logger: logger)
+                operations: OperationMetrics(registry: registry), breakers: breakers,
+                administration: administration, tracer: tracer, failed: ended, logger: logger)
             node.connect()
             return NIOLoopBound(node, eventLoop: loop)
         }.get()
@@ -135,8 +160,8 @@ package final class MetadataNode: Service {
         configuration.node.clientAddress.isLoopback && configuration.node.peerAddress.isLoopback
     }
 
-    /// Waits until another member leads, or for half the time that a stop may take, and lets clients go there: what is said to
-    /// a client last is lost when its connection closes while it is still sending.
+    /// Waits until another member leads and every request that was taken has its answer, or for half the time that a stop may
+    /// take, and lets clients go there: what is said to a client last is lost when its connection closes while it is still sending.
     private func drain(_ node: NIOLoopBound<Node>) async {
         let patience = configuration.resilience.timeouts.shutdown / 2
         let deadline = ContinuousClock.now + patience
@@ -144,6 +169,10 @@ package final class MetadataNode: Service {
         do {
             while try await loop.submit({ node.value.drain() }).get(), ContinuousClock.now < deadline {
                 hasLed = true
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            // Nothing new is taken now. What was taken before is answered, as far as a quorum and a disk let it be.
+            while try await loop.submit({ node.value.owesAnswers }).get(), ContinuousClock.now < deadline {
                 try await Task.sleep(for: .milliseconds(5))
             }
             if hasLed { try await Task.sleep(for: .milliseconds(50)) }
@@ -154,14 +183,15 @@ package final class MetadataNode: Service {
     }
 
     private func listen(_ node: NIOLoopBound<Node>) async throws -> [any Channel] {
-        let logger = logger
+        let logger = logger.component("clients")
+        let peerLogger = logger.component("peers")
         let clients = try await bind(configuration.node.clientAddress, key: "node.client_address") { channel in
             try channel.pipeline.syncOperations.addHandler(
                 ClientConnection(
                     id: node.value.nextConnectionID(), node: node.value, logger: logger, allocator: channel.allocator))
         }
         let peers = try await bind(configuration.node.peerAddress, key: "node.peer_address") { channel in
-            try channel.pipeline.syncOperations.addHandler(PeerConnection(node: node.value, logger: logger))
+            try channel.pipeline.syncOperations.addHandler(PeerConnection(node: node.value, logger: peerLogger))
         }
         return [clients, peers]
     }
@@ -200,6 +230,13 @@ package final class MetadataNode: Service {
         let failure = try await loop.submit { node?.value.failure }.get()
         try await group.shutdownGracefully()
         if let failure { throw failure }
+    }
+}
+
+extension SpanExporter {
+    fileprivate func follow(_ tracing: NodeConfiguration.Tracing, _ tracer: SpanTracer) {
+        send(to: tracing.endpoint)
+        tracer.configure(sampling: tracing.endpoint == nil ? nil : tracing.sampling)
     }
 }
 

@@ -65,8 +65,9 @@ extension Node {
         supervise()
         expireWrites(now: .now())
         if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
-            logger.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
+            loggers.clients.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
         }
+        traces.expire(now: .now())
         snapshotsOut.tick()
         snapshotsIn.tick()
         publications += 1

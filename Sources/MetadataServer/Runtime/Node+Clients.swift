@@ -17,7 +17,8 @@ extension Node {
 
     func opened(_ connection: ClientConnection) {
         guard connections.count < settings.clientConnectionsMax else {
-            logger.warning("too many client connections", metadata: ["limit": "\(settings.clientConnectionsMax)"])
+            loggers.clients.warning(
+                "too many client connections", metadata: ["limit": "\(settings.clientConnectionsMax)"])
             connection.close()
             return
         }
@@ -121,7 +122,11 @@ extension Node {
             respond(
                 to: token, replica.isLeader ? .members(memberList) : .failure(notLeader(replica.status.leader)))
         case .changeMembers(let request):
-            logger.notice("asked to change the members", metadata: ["change": "\(request.change)"])
+            loggers.audit.notice(
+                "asked to change the members",
+                metadata: connection.correlation(of: frame.id).merging([
+                    "by": "\(connection.clientName)", "change": "\(request.change)",
+                ]) { $1 })
             replica.changeMembers(request.change, isForced: request.isForced, token: token)
         case .transferLeadership(let target):
             replica.transferLeadership(to: target, token: token)
@@ -129,6 +134,8 @@ extension Node {
             respond(to: token, .breakers(breakers.readings))
         case .controlBreaker(let control):
             carryOut(control, token, on: connection)
+        case .control(let control):
+            received(control, token, on: connection)
         }
     }
 

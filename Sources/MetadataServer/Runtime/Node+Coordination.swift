@@ -47,7 +47,7 @@ extension Node {
         for action in supervision.check(now: .now(), busy: storage.busySince) {
             switch action {
             case .replace(let part):
-                logger.error(
+                loggers.coordinator.error(
                     "a thread does not get on; another takes its place", metadata: ["part": "\(part.rawValue)"])
                 do {
                     try storage.replaceSurveyor()
@@ -75,7 +75,7 @@ extension Node {
             replica.surveyed(report)
         case .failure(let error):
             if request.ticket == surveyTicket { record(.failure) }
-            logger.error("the coordinator could not read the state", metadata: ["error": "\(error)"])
+            loggers.coordinator.error("the coordinator could not read the state", metadata: ["error": "\(error)"])
             operations.retried(.survey)
             replica.surveyFailed(ticket: request.ticket)
             if !error.isRetriable { databaseFailed(error) }
@@ -91,12 +91,12 @@ extension Node {
         ]
         switch rebalance.state {
         case .running:
-            logger.notice("rebalance started", metadata: facts)
+            loggers.coordinator.notice("rebalance started", metadata: facts)
         case .ended(let ending, let milliseconds, let detail):
             facts["ending"] = "\(ending.rawValue)"
             facts["milliseconds"] = "\(milliseconds - min(rebalance.startedMilliseconds, milliseconds))"
             if !detail.isEmpty { facts["detail"] = "\(detail)" }
-            logger.notice("rebalance ended", metadata: facts)
+            loggers.coordinator.notice("rebalance ended", metadata: facts)
         }
     }
 }

@@ -11,7 +11,7 @@ extension Node {
     func audit(_ what: String, by who: String, from remote: String, result: OperationStatus) {
         // Who is sent elsewhere is audited there.
         guard result != .redirected else { return }
-        logger.notice(
+        loggers.audit.notice(
             "audit", metadata: ["who": "\(who)", "from": "\(remote)", "what": "\(what)", "result": "\(result.name)"])
     }
 

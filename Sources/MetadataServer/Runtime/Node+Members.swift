@@ -15,7 +15,7 @@ extension Node {
             if let link = links[member.id] {
                 link.update(member)
             } else {
-                let link = PeerLink(peer: member, node: self, logger: logger)
+                let link = PeerLink(peer: member, node: self, logger: loggers.peers)
                 links[member.id] = link
                 link.start()
             }
@@ -25,7 +25,7 @@ extension Node {
 
     func configurationChanged(_ configuration: Configuration) {
         func list(_ ids: [NodeID]) -> Logger.MetadataValue { .string(ids.map(\.description).joined(separator: ",")) }
-        logger.notice(
+        loggers.raft.notice(
             configuration.isJoint ? "members are changing" : "members",
             metadata: [
                 "log_index": "\(replica.core.configurationIndex)", "voters": list(configuration.voters),

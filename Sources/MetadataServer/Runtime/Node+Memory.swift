@@ -36,7 +36,7 @@ extension Node {
         // Whoever is behind reads the feed from the database instead.
         watches.shed()
         for connection in connections.values.filter({ $0.unsentBytes > Node.shedUnsentBytes }) {
-            logger.warning(
+            loggers.storage.warning(
                 "memory is short: closing the connection of a client that does not read",
                 metadata: ["remote": "\(connection.remote)", "unsent_bytes": "\(connection.unsentBytes)"])
             connection.close()

@@ -78,7 +78,7 @@ extension Node {
         guard refusals[peer] != refusal else { return }
         if refusals.count >= Configuration.membersMax { refusals.removeAll() }
         refusals[peer] = refusal
-        logger.warning("not listening to a node", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
+        loggers.peers.warning("not listening to a node", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
     }
 
     /// The peer does not listen to this node.
@@ -86,7 +86,8 @@ extension Node {
         callers[peer] = nil
         if replica.status.leader == nil, refusal.reason != .wrongTarget, exclusion?.reason != refusal.reason {
             exclusion = refusal
-            logger.error("another node does not listen", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
+            loggers.peers.error(
+                "another node does not listen", metadata: ["peer": "\(peer)", "reason": "\(refusal.detail)"])
         }
         reconcileLinks()
     }
@@ -99,7 +100,7 @@ extension Node {
 
     func linkUp(_ hello: PeerHello) {
         let peer = hello.node
-        logger.info("peer connected", metadata: ["peer": "\(peer)"])
+        loggers.peers.info("peer connected", metadata: ["peer": "\(peer)"])
         snapshotsOut.connected(to: peer)
     }
 

@@ -31,13 +31,13 @@ extension Node {
                 endTurnSoon()
             } else {
                 protectionCounts.scrubs += 1
-                logger.debug("scrub found nothing", metadata: ["applied": "\(scrub.applied)"])
+                loggers.storage.debug("scrub found nothing", metadata: ["applied": "\(scrub.applied)"])
             }
         case .failure(let error) where error.isDamage:
             databaseFailed(error)
         case .failure(let error):
             // Short of memory, or the node is stopping: the next scrub reads all of it again.
-            logger.warning("the scrub did not finish", metadata: ["error": "\(error)"])
+            loggers.storage.warning("the scrub did not finish", metadata: ["error": "\(error)"])
         }
         scheduleScrub(in: settings.scrubInterval)
     }
@@ -49,13 +49,13 @@ extension Node {
     }
 
     func reserveFailed(_ error: DataDirectoryError) {
-        logger.warning("no room could be set aside for the log", metadata: ["error": "\(error)"])
+        loggers.storage.warning("no room could be set aside for the log", metadata: ["error": "\(error)"])
     }
 
     /// The log cannot grow. Nothing is acknowledged meanwhile, and a leader hands over as with any disk that is silent.
     func logIsFull(_ error: LogError) {
         if logTrouble == nil {
-            logger.error("the log waits for room", metadata: ["error": "\(error)"])
+            loggers.storage.error("the log waits for room", metadata: ["error": "\(error)"])
         }
         logTrouble = "the log cannot grow: \(error)"
         operations.retried(.writeLog)
@@ -113,10 +113,11 @@ extension Node {
             switch result {
             case .success:
                 node.protectionCounts.repairs += 1
-                node.logger.notice("repaired: this node holds again whatever it may have acknowledged, and votes")
+                node.loggers.storage.notice(
+                    "repaired: this node holds again whatever it may have acknowledged, and votes")
             case .failure(let error):
                 // The next start recovers once more, which costs only time.
-                node.logger.error("cannot take the note of the repair away", metadata: ["error": "\(error)"])
+                node.loggers.storage.error("cannot take the note of the repair away", metadata: ["error": "\(error)"])
             }
         }
         publish()
@@ -128,25 +129,25 @@ extension Node {
             protectionCounts.quarantines += 1
             snapshotsOut.endAll(reason: "this node's state is damaged")
             for key in watches.removeAll() { respond(to: key, damaged) }
-            logger.critical(
+            loggers.storage.critical(
                 "this node's state is damaged; nothing is answered from it, and it repairs itself from the other members",
                 metadata: ["reason": "\(reason)"])
         case .digestDiffers(let node, let index):
             protectionCounts.mismatches += 1
-            logger.critical(
+            loggers.storage.critical(
                 "a member's state differs from that of the majority",
                 metadata: ["node": "\(node)", "index": "\(index)"])
         case .digestsUndecided(let index):
             protectionCounts.mismatches += 1
-            logger.critical(
+            loggers.storage.critical(
                 "the members' states differ and none has a majority: nobody can tell which is right, nothing is done",
                 metadata: ["index": "\(index)"])
         case .diskLow(let free):
-            logger.error(
+            loggers.storage.error(
                 "the disk is nearly full: writes that make the metadata larger are refused",
                 metadata: ["free_bytes": "\(free)", "until_free_bytes": "\(settings.replica.diskHighBytes)"])
         case .diskHasRoom:
-            logger.notice("the disk has room again")
+            loggers.storage.notice("the disk has room again")
         }
         publish()
     }

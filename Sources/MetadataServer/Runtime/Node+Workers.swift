@@ -34,7 +34,7 @@ extension Node {
         case .applied(let report, let events, let digest):
             self.digest = digest
             if storeTrouble != nil {
-                logger.notice("applying goes on")
+                loggers.storage.notice("applying goes on")
                 gate.proposals.probeSoon()
             }
             storeTrouble = nil
@@ -47,14 +47,15 @@ extension Node {
             watches.reset(to: image.version)
             replica.snapshotInstalled(image)
             snapshotsIn.installed(snapshot.id)
-            logger.info("snapshot installed", metadata: ["position": "\(snapshot.position)"])
+            loggers.snapshots.info("snapshot installed", metadata: ["position": "\(snapshot.position)"])
         case .installFailed(let error, let snapshot):
-            logger.error("snapshot was not installed", metadata: ["error": "\(error)"])
+            loggers.snapshots.error("snapshot was not installed", metadata: ["error": "\(error)"])
             replica.snapshotInstallFailed()
             snapshotsIn.failed(snapshot.id, "\(error)")
         case .suspended(let error, let entries):
             if storeTrouble == nil {
-                logger.error("applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
+                loggers.storage.error(
+                    "applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
             }
             storeTrouble = "\(error)"
             operations.retried(.apply)
@@ -108,7 +109,7 @@ extension Node {
             // A sync that failed is not tried again: the next one could succeed without what this one lost (fsyncgate).
             guard error.isRetriable else { return fail(error) }
             // The log keeps what the database could not take; the next checkpoint tries again.
-            logger.error("checkpoint failed", metadata: ["error": "\(error)"])
+            loggers.storage.error("checkpoint failed", metadata: ["error": "\(error)"])
             replica.checkpointed(.zero)
         }
         endTurnSoon()
@@ -124,7 +125,7 @@ extension Node {
                 let partitions = event.changes.compactMap { change in
                     if case .partitionChanged(let partition, _) = change { partition } else { nil }
                 }
-                logger.log(
+                loggers.registry.log(
                     level: broker.state == .fenced && before?.state == .active ? .warning : .info,
                     before?.epoch == broker.epoch ? "broker \(broker.state.rawValue)" : "broker registered",
                     metadata: [
@@ -133,7 +134,8 @@ extension Node {
                         "partitions_offline": "\(partitions.count { $0.leader == nil })", "version": "\(event.version)",
                     ])
             case .brokerRemoved(let id):
-                logger.info("broker unregistered", metadata: ["broker_id": "\(id)", "version": "\(event.version)"])
+                loggers.registry.info(
+                    "broker unregistered", metadata: ["broker_id": "\(id)", "version": "\(event.version)"])
             case .configChanged(let entry):
                 if let rebalance = Rebalance(entry) { note(rebalance) }
             case .topicChanged, .topicRemoved, .partitionChanged, .configRemoved:

@@ -6,6 +6,7 @@ import OrderedCollections
 import RaftCore
 import Replica
 import Resilience
+import Telemetry
 import Wire
 
 /// The node loop: one event loop that owns the replica and everything around it. It interprets effects and hands events
@@ -14,13 +15,17 @@ import Wire
 /// Not `Sendable`: everything here runs on `eventLoop`. Other threads come in through `NIOLoopBound`.
 final class Node {
     let eventLoop: any EventLoop
-    let settings: NodeSettings
+    /// What may be reloaded of it changes with `take(over:)`.
+    var settings: NodeSettings
     let logger: Logger
+    let loggers: NodeLoggers
+    let administration: Administration
     let storage: NodeStorage
     let published: PublishedState
     let failed: EventLoopPromise<Void>
     let operations: OperationMetrics
     let breakers: CircuitBreakers
+    let tracer: SpanTracer
     let gate: RequestGate
     let coordinatorBreaker: SharedCircuitBreaker
     let memory: MemoryReader
@@ -34,6 +39,7 @@ final class Node {
 
     var replica: Replica
     var watches: Watches
+    var traces: EntryTraces
     var digest: UInt64
     var leadershipChanges: UInt64 = 0
     var lastCommitAt: NIODeadline = .now()
@@ -87,8 +93,8 @@ final class Node {
     /// - Parameter failed: fails when the node cannot go on; the process ends with that reason.
     init(
         eventLoop: any EventLoop, settings: NodeSettings, storage: NodeStorage, published: PublishedState,
-        operations: OperationMetrics, breakers: CircuitBreakers, failed: EventLoopPromise<Void>, logger: Logger,
-        memory: MemoryReader = .system
+        operations: OperationMetrics, breakers: CircuitBreakers, administration: Administration,
+        tracer: SpanTracer, failed: EventLoopPromise<Void>, logger: Logger, memory: MemoryReader = .system
     ) {
         eventLoop.preconditionInEventLoop()
         self.eventLoop = eventLoop
@@ -101,7 +107,11 @@ final class Node {
         self.memory = memory
         self.gate = RequestGate(settings.gate, breakers: breakers)
         self.coordinatorBreaker = breakers.breaker("coordinator", options: settings.gate.breaker)
+        self.administration = administration
+        self.tracer = tracer
+        traces = EntryTraces(tracer)
         self.logger = logger
+        loggers = NodeLoggers(logger)
         self.digest = storage.store.digest
         self.watches = Watches(current: storage.image.version)
         self.replica = Replica(
@@ -142,6 +152,10 @@ final class Node {
         return replica.isHandingOver
     }
 
+    /// Whether a request that was taken waits for its answer, or an answer for its way out.
+    /// Whoever does not take answers is not waited for.
+    var owesAnswers: Bool { connections.values.contains { $0.openRequests > 0 || $0.hasUnsent && $0.isWritable } }
+
     /// Ends everything that runs on the loop. The workers are stopped by the caller, off the loop.
     func stop() {
         isStopping = true
@@ -149,7 +163,7 @@ final class Node {
         slowTicker?.cancel()
         diskTicker?.cancel()
         for link in links.values { link.stop() }
-        for connection in connections.values { connection.close() }
+        for connection in connections.values { connection.end() }
         publish()
     }
 
@@ -185,7 +199,10 @@ final class Node {
     }
 
     func endTurn() {
-        for effect in replica.takeEffects() { perform(effect) }
+        let effects = replica.takeEffects()
+        // Before they are performed: what is sent goes out with the traces of what it carries.
+        if !traces.isEmpty { traces.turnTaken(replica) }
+        for effect in effects { perform(effect) }
         let news = watches.deliver(bytesMax: Node.watchBytesPerTurn) { self.connections[$0]?.isWritable ?? false }
         for action in news { perform(action) }
         // The rest has its own turn: what else there is to do on the loop is not kept waiting.
@@ -297,15 +314,15 @@ final class Node {
         switch (status.role, status.leader) {
         case (.leader, _):
             leadershipChanges += 1
-            logger.notice("elected leader", metadata: term)
+            loggers.raft.notice("elected leader", metadata: term)
         case (_, let leader?) where leader != hadLeader:
-            logger.info("following", metadata: term.merging(["leader": "\(leader)"]) { $1 })
+            loggers.raft.info("following", metadata: term.merging(["leader": "\(leader)"]) { $1 })
         case (_, nil) where hadLeader != nil:
-            logger.warning(
+            loggers.raft.warning(
                 "the leader is lost",
                 metadata: term.merging(["leader": "\(hadLeader.map { "\($0)" } ?? "none")"]) { $1 })
         default:
-            logger.debug("raft status", metadata: term.merging(["role": "\(status.role.rawValue)"]) { $1 })
+            loggers.raft.debug("raft status", metadata: term.merging(["role": "\(status.role.rawValue)"]) { $1 })
         }
         // What came of writes under another leader says nothing about this one.
         if status.role == .leader { gate.proposals.probeSoon() }
@@ -320,12 +337,12 @@ final class Node {
     func complainOfNoLeader() {
         guard !isStopping, let since = leaderlessSince, NIODeadline.now() - since > Node.leaderlessPause else { return }
         if let absence {
-            logger.warning("no member", metadata: ["reason": "\(absence)"])
+            loggers.raft.warning("no member", metadata: ["reason": "\(absence)"])
             leaderlessSince = .now()
             return
         }
         let missing = links.values.filter { !$0.isUp }.map { "\($0.peer.id)" }
-        logger.warning(
+        loggers.raft.warning(
             "no leader", metadata: ["nodes_not_reached": "\(missing.isEmpty ? "none" : missing.joined(separator: ","))"]
         )
         leaderlessSince = .now()

@@ -126,6 +126,8 @@ final class NodeStorage: Sendable {
             ("disk", watcher.depth),
         ]
     }
+    /// From any thread.
+    func onLoop(_ body: @escaping @Sendable (Node) -> Void) { outbox.send(body) }
 
     func write(_ persist: Persist) { logThread.submit(.write(persist)) }
     func compactLog(to position: LogPosition) { logThread.submit(.compact(position)) }

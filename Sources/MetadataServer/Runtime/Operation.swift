@@ -21,7 +21,7 @@ struct Operation: Hashable, Sendable {
     private static let firstOther = firstRead + reads.count
     private static let others = [
         "heartbeat", "node_status", "members", "change_members", "transfer_leadership", "hello", "breakers",
-        "control_breaker",
+        "control_breaker", "control",
     ]
 
     static let names: [String] =
@@ -42,6 +42,7 @@ struct Operation: Hashable, Sendable {
         case .hello: self.init(number: Operation.firstOther + 5)
         case .breakers: self.init(number: Operation.firstOther + 6)
         case .controlBreaker: self.init(number: Operation.firstOther + 7)
+        case .control: self.init(number: Operation.firstOther + 8)
         case .watch, .cancelWatch: return nil
         }
     }
@@ -105,6 +106,7 @@ enum OperationStatus: Int, CaseIterable, Sendable {
         case .read(let result, _): self.init(result)
         case .hello, .heartbeat, .nodeStatus, .members, .breakers: self = .ok
         case .membershipRefused: self = .refused
+        case .control(let answer): self = answer.isDone ? .ok : .refused
         case .failure(let failure): self.init(failure.code)
         case .watchEvents, .watchProgress, .watchTooOld: return nil
         }

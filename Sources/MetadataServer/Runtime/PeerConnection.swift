@@ -78,14 +78,16 @@ final class PeerConnection: ChannelInboundHandler {
             throw ConnectionRefused(reason: "the first frame is not a hello")
         case (.open, .hello):
             throw ConnectionRefused(reason: "a second hello")
-        case (.open(let hello), .messages(let messages)):
+        case (.open(let hello), .messages(let messages, let traced)):
             guard messages.allSatisfy({ $0.from == hello.node }) else {
                 throw ConnectionRefused(reason: "node \(hello.node) speaks for another node")
             }
             if let objection = node.objection(to: messages) {
                 throw ConnectionRefused(reason: "node \(hello.node) is not believed: \(objection)")
             }
-            node.received(messages, as: try node.judge(hello).get())
+            let admission = try node.judge(hello).get()
+            node.traces.received(traced)
+            node.received(messages, as: admission)
         case (.open(let hello), .snapshotChunk(let chunk)):
             _ = try node.judge(hello).get()
             node.received(chunk, from: hello.node)

@@ -115,7 +115,7 @@ final class PeerLink {
         let batch = queued
         queued.removeAll(keepingCapacity: true)
         queuedBytes = 0
-        send(.messages(batch))
+        send(.messages(batch, traced: node.traces.beside(batch)))
     }
 
     /// Sends a frame; false when the link is down or the peer does not read.

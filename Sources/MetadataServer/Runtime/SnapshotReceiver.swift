@@ -24,7 +24,7 @@ final class SnapshotReceiver {
     func received(_ chunk: SnapshotChunk, from peer: NodeID) {
         let isIntact = checksum(of: chunk.bytes) == chunk.checksum
         if !isIntact {
-            node.logger.warning("a snapshot chunk was damaged on its way", metadata: ["peer": "\(peer)"])
+            node.loggers.snapshots.warning("a snapshot chunk was damaged on its way", metadata: ["peer": "\(peer)"])
         }
         let snapshot = IncomingSnapshot(
             id: chunk.snapshotID, from: peer, term: chunk.term, position: chunk.position,
@@ -75,7 +75,7 @@ final class SnapshotReceiver {
 
     private func write(_ chunk: SnapshotChunk) {
         if chunk.offset == 0 {
-            node.logger.info(
+            node.loggers.snapshots.info(
                 "receiving a snapshot", metadata: ["position": "\(chunk.position)", "bytes": "\(chunk.totalBytes)"])
         }
         transfers.bytes += UInt64(chunk.bytes.count)
@@ -119,7 +119,7 @@ final class SnapshotReceiver {
         case .installed: state = .installed
         case .failed(let reason):
             transfers.failed += 1
-            node.logger.warning(
+            node.loggers.snapshots.warning(
                 "a snapshot is not taken in", metadata: ["from": "\(peer)", "reason": "\(reason)"])
             state = .failed(reason)
         }

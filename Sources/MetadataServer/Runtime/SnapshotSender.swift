@@ -91,12 +91,12 @@ final class SnapshotSender {
         case .report(let peer, let succeeded):
             node.snapshotSent(to: peer, succeeded: succeeded)
         case .resumed(let peer, let offset):
-            node.logger.info(
+            node.loggers.snapshots.info(
                 "snapshot transfer resumed", metadata: ["peer": "\(peer)", "offset": "\(offset)"])
         case .ended(let summary):
             if summary.isTimeout { node.gate.late("snapshot") }
             note(summary)
-            node.logger.log(
+            node.loggers.snapshots.log(
                 level: summary.succeeded ? .info : .warning, "snapshot transfer ended",
                 metadata: [
                     "peer": "\(summary.to)", "result": "\(summary.reason)", "bytes": "\(summary.fileBytes)",
@@ -116,7 +116,7 @@ final class SnapshotSender {
 
     private func copy(_ id: UInt64) {
         transfers.isUnderWay = true
-        node.logger.info("copying the state for a snapshot", metadata: ["snapshot": "\(id)"])
+        node.loggers.snapshots.info("copying the state for a snapshot", metadata: ["snapshot": "\(id)"])
         let store = storage.store
         let path = path(of: id)
         storage.inBackground {

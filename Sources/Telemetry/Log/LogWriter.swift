@@ -49,10 +49,13 @@ package final class LogWriter: Sendable {
         /// Whether a drain is queued; then it will see what is added now.
         var isDrainQueued = false
         var droppedSinceReport: UInt64 = 0
+        /// A batch was taken out and is on its way.
+        var isWriting = false
     }
 
     private let descriptor: Int32
-    private let ownsDescriptor: Bool
+    /// Of the log file, which belongs to this writer; nil for what was there before.
+    private let path: String?
     private let pendingBytesMax: Int
     /// Makes the line that reports dropped ones, in the format of the others.
     private let dropReport: @Sendable (UInt64) -> String
@@ -67,20 +70,39 @@ package final class LogWriter: Sendable {
         precondition(pendingBytesMax > 0, "a log writer without room for a line")
         switch output {
         case .standardOutput:
-            (descriptor, ownsDescriptor) = (STDOUT_FILENO, false)
+            (descriptor, path) = (STDOUT_FILENO, nil)
         case .standardError:
-            (descriptor, ownsDescriptor) = (STDERR_FILENO, false)
+            (descriptor, path) = (STDERR_FILENO, nil)
         case .file(let path):
-            let opened = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-            guard opened >= 0 else { throw LogOutputError(path: path, errorNumber: errno) }
-            (descriptor, ownsDescriptor) = (opened, true)
+            descriptor = try LogWriter.open(path)
+            self.path = path
         }
         self.pendingBytesMax = pendingBytesMax
         self.dropReport = dropReport
     }
 
     deinit {
-        if ownsDescriptor { close(descriptor) }
+        if path != nil { close(descriptor) }
+    }
+
+    private static func open(_ path: String) throws(LogOutputError) -> Int32 {
+        let opened = systemOpen(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        guard opened >= 0 else { throw LogOutputError(path: path, errorNumber: errno) }
+        return opened
+    }
+
+    /// Opens the log file again, after something else has moved it away. What was logged before goes to the old one. On
+    /// failure the old one goes on.
+    package func reopen() throws(LogOutputError) {
+        guard let path else { return }
+        let fresh = try LogWriter.open(path)
+        queue.async { [self] in
+            drain()
+            // In one step, so that the descriptor is never another file's.
+            dup2(fresh, descriptor)
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            close(fresh)
+        }
     }
 
     /// Lines that were never written, since the start.
@@ -121,12 +143,30 @@ package final class LogWriter: Sendable {
                 pending.bytes = []
                 pending.droppedSinceReport = 0
                 pending.isDrainQueued = false
+                pending.isWriting = true
             }
             return (pending.bytes, pending.droppedSinceReport)
         }
         writeAll(batch)
         if droppedNow > 0 { writeAll(Array((dropReport(droppedNow) + "\n").utf8)) }
+        pending.withLock { $0.isWriting = false }
     }
+
+    /// Writes what waits from this thread, if that can be had at once; a batch that is being written is given a moment.
+    func writeWithoutWaiting() {
+        for _ in 0..<LogWriter.trapRoundsMax {
+            let isDone = pending.withLockIfAvailable { pending in
+                if pending.isWriting { return false }
+                writeAll(pending.bytes)
+                return true
+            }
+            if isDone == true { return }
+            usleep(1_000)
+        }
+    }
+
+    /// Milliseconds, about.
+    private static let trapRoundsMax = 200
 
     /// A log that cannot be written has nobody left to tell but the counter.
     private func writeAll(_ bytes: [UInt8]) {
@@ -148,7 +188,9 @@ package final class LogWriter: Sendable {
     }
 }
 
-/// `write(2)`, named so that the method of the same name does not hide it.
+/// `open(2)` and `write(2)`, named so that the methods of the same name do not hide them.
+private func systemOpen(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 { open(path, flags, mode) }
+
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

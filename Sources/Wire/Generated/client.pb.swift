@@ -323,6 +323,9 @@ nonisolated struct WireClientRequestFrame: Sendable {
 
   var id: UInt64 = 0
 
+  /// The span that the request belongs to, as W3C Trace Context has it. Empty: the client does not trace it.
+  var traceparent: String = String()
+
   var request: WireClientRequestFrame.OneOf_Request? = nil
 
   var hello: WireClientHello {
@@ -422,6 +425,14 @@ nonisolated struct WireClientRequestFrame: Sendable {
     set {request = .controlBreaker(newValue)}
   }
 
+  var control: WireNodeControl {
+    get {
+      if case .control(let v)? = request {return v}
+      return WireNodeControl()
+    }
+    set {request = .control(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Request: Equatable, Sendable {
@@ -438,8 +449,77 @@ nonisolated struct WireClientRequestFrame: Sendable {
     case transferLeadership(WireTransferLeadership)
     case breakers(MetadataSchema.ProtoNothing)
     case controlBreaker(WireBreakerControl)
+    case control(WireNodeControl)
 
   }
+
+  init() {}
+}
+
+/// To one node, about itself; whoever operates it asks.
+nonisolated struct WireNodeControl: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var action: WireNodeControl.OneOf_Action? = nil
+
+  var setLogLevel: WireNodeControl.SetLogLevel {
+    get {
+      if case .setLogLevel(let v)? = action {return v}
+      return WireNodeControl.SetLogLevel()
+    }
+    set {action = .setLogLevel(newValue)}
+  }
+
+  /// Read the settings again, and take over what can be changed while the node runs.
+  var reload: MetadataSchema.ProtoNothing {
+    get {
+      if case .reload(let v)? = action {return v}
+      return MetadataSchema.ProtoNothing()
+    }
+    set {action = .reload(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Action: Equatable, Sendable {
+    case setLogLevel(WireNodeControl.SetLogLevel)
+    /// Read the settings again, and take over what can be changed while the node runs.
+    case reload(MetadataSchema.ProtoNothing)
+
+  }
+
+  nonisolated struct SetLogLevel: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var level: String = String()
+
+    /// Empty: all components.
+    var component: String = String()
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
+
+  init() {}
+}
+
+nonisolated struct WireNodeControlAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// False: nothing was changed.
+  var isDone: Bool = false
+
+  /// What was done, or why nothing was.
+  var detail: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 }
@@ -878,6 +958,14 @@ nonisolated struct WireClientResponseFrame: Sendable {
     set {response = .breakers(newValue)}
   }
 
+  var control: WireNodeControlAnswer {
+    get {
+      if case .control(let v)? = response {return v}
+      return WireNodeControlAnswer()
+    }
+    set {response = .control(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Response: Equatable, Sendable {
@@ -897,6 +985,7 @@ nonisolated struct WireClientResponseFrame: Sendable {
     case membershipRefused(WireMembershipRefusal)
     /// Also the answer to a control that was carried out.
     case breakers(WireBreakers)
+    case control(WireNodeControlAnswer)
 
   }
 
@@ -1410,6 +1499,9 @@ nonisolated struct WireServiceFailure: Sendable {
   /// Clears the value of `context`. Subsequent reads from it will return its default value.
   mutating func clearContext() {self._context = nil}
 
+  /// Under which the node's log has the request. Empty: a node that gives none.
+  var requestID: String = String()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1482,7 +1574,7 @@ nonisolated extension WireFailureCategory: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientRequestFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0\u{1}members\0\u{3}change_members\0\u{3}transfer_leadership\0\u{2}\u{9}breakers\0\u{3}control_breaker\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{1}watch\0\u{3}cancel_watch\0\u{1}heartbeat\0\u{3}node_status\0\u{1}members\0\u{3}change_members\0\u{3}transfer_leadership\0\u{2}\u{4}traceparent\0\u{2}\u{5}breakers\0\u{3}control_breaker\0\u{1}control\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1616,6 +1708,7 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
           self.request = .transferLeadership(v)
         }
       }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.traceparent) }()
       case 20: try {
         var v: MetadataSchema.ProtoNothing?
         var hadOneofValue = false
@@ -1640,6 +1733,19 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.request = .controlBreaker(v)
+        }
+      }()
+      case 22: try {
+        var v: WireNodeControl?
+        var hadOneofValue = false
+        if let current = self.request {
+          hadOneofValue = true
+          if case .control(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.request = .control(v)
         }
       }()
       default: break
@@ -1696,6 +1802,12 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
       guard case .transferLeadership(let v)? = self.request else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     }()
+    default: break
+    }
+    if !self.traceparent.isEmpty {
+      try visitor.visitSingularStringField(value: self.traceparent, fieldNumber: 15)
+    }
+    switch self.request {
     case .breakers?: try {
       guard case .breakers(let v)? = self.request else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
@@ -1704,14 +1816,156 @@ nonisolated extension WireClientRequestFrame: SwiftProtobuf.Message, SwiftProtob
       guard case .controlBreaker(let v)? = self.request else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
     }()
-    case nil: break
+    case .control?: try {
+      guard case .control(let v)? = self.request else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    default: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireClientRequestFrame, rhs: WireClientRequestFrame) -> Bool {
     if lhs.id != rhs.id {return false}
+    if lhs.traceparent != rhs.traceparent {return false}
     if lhs.request != rhs.request {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNodeControl: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".NodeControl"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}set_log_level\0\u{1}reload\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: WireNodeControl.SetLogLevel?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .setLogLevel(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .setLogLevel(v)
+        }
+      }()
+      case 2: try {
+        var v: MetadataSchema.ProtoNothing?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .reload(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .reload(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.action {
+    case .setLogLevel?: try {
+      guard case .setLogLevel(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .reload?: try {
+      guard case .reload(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireNodeControl, rhs: WireNodeControl) -> Bool {
+    if lhs.action != rhs.action {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNodeControl.SetLogLevel: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = WireNodeControl.protoMessageName + ".SetLogLevel"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}level\0\u{1}component\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.level) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.component) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.level.isEmpty {
+      try visitor.visitSingularStringField(value: self.level, fieldNumber: 1)
+    }
+    if !self.component.isEmpty {
+      try visitor.visitSingularStringField(value: self.component, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireNodeControl.SetLogLevel, rhs: WireNodeControl.SetLogLevel) -> Bool {
+    if lhs.level != rhs.level {return false}
+    if lhs.component != rhs.component {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireNodeControlAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".NodeControlAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}is_done\0\u{1}detail\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.isDone) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.isDone != false {
+      try visitor.visitSingularBoolField(value: self.isDone, fieldNumber: 1)
+    }
+    if !self.detail.isEmpty {
+      try visitor.visitSingularStringField(value: self.detail, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireNodeControlAnswer, rhs: WireNodeControlAnswer) -> Bool {
+    if lhs.isDone != rhs.isDone {return false}
+    if lhs.detail != rhs.detail {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2283,7 +2537,7 @@ nonisolated extension WireBreakerControl: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ClientResponseFrame"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0\u{1}members\0\u{3}membership_refused\0\u{2}\u{8}breakers\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}hello\0\u{1}write\0\u{1}read\0\u{3}watch_events\0\u{3}watch_progress\0\u{3}watch_too_old\0\u{1}heartbeat\0\u{3}node_status\0\u{1}failure\0\u{1}members\0\u{3}membership_refused\0\u{2}\u{8}breakers\0\u{2}\u{2}control\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2438,6 +2692,19 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
           self.response = .breakers(v)
         }
       }()
+      case 22: try {
+        var v: WireNodeControlAnswer?
+        var hadOneofValue = false
+        if let current = self.response {
+          hadOneofValue = true
+          if case .control(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.response = .control(v)
+        }
+      }()
       default: break
       }
     }
@@ -2499,6 +2766,10 @@ nonisolated extension WireClientResponseFrame: SwiftProtobuf.Message, SwiftProto
     case .breakers?: try {
       guard case .breakers(let v)? = self.response else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .control?: try {
+      guard case .control(let v)? = self.response else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
     }()
     case nil: break
     }
@@ -3402,7 +3673,7 @@ nonisolated extension WireBreakers.Breaker: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ServiceFailure"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}detail\0\u{3}is_definite\0\u{1}leader\0\u{3}retry_after_milliseconds\0\u{3}open_breaker\0\u{1}context\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}detail\0\u{3}is_definite\0\u{1}leader\0\u{3}retry_after_milliseconds\0\u{3}open_breaker\0\u{1}context\0\u{4}\u{8}request_id\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3417,6 +3688,7 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.retryAfterMilliseconds) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.openBreaker) }()
       case 7: try { try decoder.decodeSingularMessageField(value: &self._context) }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.requestID) }()
       default: break
       }
     }
@@ -3448,6 +3720,9 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
     try { if let v = self._context {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     } }()
+    if !self.requestID.isEmpty {
+      try visitor.visitSingularStringField(value: self.requestID, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3459,6 +3734,7 @@ nonisolated extension WireServiceFailure: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.retryAfterMilliseconds != rhs.retryAfterMilliseconds {return false}
     if lhs.openBreaker != rhs.openBreaker {return false}
     if lhs._context != rhs._context {return false}
+    if lhs.requestID != rhs.requestID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

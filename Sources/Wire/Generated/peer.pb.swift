@@ -288,6 +288,35 @@ nonisolated struct WireRaftMessages: Sendable {
 
   var messages: [WireRaftMessage] = []
 
+  /// Of entries in these messages whose way is traced.
+  var traced: WireTracedEntries {
+    get {_traced ?? WireTracedEntries()}
+    set {_traced = newValue}
+  }
+  /// Returns true if `traced` has been explicitly set.
+  var hasTraced: Bool {self._traced != nil}
+  /// Clears the value of `traced`. Subsequent reads from it will return its default value.
+  mutating func clearTraced() {self._traced = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _traced: WireTracedEntries? = nil
+}
+
+/// In columns of the same length. The i-th traceparent is the i-th 55 bytes of traceparents.
+nonisolated struct WireTracedEntries: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var indexes: [UInt64] = []
+
+  var terms: [UInt64] = []
+
+  var traceparents: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1227,7 +1256,7 @@ nonisolated extension WireLogPosition: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireRaftMessages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RaftMessages"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}messages\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}messages\0\u{1}traced\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1236,20 +1265,69 @@ nonisolated extension WireRaftMessages: SwiftProtobuf.Message, SwiftProtobuf._Me
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.messages) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._traced) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.messages.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.messages, fieldNumber: 1)
     }
+    try { if let v = self._traced {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireRaftMessages, rhs: WireRaftMessages) -> Bool {
     if lhs.messages != rhs.messages {return false}
+    if lhs._traced != rhs._traced {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTracedEntries: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".TracedEntries"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}indexes\0\u{1}terms\0\u{1}traceparents\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedUInt64Field(value: &self.indexes) }()
+      case 2: try { try decoder.decodeRepeatedUInt64Field(value: &self.terms) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.traceparents) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.indexes.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.indexes, fieldNumber: 1)
+    }
+    if !self.terms.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.terms, fieldNumber: 2)
+    }
+    if !self.traceparents.isEmpty {
+      try visitor.visitSingularBytesField(value: self.traceparents, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireTracedEntries, rhs: WireTracedEntries) -> Bool {
+    if lhs.indexes != rhs.indexes {return false}
+    if lhs.terms != rhs.terms {return false}
+    if lhs.traceparents != rhs.traceparents {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

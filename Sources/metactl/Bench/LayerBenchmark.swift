@@ -100,7 +100,7 @@ struct LayerBenchmark {
                 var buffer = ByteBuffer()
                 PeerFrame.messages([message]).encode(into: &buffer)
                 _ = buffer.readInteger(as: UInt32.self)
-                guard case .messages(let decoded) = try PeerFrame(decoding: buffer), decoded == [message] else {
+                guard case .messages(let decoded, _) = try PeerFrame(decoding: buffer), decoded == [message] else {
                     preconditionFailure("a frame is not what it was")
                 }
             }

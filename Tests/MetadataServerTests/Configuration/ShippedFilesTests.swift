@@ -32,17 +32,23 @@ struct ShippedFilesTests {
         #expect(yamlKeys(text) == NodeConfiguration.knownKeys.sorted())
     }
 
-    @Test("the reference page lists every key with its variable and default, and no other")
+    @Test(
+        "the reference page lists every key with its default, what is allowed and whether it can be reloaded, and no other"
+    )
     func referencePage() throws {
         let page = try String(
             contentsOf: Self.root.appendingPathComponent("docs/operations/configuration.md"), encoding: .utf8)
         let rows = page.split(separator: "\n").filter { $0.hasPrefix("| `") }
         let listed = rows.map { row -> [String] in
             let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
-            return Array(cells.prefix(2))
+            return Array(cells.prefix(4))
         }
         let expected = NodeConfiguration.knownKeys.map { key in
-            ["`\(key)`", NodeConfiguration.defaultText(of: key).map { "`\($0)`" } ?? "required"]
+            [
+                "`\(key)`", NodeConfiguration.defaultText(of: key).map { "`\($0)`" } ?? "required",
+                NodeConfiguration.allowed(for: key) ?? "",
+                NodeConfiguration.reloadableKeys.contains(key) ? "yes" : "no",
+            ]
         }
         #expect(listed == expected)
     }

@@ -156,6 +156,23 @@ struct LogPipelineTests {
         #expect(lines.count - 1 + Int(droppedWhileStuck) == total)
     }
 
+    @Test("what was logged before a trap is written")
+    func trap() async throws {
+        func path(_ process: pid_t) -> String { NSTemporaryDirectory() + "trap-\(process).log" }
+        let result = await #expect(processExitsWith: .failure) {
+            let pipeline = try LogPipeline(
+                format: .json, level: .info, output: .file(path: NSTemporaryDirectory() + "trap-\(getppid()).log"))
+            pipeline.writer.writeOnTrap()
+            let logger = pipeline.logger("x")
+            for number in 0..<1_000 { logger.info("\(number)") }
+            preconditionFailure("found a mistake of ours")
+        }
+        #expect(result != nil)
+        defer { try? FileManager.default.removeItem(atPath: path(getpid())) }
+        let text = try String(contentsOfFile: path(getpid()), encoding: .utf8)
+        #expect(text.split(separator: "\n").count == 1_000)
+    }
+
     @Test("a log file that cannot be opened is an error that names it")
     func missingFolder() throws {
         let error = #expect(throws: LogOutputError.self) {
