@@ -1,6 +1,7 @@
 import MetadataModel
 import NIOCore
 import Resilience
+import Synchronization
 import Testing
 import Wire
 
