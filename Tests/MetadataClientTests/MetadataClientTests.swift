@@ -349,7 +349,7 @@ struct MetadataClientTests {
                 let answer = HeartbeatAnswer(state: .active, leaseMilliseconds: 60_000, version: .zero)
                 return .answer(.heartbeat(answer))
             case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .members, .changeMembers,
-                .transferLeadership, .control:
+                .transferLeadership, .control, .breakers, .controlBreaker:
                 return nil
             }
         }
@@ -395,7 +395,7 @@ struct MetadataClientTests {
                             state: isDone ? .shuttingDown : .active, leaseMilliseconds: 60_000, version: .zero,
                             shouldShutDown: isDone)))
             case .hello, .write, .read, .watch, .cancelWatch, .nodeStatus, .members, .changeMembers, .heartbeat,
-                .transferLeadership, .control:
+                .transferLeadership, .control, .breakers, .controlBreaker:
                 return nil
             }
         }
