@@ -8,9 +8,10 @@ import MetadataClient
 /// and JSON where JSON was asked for.
 @main
 enum Program {
-    /// Not `async`, which would end the main thread: valgrind, which counts our instructions, does not survive that.
+    /// Not `async`, which would end the main thread: valgrind, which counts our instructions, does not survive that. The main
+    /// actor never runs.
     static func main() {
-        Task { exit(await run(arguments: Array(CommandLine.arguments.dropFirst())).rawValue) }
+        Task.detached { exit(await run(arguments: Array(CommandLine.arguments.dropFirst())).rawValue) }
         while true { pause() }
     }
 

@@ -96,7 +96,7 @@ struct ArgumentTests {
         arguments: [
             "topics alter orders", "topics alter orders --config a=b --partitions 3 --if-version 7",
             "configs describe --broker 1 --topic orders", "configs alter", "watch --count 0", "brokers describe -1",
-            "brokers register --id 1 --host a --port 0", "bench write --keys 257", "bench write --value-size 0",
+            "brokers register --id 1 --host a --port 0", "bench write --keys 65537", "bench write --value-size 0",
             "bench write --clients 0", "bench failover --rounds 0", "log dump somewhere --limit 0",
         ])
     func contradictions(line: String) {
