@@ -110,6 +110,8 @@ package struct BrokerLiveness: Sendable {
         var searchMilliseconds: UInt64 { min(graceMilliseconds, timeoutMilliseconds / 3) }
         /// Silence is noted when it is longer by this.
         var noteMilliseconds: UInt64 { max(1, timeoutMilliseconds / 6) }
+        /// What is noted at most: whoever is heard after all has some lease left.
+        var notedMillisecondsMax: UInt64 { timeoutMilliseconds - noteMilliseconds }
     }
 
     private let pace: Pace
@@ -483,8 +485,8 @@ extension BrokerLiveness.Leading {
                 lease.isCondemned = true
             } else if lease.noteAt < time {
                 let silence = lease.silence + (time - min(time, lease.silentSince))
-                notes[deadline.broker] = min(silence, pace.timeoutMilliseconds)
-                lease.noteAt = time + pace.noteMilliseconds
+                notes[deadline.broker] = min(silence, pace.notedMillisecondsMax)
+                lease.noteAt = silence < pace.notedMillisecondsMax ? time + pace.noteMilliseconds : .max
             }
             leases[deadline.broker] = lease
             deadline.due = lease.due

@@ -55,12 +55,14 @@ extension CoordinatorWork {
             if inSync > step.inSync {
                 step.deadline = now + options.stepMilliseconds
                 step.stall = nil
+                for broker in partition.adding where partition.isr.contains(broker) { failures[broker] = nil }
             }
             step.inSync = inSync
             if now >= step.deadline {
                 let (broker, reason) = stall(of: partition)
                 step.stall = reason
                 if step.isOwn {
+                    if partition.adding.contains(broker) { failures[broker, default: 0] += 1 }
                     givenUp[partition.key] = (
                         StuckReplica(partition: partition.key, broker: broker, reason: reason),
                         now + options.stepMilliseconds * CoordinatorOptions.drainRetrySteps
@@ -76,6 +78,7 @@ extension CoordinatorWork {
         }
         let gone = underWay.filter { !found.contains($0.key) }
         note(ended: gone.values.count { $0.isOwn && $0.stall == nil })
+        for step in gone.values where step.stall == nil { for broker in step.adding { failures[broker] = nil } }
         for key in gone.keys { underWay[key] = nil }
         return Array(cancellations.prefix(Limits.partitionsPerCommandMax))
     }

@@ -65,6 +65,8 @@ struct CoordinatorWork: Sendable {
     var underWay: [PartitionKey: Step] = [:]
     /// Partitions whose move was given up: they are left alone until then.
     var givenUp: [PartitionKey: (replica: StuckReplica, until: UInt64)] = [:]
+    /// Moves in a row that were given up because this broker did not get in sync.
+    var failures: [BrokerID: Int] = [:]
     private(set) var plan: PlanReport?
     private(set) var progress: Progress?
     /// The latest plan is overtaken.
@@ -107,12 +109,14 @@ extension CoordinatorWork {
         let known = brokers[broker.id]
         set(broker.id, broker)
         guard known?.state != broker.state || known?.isDraining != broker.isDraining else { return }
+        failures[broker.id] = nil
         restingImbalance = 0
         replan()
     }
 
     mutating func brokerRemoved(_ id: BrokerID) {
         set(id, nil)
+        failures[id] = nil
         restingImbalance = 0
         replan()
     }
@@ -121,6 +125,7 @@ extension CoordinatorWork {
         guard rebalance != latest else { return }
         rebalance = latest
         givenUp.removeAll()
+        failures.removeAll()
         replan()
     }
 
@@ -176,12 +181,15 @@ extension CoordinatorWork {
         let isBusy = obstacle == nil && task != nil
         nextPoll =
             facts.now + (isBusy ? CoordinatorOptions.pollMilliseconds : CoordinatorOptions.pauseMilliseconds)
+        let failedBefore = failedReceivers
         var moves = reconcile(report.reassigning, now: facts.now)
+        if failedReceivers != failedBefore { replan() }
         var actions: [Coordinator.Action] = []
         if let plan = report.plan, let scan = asked.scan {
             actions = planned(plan, scan, asked, version: report.version, facts)
         } else if obstacle == nil {
-            moves += steps(asked.moves, report.partitions, now: facts.now)
+            let begun = asked.moves.filter { !$0.adding.contains(where: failedReceivers.contains) }
+            moves += steps(begun, report.partitions, now: facts.now)
         } else {
             waiting.prepend(contentsOf: asked.moves)
         }
@@ -202,6 +210,20 @@ extension CoordinatorWork {
 
     /// Nothing waits for its turn, and nothing that is under way is waited for.
     private var isWorkedOff: Bool { waiting.isEmpty && !underWay.values.contains { $0.stall == nil } }
+
+    /// Brokers to which as many moves as may go to one at a time have failed, and none has succeeded since. The rest of a
+    /// rebalance does without them: otherwise each plan would find others of their partitions to try.
+    private var failedReceivers: Set<BrokerID> {
+        Set(failures.lazy.filter { $0.value >= self.options.movesPerBrokerMax }.map(\.key))
+    }
+
+    private func scan(for task: Task) -> SurveyRequest.Scan {
+        switch task {
+        case .rebalance(let rebalance):
+            .rebalance(rebalance.strategy, excluded: failedReceivers.union(rebalance.excluded).sorted())
+        case .drain: .drain
+        }
+    }
 
     /// Why no replica is to be moved now; nil when the cluster is healthy.
     private func obstacle(_ facts: Coordinator.Facts) -> String? {
@@ -256,7 +278,7 @@ extension CoordinatorWork {
         }
         givenUp = givenUp.filter { $0.value.until > facts.now }
         if (needsPlan || isWorkedOff) && facts.now >= nextPlan {
-            return Asked(ticket: ticket, moves: [], scan: task.scan)
+            return Asked(ticket: ticket, moves: [], scan: scan(for: task))
         }
         guard !waiting.isEmpty || !underWay.isEmpty else { return nil }
         return Asked(ticket: ticket, moves: takeNextSteps(), scan: nil)
@@ -288,7 +310,7 @@ extension CoordinatorWork {
                 .propose(.startRebalance(Command.StartRebalance(strategy: options.strategy, origin: .automatic)))
             ]
         }
-        guard let task, task.scan == scan, !asked.isOvertaken else { return [] }
+        guard let task, self.scan(for: task) == scan, !asked.isOvertaken else { return [] }
         return accept(found, task, now: facts.now)
     }
 
@@ -414,13 +436,6 @@ extension CoordinatorWork.Task {
         switch self {
         case .rebalance(let rebalance): rebalance.id
         case .drain: nil
-        }
-    }
-
-    var scan: SurveyRequest.Scan {
-        switch self {
-        case .rebalance(let rebalance): .rebalance(rebalance.strategy, excluded: rebalance.excluded)
-        case .drain: .drain
         }
     }
 }
