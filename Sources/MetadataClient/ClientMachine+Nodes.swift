@@ -111,7 +111,8 @@ extension ClientMachine {
                 toldLeaderWait = .milliseconds(Int64(hello.leaderWaitMilliseconds))
             }
             var link = Node.ReadyLink(
-                connection: connection, quietSince: now, nextWatchProbe: .distantFuture, usedAt: now)
+                connection: connection, quietSince: now, nextWatchProbe: .distantFuture,
+                nextMembersProbe: now + ClientMachine.membersProbeInterval, usedAt: now)
             if hello.leader == nil { link.leaderlessSince = now }
             nodes[key.index].link = .ready(link)
             learn(hello.members)

@@ -168,6 +168,10 @@ extension ClientMachine {
             nodes[key.index].updateReady { $0.nextWatchProbe = now + ClientMachine.watchProbeInterval }
             probe(key, now: now)
         }
+        if link.nextMembersProbe <= now {
+            nodes[key.index].updateReady { $0.nextMembersProbe = now + ClientMachine.membersProbeInterval }
+            probe(key, now: now)
+        }
         let isSpare = leader.node != key || !nodes[key.index].isWanted
         if isSpare, !link.hasWork, now - link.usedAt >= ClientMachine.idleMax {
             nodes[key.index].backoff.reset()

@@ -246,6 +246,8 @@ struct ClientMachine: Sendable {
     static let idleMax = TimeAmount.seconds(30)
     /// A connection that carries watches asks this often whether the node still hears a leader.
     static let watchProbeInterval = TimeAmount.seconds(2)
+    /// Every connection asks this often who the members are: who has joined since hello is dialled when others are gone.
+    static let membersProbeInterval = TimeAmount.seconds(10)
     /// A node without a leader for longer than this loses its watches to another.
     static let leaderlessMax = TimeAmount.seconds(1)
     /// Until it has a leader again or another node has taken them, it is asked this often.

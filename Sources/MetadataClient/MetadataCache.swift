@@ -20,6 +20,13 @@ public final class MetadataCache: Sendable {
         runner = Task { await CacheFeeder(client: client, core: core).run() }
     }
 
+    /// Shows this and never anything else: to measure lookups without a cluster.
+    package init(showing image: MetadataImage) {
+        core = CacheCore()
+        core.replace(image)
+        runner = Task {}
+    }
+
     deinit {
         runner.cancel()
         core.end()

@@ -34,6 +34,14 @@ public struct MetadataImage: Sendable {
             return chunks[chunk][place]
         }
 
+        /// Without a copy of the partition, which would count references to each of its lists.
+        func leader(at index: PartitionIndex) -> PartitionLeader? {
+            guard index.rawValue >= 0, index.rawValue < count else { return nil }
+            let (chunk, place) = Int(index.rawValue).quotientAndRemainder(dividingBy: TopicRows.chunkSize)
+            guard let leader = chunks[chunk][place].leader else { return nil }
+            return PartitionLeader(broker: leader, epoch: chunks[chunk][place].leaderEpoch)
+        }
+
         /// Replaces a partition or appends the next one; false when there would be a gap.
         mutating func set(_ partition: Partition) -> Bool {
             let index = Int(partition.key.index.rawValue)
@@ -51,6 +59,17 @@ public struct MetadataImage: Sendable {
     }
 
     init() {}
+
+    /// Of rows that fit each other, as they were at this version.
+    package init(
+        version: Version, brokers: some Sequence<Broker>, topics: some Sequence<Topic>,
+        partitions: some Sequence<Partition>
+    ) {
+        self.version = version
+        for broker in brokers { set(broker) }
+        for topic in topics { set(topic) }
+        for partition in partitions { set(partition) }
+    }
 }
 
 // Lookups.
@@ -84,8 +103,7 @@ extension MetadataImage {
 
     /// Who leads a partition, and under which leader epoch; nil when there is no such partition or nobody leads it.
     public func leader(of key: PartitionKey) -> PartitionLeader? {
-        guard let partition = partition(key), let leader = partition.leader else { return nil }
-        return PartitionLeader(broker: leader, epoch: partition.leaderEpoch)
+        topicRows[key.topic]?.leader(at: key.index)
     }
 
     /// Visits every partition, those of one topic together and by number, topics in any order.

@@ -44,6 +44,8 @@ struct Node: Sendable {
         var probe: Probe?
         /// When the connection with watches is probed next whatever else happens on it.
         var nextWatchProbe: NIODeadline
+        /// When the node is asked next who the members are, which it tells with its status.
+        var nextMembersProbe: NIODeadline
         /// Since when the node says that it knows no leader.
         var leaderlessSince: NIODeadline?
         /// When the connection was last used for something.

@@ -67,6 +67,7 @@ struct ClientMachineBreakerTests {
             #expect(request.node != 2)
             harness.answer(request, .read(summary, appliedIndex: 1))
         }
+        harness.probesSayLeader = 1
         harness.advance(.seconds(61), step: .milliseconds(500))
         for node in 1...3 { harness.accept(node, leader: 1) }
         for _ in 0..<2 {

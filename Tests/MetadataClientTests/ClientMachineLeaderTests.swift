@@ -221,11 +221,32 @@ struct ClientMachineLeaderTests {
     func quietIsNotDead() throws {
         let harness = MachineHarness()
         let connection = try #require(harness.bringUp(leader: 1))
+        harness.probesSayLeader = 1
         harness.advance(.minutes(10), step: .milliseconds(500))
         _ = harness.write()
         harness.advance(.milliseconds(400))
         #expect(!harness.disconnected.contains(connection))
         #expect(harness.machine.leaderLink?.connection == connection)
+    }
+
+    @Test("a client that greeted the only member learns of those that join later, and goes on with them")
+    func learnsOfJoiners() throws {
+        let harness = MachineHarness(nodes: 1)
+        _ = harness.write()
+        let connection = try #require(harness.accept(1, leader: 1, members: [1]))
+        harness.probesSayLeader = 1
+        harness.members = [1]
+        harness.advance(.seconds(30), step: .milliseconds(100))
+        #expect(harness.machine.nodes.filter(\.isWanted).count == 1)
+        harness.members = [1, 2, 3]
+        harness.advance(.seconds(11), step: .milliseconds(100))
+        #expect(Set(harness.machine.nodes.filter(\.isWanted).map(\.nodeID)) == [1, 2, 3])
+        // The one that it was told of at the start is gone for good.
+        harness.probesSayLeader = nil
+        harness.lose(connection)
+        _ = harness.write()
+        harness.elect(2, term: 2)
+        #expect(harness.machine.leader.node == NodeKey(index: 1))
     }
 
     @Test("connections to nodes that are not needed are closed after a while")
@@ -237,6 +258,7 @@ struct ClientMachineLeaderTests {
         let request = try #require(harness.take(from: 2) { $0 == .nodeStatus })
         harness.answer(request, .nodeStatus(MachineHarness.status(2, leader: 1, term: 1)))
         #expect(harness.results.statuses.withLock { $0[status] } != nil)
+        harness.probesSayLeader = 1
         harness.advance(.seconds(31), step: .milliseconds(500))
         #expect(harness.disconnected.contains { $0 == other })
         #expect(!harness.disconnected.contains(connection))

@@ -37,6 +37,9 @@ final class MachineHarness {
     var finishedWatches: [CallFailure?] = []
     /// The watch buffer's answer.
     var watchHasRoom = true
+    /// Status requests are answered while time passes: by the first node as this leader, who the members are by `members`.
+    var probesSayLeader: Int?
+    var members = [1, 2, 3]
     private var lastID: CallID = 0
 
     init(nodes: Int = 3, seed: UInt64 = 1, _ change: (inout MetadataClient.Options) -> Void = { _ in }) {
@@ -143,6 +146,12 @@ final class MachineHarness {
             now = min(end, now + step)
             machine.tick(now: now)
             settle()
+            guard let leader = probesSayLeader else { continue }
+            while let probe = take(where: { $0 == .nodeStatus }) {
+                var status = Self.status(probe.node, leader: leader, term: 1)
+                status.members = Self.members(members)
+                answer(probe, .nodeStatus(status))
+            }
         }
     }
 
