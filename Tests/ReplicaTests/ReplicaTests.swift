@@ -387,7 +387,7 @@ extension ReplicaTests {
     func ownFirst() {
         var options = ReplicaOptions(
             brokerTimeoutMilliseconds: 1_000, brokerGraceMilliseconds: 1_000, diskSilenceMilliseconds: 1_000_000)
-        options.raft.uncommittedBytesMax = 1_200
+        options.raft.uncommittedBytesMax = 1_400
         var alone = Alone(options: options)
         alone.elect()
         let broker = Broker(
@@ -402,7 +402,7 @@ extension ReplicaTests {
             alone.settle()
         }
         // The disk does not answer while the broker's lease runs out, and the log has no room.
-        alone.replica.write(alone.intent(String(repeating: "y", count: 1_100)), token: token)
+        alone.replica.write(alone.intent(String(repeating: "y", count: 1_300)), token: token)
         for _ in 0..<150 {
             alone.now += 20
             alone.replica.tick(now: alone.now)
@@ -414,10 +414,11 @@ extension ReplicaTests {
         let tokens = (UInt64(1)...3).map { RequestToken(connection: 7, request: $0) }
         for token in tokens { alone.replica.write(alone.intent(String(repeating: "z", count: 400)), token: token) }
         alone.turn()
-        #expect(alone.others == [.replyWrite(tokens[2], .overloaded)], "two fit beside the fence")
+        #expect(alone.others == [.replyWrite(tokens[2], .overloaded)], "two fit beside the leader's own")
         let commands = alone.apply(leaving: broker)
-        #expect(commands.count == 4)
-        #expect(commands.dropFirst().first == .fenceBroker(id: broker.id, epoch: broker.epoch))
+        let notes = commands.count { if case .noteSilence = $0 { true } else { false } }
+        #expect(notes == 3 && commands.count == 4 + notes, "its silence was noted on the way")
+        #expect(commands.dropFirst(1 + notes).first == .fenceBroker(id: broker.id, epoch: broker.epoch))
     }
 
     @Test("a broker that follows the metadata is unfenced when it has seen its registration, one that does not at once")
@@ -438,6 +439,34 @@ extension ReplicaTests {
             #expect(
                 proposed == (isUnfenced ? [.unfenceBroker(id: broker.id, epoch: broker.epoch)] : []), "\(version)")
         }
+    }
+
+    @Test(
+        "what is being fenced is fenced step by step, whoever began it, one step at a time and without a lease meanwhile"
+    )
+    func fencingSteps() throws {
+        var alone = Alone()
+        alone.elect()
+        let brokers = (Int32(1)...2).map {
+            Broker(
+                id: BrokerID($0), epoch: BrokerEpoch(5), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+                rack: "", state: .fencing, version: Version(5))
+        }
+        func fence(_ place: Int) -> Command { .fenceBroker(id: brokers[place].id, epoch: brokers[place].epoch) }
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.apply(leaving: brokers)
+        for _ in 0..<3 {
+            #expect(try alone.heartbeat(brokers[0], wantsShutdown: false, token).state == .fencing)
+            #expect(alone.apply(leaving: []) == [fence(0)], "one after the other, and one at a time")
+        }
+        var fenced = brokers[0]
+        fenced.state = .fenced
+        #expect(alone.apply(leaving: [fenced]) == [fence(0)])
+        #expect(alone.apply(leaving: []) == [fence(1)])
+        fenced = brokers[1]
+        fenced.state = .fenced
+        #expect(alone.apply(leaving: [fenced]) == [fence(1)])
+        #expect(alone.apply(leaving: []) == [])
     }
 
     @Test("a broker that asks to stop has its shutdown proposed, and is told when it may stop (KIP-631)")
@@ -474,7 +503,10 @@ extension ReplicaTests {
 extension Alone {
     /// Syncs and applies what was proposed, which leaves the broker as given. Returns the commands.
     @discardableResult
-    fileprivate mutating func apply(leaving broker: Broker) -> [Command] {
+    fileprivate mutating func apply(leaving broker: Broker) -> [Command] { apply(leaving: [broker]) }
+
+    @discardableResult
+    fileprivate mutating func apply(leaving brokers: [Broker]) -> [Command] {
         turn()
         while !persists.isEmpty {
             replica.persisted(persists.removeFirst())
@@ -484,7 +516,7 @@ extension Alone {
         while !applies.isEmpty {
             let entries = applies.removeFirst()
             commands += entries.compactMap { LogCommand(decoding: $0.payload).command }
-            report(entries, brokers: [broker])
+            report(entries, brokers: brokers)
             turn()
         }
         others = []

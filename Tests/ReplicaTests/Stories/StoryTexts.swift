@@ -48,6 +48,10 @@ extension Command {
         if case .registerBroker(let register) = self { return "register(\(register.id))" }
         if case .fenceBroker(let id, let epoch) = self { return "fence(\(id),epoch \(epoch))" }
         if case .unfenceBroker(let id, let epoch) = self { return "unfence(\(id),epoch \(epoch))" }
+        if case .noteSilence(let notes) = self {
+            let texts = notes.map { "\($0.broker),epoch \($0.epoch),\($0.milliseconds) ms" }
+            return "silent(\(texts.joined(separator: "; ")))"
+        }
         return self == .expireSessions ? "expire-sessions" : "\(self)"
     }
 }
