@@ -21,6 +21,8 @@ struct DrainReport: Report {
     var replicas: Int
     /// Partitions that it leads.
     var leaders: Int
+    /// What its replicas take, as the broker says; nil when it does not, or does not drain.
+    @OrNull var bytes: UInt64?
     /// Rows of each status.
     var moving: Int
     var waiting: Int
@@ -30,7 +32,7 @@ struct DrainReport: Report {
     private var rowsMax: Int
 
     private enum CodingKeys: String, CodingKey {
-        case broker, state, draining, replicas, leaders, moving, waiting, stuck, blocked, partitions
+        case broker, state, draining, replicas, leaders, bytes, moving, waiting, stuck, blocked, partitions
     }
 
     /// - Parameters:
@@ -47,6 +49,7 @@ struct DrainReport: Report {
         draining = broker.isDraining
         replicas = held.count
         leaders = held.count { $0.leader == broker.id }
+        bytes = coordinator?.drains.first { $0.id == broker.id }?.bytes
         var stuckReasons: [PartitionKey: String] = [:]
         for item in coordinator?.stuck ?? [] where reasons[item.partition] == nil {
             stuckReasons[item.partition] = item.reason
@@ -90,7 +93,7 @@ struct DrainReport: Report {
     var table: String {
         var lines = [
             "BROKER \(broker)   STATE \(state)   DRAINING \(draining ? "yes" : "no")   REPLICAS \(replicas)   "
-                + "LEADERS \(leaders)"
+                + "LEADERS \(leaders)" + (bytes.map { "   BYTES \($0)" } ?? "")
         ]
         guard draining else { return lines[0] }
         if replicas == 0 { return lines[0] + "\nit is empty and can be unregistered" }
