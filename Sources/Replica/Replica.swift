@@ -664,20 +664,13 @@ package struct Replica {
 
     private mutating func ownApplied(_ report: AppliedReport) {
         for (index, command) in own.applied(through: report.applied.index) {
-            switch command {
-            case .fenceBroker(let id, let epoch):
-                liveness.fenceApplied(id, epoch: epoch)
-            case .noteSilence(let notes):
-                liveness.notesApplied(notes)
-            case .beginShutdown(let id, let epoch):
-                let changed = CommandOutcome.done(.changed(Version(index.rawValue)))
-                guard let done = report.outcomes.first(where: { $0.index == index }), done.outcome != changed else {
-                    continue
-                }
-                withdrawing.stepWasNone(id, epoch: epoch)
-            default:
-                continue
-            }
+            if case .fenceBroker(let id, let epoch) = command { liveness.fenceApplied(id, epoch: epoch) }
+            if case .noteSilence(let notes) = command { liveness.notesApplied(notes) }
+            guard case .beginShutdown(let id, let epoch) = command else { continue }
+            // What changed something is done at the version of its own entry.
+            let changed = CommandOutcome.done(.changed(Version(index.rawValue)))
+            let outcome = report.outcomes.first { $0.index == index }?.outcome
+            if let outcome, outcome != changed { withdrawing.stepWasNone(id, epoch: epoch) }
         }
     }
 
