@@ -15,18 +15,21 @@ struct ClientMachineBreakerTests {
             totals: MetadataTotals(brokers: 0, topics: 0, partitions: 0, sessions: 0), featureLevel: 1))
     private let stale = ReadConsistency.stale(maxLagMilliseconds: 1_000)
 
-    /// Three nodes are connected, 1 leads; the breaker opens after two failures, for a minute.
+    /// Three nodes are connected, 1 leads; the breaker opens after two failures, for ten seconds.
     private func connected(_ change: (inout MetadataClient.Options) -> Void = { _ in }) -> MachineHarness {
         let harness = MachineHarness {
             $0.breaker.failureThreshold = 2
-            $0.breaker.timeout = .seconds(60)
+            $0.breaker.timeout = .seconds(10)
             change(&$0)
         }
         _ = harness.bringUp(leader: 1)
-        // So that the others are wanted and stay connected.
-        for node in 2...3 { _ = harness.nodeStatus(of: node) }
-        for node in 2...3 { harness.accept(node, leader: 1) }
-        harness.sent.removeAll()
+        for node in 2...3 {
+            _ = harness.nodeStatus(of: node)
+            harness.accept(node, leader: 1)
+            while let asked = harness.take(from: node, where: { $0 == .nodeStatus }) {
+                harness.answer(asked, .nodeStatus(MachineHarness.status(node, leader: 1, term: 1)))
+            }
+        }
         return harness
     }
 
@@ -67,9 +70,7 @@ struct ClientMachineBreakerTests {
             #expect(request.node != 2)
             harness.answer(request, .read(summary, appliedIndex: 1))
         }
-        harness.probesSayLeader = 1
-        harness.advance(.seconds(61), step: .milliseconds(500))
-        for node in 1...3 { harness.accept(node, leader: 1) }
+        harness.advance(.seconds(11), step: .milliseconds(500))
         for _ in 0..<2 {
             _ = try #require(readAt(2, harness) { harness.answer($0, .read(summary, appliedIndex: 1)) })
         }
@@ -152,7 +153,7 @@ struct ClientMachineBreakerTests {
         #expect(failure.outcome == .definite)
         #expect(failure.category == .transient)
         let retryAfter = try #require(failure.retryAfter)
-        #expect(retryAfter > .seconds(50) && retryAfter <= .seconds(60))
+        #expect(retryAfter > .seconds(5) && retryAfter <= .seconds(10))
         #expect(failure.detail.contains("open, retry in "))
     }
 
@@ -187,7 +188,7 @@ struct ClientMachineBreakerTests {
         for attempt in 1...3 {
             #expect(harness.failure(id) == nil, "given up before attempt \(attempt)")
             harness.fail(try #require(harness.takeWrite()), .overloaded)
-            harness.advance(.seconds(2))
+            harness.advance(.milliseconds(100))
         }
         #expect(harness.failure(id)?.code == .overloaded)
     }
