@@ -43,7 +43,9 @@ struct MetricsTests {
         await cluster.stop()
     }
 
-    @Test("under load the counters say what the clients counted, and partitions what a listing says", .timeLimit(.minutes(2)))
+    @Test(
+        "under load the counters say what the clients counted, and partitions what a listing says",
+        .timeLimit(.minutes(2)))
     func load() async throws {
         // Brokers that send no heartbeats, for as long as this takes.
         let cluster = try await LocalCluster.started(settings: ["resilience.timeouts.heartbeat_timeout=10m"])

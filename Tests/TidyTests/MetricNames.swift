@@ -10,11 +10,12 @@ enum MetricNames {
             }
     }
 
-    /// Those in the first column of a table, without their labels.
+    /// Those in the first column of a table behind the heading, without their labels.
     static func listed(on page: String) -> [String] {
-        page.split(separator: "\n").filter { $0.hasPrefix("| `") }.flatMap { line -> [String] in
-            let column = line.dropFirst().prefix { $0 != "|" }
-            return column.matches(of: /`([a-z_]+)(?:\{[a-z_,]+\})?`/).map { String($0.1) }
-        }
+        (page.split(separator: "\n## Metrics\n").last ?? "").split(separator: "\n").filter { $0.hasPrefix("| `") }
+            .flatMap { line -> [String] in
+                let column = line.dropFirst().prefix { $0 != "|" }
+                return column.matches(of: /`([a-z_]+)(?:\{[a-z_,]+\})?`/).map { String($0.1) }
+            }
     }
 }

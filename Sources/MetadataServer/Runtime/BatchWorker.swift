@@ -76,6 +76,7 @@ final class BatchWorker<Item: Sendable>: Sendable {
         queue.withLock { queue in
             queue.isStopping = true
             queue.items.removeAll()
+            queue.probes.removeAll()
         }
         wake.signal()
     }

@@ -27,11 +27,13 @@ enum GateMetrics {
             limit.set(reading.memoryMaxBytes)
             for (obstacle, counter) in shed { counter.raise(to: reading.shed[obstacle] ?? 0) }
             for (operation, count) in reading.timeouts {
-                registry.counter(
-                    "timeouts_total", help: "Deadlines that passed, by what missed them.",
-                    labels: ["operation": operation]
-                ).raise(to: count)
+                timeouts(of: operation, in: registry).raise(to: count)
             }
         }
+    }
+
+    static func timeouts(of operation: String, in registry: MetricsRegistry) -> CounterHandle {
+        registry.counter(
+            "timeouts_total", help: "Deadlines that passed, by what missed them.", labels: ["operation": operation])
     }
 }

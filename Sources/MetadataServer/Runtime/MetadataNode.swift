@@ -70,7 +70,7 @@ package final class MetadataNode: Service {
         monitor = HealthMonitor(
             published: published, options: HealthMonitor.Options(configuration),
             probes: NodeProbe.all(storage, statistics: statistics),
-            timeouts: OperationMetrics.timeouts(of: "health_check", in: registry), alongside: { meter.tick() })
+            timeouts: GateMetrics.timeouts(of: "health_check", in: registry), alongside: { meter.tick() })
         NodeMetrics.register(in: registry, published: published, storage: storage)
         BreakerMetrics.register(in: registry, breakers: breakers)
         let exporter = SpanExporter(

@@ -12,7 +12,6 @@ final class OperationMetrics {
     /// How late the node's timers come: what the loop was busy with otherwise.
     private let loopDelay: HistogramHandle
     private let retries: [RetriedWork: CounterHandle]
-    private var timeouts: [CounterHandle?]
 
     init(registry: MetricsRegistry) {
         self.registry = registry
@@ -31,17 +30,10 @@ final class OperationMetrics {
                     labels: ["operation": work.rawValue])
                 return (work, counter)
             })
-        timeouts = Array(repeating: nil, count: Operation.names.count)
     }
 
     /// A timer of the loop came so late.
     func ticked(late delay: TimeAmount) { loopDelay.observe(Double(delay.nanoseconds) * 1e-9) }
-
-    static func timeouts(of operation: String, in registry: MetricsRegistry) -> CounterHandle {
-        registry.counter(
-            "metad_timeouts_total", help: "Requests and health checks whose time was over before they were done.",
-            labels: ["operation": operation])
-    }
 
     /// The node tries this again, since it failed.
     func retried(_ work: RetriedWork) { retries[work]?.increment() }
@@ -51,7 +43,6 @@ final class OperationMetrics {
         count(operation, status).increment()
         let seconds = Double(duration.nanoseconds) * 1e-9
         self.duration(of: operation).observe(seconds)
-        if status == .timeout { timeout(of: operation).increment() }
         guard operation.isWrite else { return }
         proposal(status).increment()
         if status == .ok || status == .refused { proposalDuration.observe(seconds) }
@@ -73,13 +64,6 @@ final class OperationMetrics {
             "metadata_operation_duration_seconds", help: "From the arrival of a request to its answer.",
             labels: ["operation": operation.name])
         durations[operation.number] = made
-        return made
-    }
-
-    private func timeout(of operation: Operation) -> CounterHandle {
-        if let known = timeouts[operation.number] { return known }
-        let made = Self.timeouts(of: operation.name, in: registry)
-        timeouts[operation.number] = made
         return made
     }
 
