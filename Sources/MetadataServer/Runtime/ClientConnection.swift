@@ -29,7 +29,6 @@ final class ClientConnection: ChannelInboundHandler {
     private var greeted = false
     /// Requests that were read and will be answered once, by their ids. Watches are not among them: they have no last answer.
     private var open: [UInt64: OpenRequest] = [:]
-    var openRequests: Int { open.count }
     /// Of those, what counts against the bounds.
     private(set) var admission: Admission
     /// What the client calls itself.
@@ -171,6 +170,9 @@ final class ClientConnection: ChannelInboundHandler {
 
     /// What waits for the client to take it.
     var unsentBytes: Int { outbound.readableBytes }
+    /// Whether a request waits for its answer, or an answer for its way out. A client that does not take answers is not waited
+    /// for.
+    var owesAnswers: Bool { !open.isEmpty || hasUnsent && isWritable }
     var hasUnsent: Bool { outbound.readableBytes > 0 }
 
     func flush() {

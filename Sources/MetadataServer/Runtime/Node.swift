@@ -152,9 +152,8 @@ final class Node {
         return replica.isHandingOver
     }
 
-    /// Whether a request that was taken waits for its answer, or an answer for its way out.
-    /// Whoever does not take answers is not waited for.
-    var owesAnswers: Bool { connections.values.contains { $0.openRequests > 0 || $0.hasUnsent && $0.isWritable } }
+    /// Somebody waits for an answer that is still to come.
+    var owesAnswers: Bool { connections.values.contains(where: \.owesAnswers) }
 
     /// Ends everything that runs on the loop. The workers are stopped by the caller, off the loop.
     func stop() {
