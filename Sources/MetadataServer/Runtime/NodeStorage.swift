@@ -36,7 +36,7 @@ final class NodeStorage: Sendable {
     /// Used on `readThread` alone.
     private let reader: MetadataReader
     /// Reads and plans for the coordinator, which may take seconds.
-    private let surveyor: Mutex<BatchWorker<SurveyRequest>>
+    private let surveyor: Mutex<Surveyor>
     private let background: BatchWorker<@Sendable () -> Void>
     /// Reads all rows now and then, and takes its time.
     private let scrubber: BatchWorker<@Sendable () -> Void>
@@ -122,7 +122,8 @@ final class NodeStorage: Sendable {
     var queueDepths: [(name: String, count: Int)] {
         [
             ("log", logThread.depth), ("apply", applyThread.depth), ("read", readThread.depth),
-            ("survey", surveyor.withLock { $0 }.depth), ("background", background.depth), ("scrub", scrubber.depth),
+            ("survey", surveyor.withLock { $0 }.thread.depth), ("background", background.depth),
+            ("scrub", scrubber.depth),
             ("disk", watcher.depth),
         ]
     }
@@ -135,13 +136,17 @@ final class NodeStorage: Sendable {
     func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
     func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
 
-    func survey(_ request: SurveyRequest) { surveyor.withLock { $0 }.submit(request) }
+    func survey(_ request: SurveyRequest) { surveyor.withLock { $0 }.thread.submit(request) }
 
-    private static func makeSurveyor(
-        _ store: MetadataStore, _ outbox: Outbox
-    ) throws(StoreError) -> BatchWorker<SurveyRequest> {
+    /// A thread that reads for the coordinator, on a connection of its own.
+    private struct Surveyor: Sendable {
+        let thread: BatchWorker<SurveyRequest>
+        let reader: MetadataReader
+    }
+
+    private static func makeSurveyor(_ store: MetadataStore, _ outbox: Outbox) throws(StoreError) -> Surveyor {
         let reader = try store.makeReader()
-        return BatchWorker(name: "metad-survey") { requests in
+        let thread = BatchWorker<SurveyRequest>(name: "metad-survey") { requests in
             for request in requests {
                 let report = Result { () throws(StoreError) in
                     try reader.answer { (ask) throws(StoreError) in try request.answer(ask) }
@@ -149,6 +154,7 @@ final class NodeStorage: Sendable {
                 outbox.send { $0.surveyed(report, request) }
             }
         }
+        return Surveyor(thread: thread, reader: reader)
     }
 
     // MARK: Supervision
@@ -156,7 +162,7 @@ final class NodeStorage: Sendable {
     /// Since when the thread of this part is busy with the same batch; nil when it is not.
     func busySince(_ part: Supervision.Part) -> NIODeadline? {
         switch part {
-        case .survey: surveyor.withLock { $0 }.busySince
+        case .survey: surveyor.withLock { $0 }.thread.busySince
         case .read: readThread.busySince
         case .background: background.busySince
         }
@@ -170,7 +176,7 @@ final class NodeStorage: Sendable {
             defer { current = fresh }
             return current
         }
-        stuck.abandon()
+        stuck.thread.abandon()
     }
 
     func resumeLog() { logThread.submit(.resume) }
@@ -235,10 +241,14 @@ final class NodeStorage: Sendable {
         logThread.stop()
         applyThread.stop()
         readThread.stop()
-        surveyor.withLock { $0 }.stop()
+        let surveyor = surveyor.withLock { $0 }
+        surveyor.thread.stop()
         background.stop()
         held.value.log.close()
         defer { held.value.directory.close() }
+        // Whoever still knows this storage must not keep its files open.
+        try reader.close()
+        try surveyor.reader.close()
         try store.close()
     }
 
