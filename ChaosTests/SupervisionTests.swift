@@ -10,7 +10,7 @@ struct SupervisionTests {
         .timeLimit(.minutes(2)))
     func restarts() async throws {
         let limits = ["CLUSTER_RESTARTS_MAX": "2", "CLUSTER_PAUSE_SECONDS": "3"]
-        try await withScripts(environment: limits) { scripts in
+        try await ScriptedCluster.with(environment: limits) { scripts in
             let up = try scripts.run("cluster/up")
             #expect(up.status == 0, "\(up.output)")
             for _ in 1...2 {
@@ -43,25 +43,24 @@ struct SupervisionTests {
         "without other limits there are five restarts in five minutes, and then a minute's pause",
         .timeLimit(.minutes(1)))
     func limits() async throws {
-        try await withScripts { scripts in
+        try await ScriptedCluster.with { scripts in
             try FileManager.default.createDirectory(
                 at: scripts.root.appendingPathComponent("cluster/run"), withIntermediateDirectories: true)
             let output = scripts.root.appendingPathComponent("output")
-            try Data().write(to: output)
             let supervisor = try scripts.start("exec cluster/lib/supervise node1 bash -c 'exit 70'", output: output)
             try await scripts.wait(for: "the pause") { !scripts.text("cluster/run/node1.trouble").isEmpty }
             let trouble = scripts.text("cluster/run/node1.trouble")
             #expect(trouble.contains("ended with status 70 after 5 restarts in 300 s; it is left alone for 60 s"))
             #expect(scripts.text("cluster/run/supervisor.log").matches(of: /started as/).count == 6)
-            supervisor.terminate()
-            supervisor.waitUntilExit()
+            supervisor.send(SIGTERM)
+            supervisor.wait()
             #expect(try scripts.processes() == [], "the pause ends with whoever pauses")
         }
     }
 
     @Test("a node whose settings are wrong is not started again, and is when they are right", .timeLimit(.minutes(2)))
     func wrongSettings() async throws {
-        try await withScripts { scripts in
+        try await ScriptedCluster.with { scripts in
             #expect(try scripts.run("cluster/up").status == 0)
             #expect(try scripts.run("sed -i 's/tick: 20ms/tick: 20/' cluster/node2.yaml").status == 0)
             #expect(try scripts.run("kill -9 \(scripts.process(of: 2))").status == 0)
@@ -84,7 +83,7 @@ struct SupervisionTests {
 
     @Test("one node is stopped, killed and started by hand, and stays as it was left", .timeLimit(.minutes(2)))
     func byHand() async throws {
-        try await withScripts { scripts in
+        try await ScriptedCluster.with { scripts in
             #expect(try scripts.run("cluster/up").status == 0)
             for order in ["stop", "kill"] {
                 #expect(try scripts.run("cluster/node 3 \(order)").status == 0)
@@ -107,9 +106,8 @@ struct SupervisionTests {
 
     @Test("in the foreground Ctrl-C ends everything", .timeLimit(.minutes(1)))
     func foreground() async throws {
-        try await withScripts { scripts in
+        try await ScriptedCluster.with { scripts in
             let output = scripts.root.appendingPathComponent("output")
-            try Data().write(to: output)
             let up = try scripts.start("exec cluster/up --foreground", output: output)
             try await scripts.wait(for: "the cluster") { scripts.text("output").contains("Ctrl-C") }
             let number = try scripts.process(of: 2)
@@ -117,24 +115,10 @@ struct SupervisionTests {
             try await scripts.wait(for: "a word about it") {
                 scripts.text("output").contains("node2: ended with status 137; it is started again")
             }
-            up.interrupt()
-            up.waitUntilExit()
-            #expect(up.terminationStatus == 0)
+            up.send(SIGINT)
+            #expect(up.wait() == 0)
             #expect(scripts.text("output").contains("The cluster is stopped."))
             #expect(try scripts.processes() == [])
         }
-    }
-
-    private func withScripts(
-        environment: [String: String] = [:], _ body: (ScriptedCluster) async throws -> Void
-    ) async throws {
-        let scripts = try ScriptedCluster(environment: environment)
-        do {
-            try await body(scripts)
-        } catch {
-            try scripts.remove()
-            throw error
-        }
-        try scripts.remove()
     }
 }

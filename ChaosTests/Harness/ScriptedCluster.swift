@@ -5,8 +5,8 @@ import Foundation
 struct ScriptedCluster {
     static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
-    /// What the ports of the files begin with: clients, peers, health, metrics of node 1 to 3 follow.
-    private static let prefixes = ["740", "750", "808", "909"]
+    /// What the ports of the files begin with: of clients, peers, health and metrics of nodes 1 to 3, and of Prometheus.
+    private static let prefixes = ["740", "750", "808", "909", "919"]
 
     /// Stands for the root of the repository.
     let root: URL
@@ -52,7 +52,10 @@ struct ScriptedCluster {
 
     /// A text of the repository with the ports of this cluster.
     func translated(_ text: String) -> String {
-        text.replacing(/\b(740|750|808|909)(\$1|[1-3]\b)/) { (bases[String($0.1)] ?? "") + $0.2 }
+        // Simple boundaries: others take `7401,127` for one word.
+        text.replacing(/\b(740|750|808|909|919)(\$1|[0-3]\b)/.wordBoundaryKind(.simple)) {
+            (bases[String($0.1)] ?? "") + $0.2
+        }
     }
 
     /// Runs a command line in bash, with `metad` and `metactl` in the path.
@@ -61,27 +64,20 @@ struct ScriptedCluster {
     func run(_ command: String, environment: [String: String] = [:]) throws -> (status: Int32, output: String) {
         // A file, not a pipe: what is started in the background would keep that open.
         let output = root.appendingPathComponent("output-\(UUID().uuidString)")
-        try Data().write(to: output)
         defer { unlink(output.path) }
-        let process = try start(command, output: output, environment: environment)
-        process.waitUntilExit()
-        return (process.terminationStatus, try String(contentsOf: output, encoding: .utf8))
+        let status = try start(command, output: output, environment: environment).wait()
+        return (status, try String(contentsOf: output, encoding: .utf8))
     }
 
     /// Starts a command line in bash and does not wait for it.
-    func start(_ command: String, output: URL, environment: [String: String] = [:]) throws -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/bash")
-        process.arguments = ["-c", "exec 2>&1; " + command]
-        process.currentDirectoryURL = root
+    func start(_ command: String, output: URL, environment: [String: String] = [:]) throws -> ScriptProcess {
         var variables = self.environment.merging(environment) { $1 }
-        variables["METACTL_ENDPOINTS"] = (1...3).map { "127.0.0.1:" + translated("740\($0)") }.joined(separator: ",")
-        process.environment = variables
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try FileHandle(forWritingTo: output)
-        try process.run()
-        return process
+        variables["METACTL_ENDPOINTS"] = (1...3).map { "127.0.0.1:\(port(7_400 + $0))" }.joined(separator: ",")
+        return try ScriptProcess(command, in: root, environment: variables, output: output)
     }
+
+    /// A port of the files, as it is here.
+    func port(_ number: Int) -> UInt16 { UInt16(translated("\(number)")) ?? 0 }
 
     func text(_ path: String) -> String {
         // A file that is not there yet has nothing in it.
@@ -98,16 +94,30 @@ struct ScriptedCluster {
     }
 
     func wait(
-        for what: String, within patience: Duration = .seconds(30), until holds: () throws -> Bool
+        for what: String, within patience: Duration = .seconds(30), until holds: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + patience
-        while try !holds() {
+        while try await !holds() {
             guard ContinuousClock.now < deadline else {
                 throw LocalCluster.HarnessFailure(
                     description: "waited \(patience) for \(what)\n\(text("cluster/run/supervisor.log"))")
             }
             try await Task.sleep(for: .milliseconds(50))
         }
+    }
+
+    /// A copy for the test to work in, removed at its end with all that runs there.
+    static func with(
+        environment: [String: String] = [:], _ body: (ScriptedCluster) async throws -> Void
+    ) async throws {
+        let scripts = try ScriptedCluster(environment: environment)
+        do {
+            try await body(scripts)
+        } catch {
+            try scripts.remove()
+            throw error
+        }
+        try scripts.remove()
     }
 
     /// The numbers of the processes that work in this folder.
@@ -131,7 +141,7 @@ struct ScriptedCluster {
             // Below the ports that the system gives to connections.
             for _ in 0..<100 where bases[prefix] == nil {
                 let base = String(Int.random(in: 1_100..<3_200))
-                let ports = (1...3).compactMap { UInt16(base + "\($0)") }
+                let ports = (0...3).compactMap { UInt16(base + "\($0)") }
                 if !bases.values.contains(base), ports.allSatisfy(isFree) { bases[prefix] = base }
             }
             guard bases[prefix] != nil else { throw LocalCluster.HarnessFailure(description: "no free ports") }

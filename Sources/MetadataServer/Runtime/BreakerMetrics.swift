@@ -24,14 +24,13 @@ enum BreakerMetrics {
                 labels: ["name": name, "result": result]
             ).raise(to: count)
         }
+        // Each is there from the start: a counter that begins at 1 has not increased, to Prometheus.
         for from in CircuitBreaker.Phase.allCases {
             for to in CircuitBreaker.Phase.allCases where from != to {
-                let count = counts.changes(from: from, to: to)
-                guard count > 0 else { continue }
                 registry.counter(
                     "circuitbreaker_state_changes_total", help: "How often the breaker changed its state.",
                     labels: ["name": name, "from": from.label, "to": to.label]
-                ).raise(to: count)
+                ).raise(to: counts.changes(from: from, to: to))
             }
         }
     }
