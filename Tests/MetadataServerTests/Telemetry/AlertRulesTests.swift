@@ -92,6 +92,31 @@ struct AlertRulesTests {
         }
     }
 
+    @Test("the page about monitoring names beside each metric the alerts that use it")
+    func alertColumn() throws {
+        let rules = try expressions().components(separatedBy: "- alert: ").dropFirst()
+        var used: [String: [String]] = [:]
+        for rule in rules {
+            let name = String(rule.prefix { $0 != "\n" })
+            for metric in metrics(rule).subtracting(["metad"]) {
+                let plain = metric.hasSuffix("_seconds_count") ? String(metric.dropLast("_count".count)) : metric
+                if used[plain]?.contains(name) != true { used[plain, default: []].append(name) }
+            }
+        }
+        #expect(used.count > 15)
+        var wrong: [String] = []
+        let lists = try text("docs/operations/monitor.md").components(separatedBy: "\n## ").first {
+            $0.hasPrefix("Metrics")
+        }
+        for line in try #require(lists).split(separator: "\n") where line.hasPrefix("| `") {
+            let cells = line.components(separatedBy: " | ")
+            let named = cells[0].matches(of: /`([a-z_]+)/).flatMap { used[String($0.1)] ?? [] }
+            let shown = cells.last?.matches(of: /`(\w+)`/).map { String($0.1) } ?? []
+            if Set(named) != Set(shown) { wrong.append("\(cells[0]): it is \(named)") }
+        }
+        #expect(wrong == [])
+    }
+
     @Test("every alert has a test of the rules in which it fires")
     func tested() throws {
         let rules = try String(contentsOf: Self.rules, encoding: .utf8)
