@@ -6,24 +6,12 @@ import Testing
 /// What docs/operations/backup.md tells operators to do.
 @Suite("Backups", .serialized)
 struct BackupTests {
-    private static let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("docs/operations/backup.md")
-
-    @Test("every command of the page prints JSON, and a cold copy becomes a cluster again", .timeLimit(.minutes(3)))
+    @Test("a cold copy becomes a cluster again", .timeLimit(.minutes(3)))
     func coldCopy() async throws {
         try await withWritableCluster { cluster, client in
             for number in 1...20 {
                 _ = try await client.createTopic(name: "kept-\(number)", partitions: 2, replicationFactor: 1)
             }
-            let commands = try String(contentsOf: Self.page, encoding: .utf8).matches(of: /`metactl ([^`]*) -o json`/)
-            #expect(commands.count >= 4, "the page names other commands than it did")
-            for command in commands {
-                let words = command.1.split(separator: " ").map { $0 == "NAME" ? "kept-1" : String($0) }
-                let answer = try await cluster.metactl(words)
-                #expect(answer.status == 0, "\(command.1): \(answer.errors)")
-                #expect(try JSONSerialization.jsonObject(with: Data(answer.output.utf8)) is [String: Any])
-            }
-
             let follower = try await cluster.leader() % 3 + 1
             let copy = cluster.folder.appendingPathComponent("cold-copy")
             #expect(try await cluster.terminate(follower) == 0)

@@ -38,7 +38,10 @@ struct ScriptedCluster {
             let to = root.appendingPathComponent(folder).appendingPathComponent(path)
             try FileManager.default.createDirectory(
                 at: to.deletingLastPathComponent(), withIntermediateDirectories: true)
-            try translated(String(contentsOf: from, encoding: .utf8)).write(to: to, atomically: true, encoding: .utf8)
+            let text = try String(contentsOf: from, encoding: .utf8)
+            // What is installed elsewhere has the ports of there.
+            let own = path.hasPrefix("deploy/") ? text : translated(text)
+            try own.write(to: to, atomically: true, encoding: .utf8)
             let attributes = try FileManager.default.attributesOfItem(atPath: from.path)
             if let mode = attributes[.posixPermissions] {
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: to.path)
@@ -53,7 +56,7 @@ struct ScriptedCluster {
     /// A text of the repository with the ports of this cluster.
     func translated(_ text: String) -> String {
         // Simple boundaries: others take `7401,127` for one word.
-        text.replacing(/\b(740|750|808|909|919)(\$1|[0-3]\b)/.wordBoundaryKind(.simple)) {
+        text.replacing(/\b(740|750|808|909|919)(\$1|[0-5]\b)/.wordBoundaryKind(.simple)) {
             (bases[String($0.1)] ?? "") + $0.2
         }
     }
@@ -141,7 +144,7 @@ struct ScriptedCluster {
             // Below the ports that the system gives to connections.
             for _ in 0..<100 where bases[prefix] == nil {
                 let base = String(Int.random(in: 1_100..<3_200))
-                let ports = (0...3).compactMap { UInt16(base + "\($0)") }
+                let ports = (0...5).compactMap { UInt16(base + "\($0)") }
                 if !bases.values.contains(base), ports.allSatisfy(isFree) { bases[prefix] = base }
             }
             guard bases[prefix] != nil else { throw LocalCluster.HarnessFailure(description: "no free ports") }

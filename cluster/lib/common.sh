@@ -152,10 +152,11 @@ start_node() {
     fi
     mkdir -p "$run_folder" "$data_folder"
     # Reformatting would be refused anyway; --if-needed makes that refusal silent.
-    "$metad" format --if-needed --config "cluster/node$1.yaml" >>"$run_folder/node$1.log" 2>&1 || {
-        tail -n 20 "$run_folder/node$1.log" >&2
+    local said
+    if ! said=$("$metad" format --if-needed --config "cluster/node$1.yaml" 2>&1); then
+        say "$said" >&2
         die "node $1 cannot prepare its data directory"
-    }
+    fi
     # One that pauses after too many restarts makes way: this start is somebody's wish.
     stop_process "node$1" 5
     start_detached "$run_folder/supervisor.log" \
