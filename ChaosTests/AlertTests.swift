@@ -10,7 +10,7 @@ import Testing
 struct AlertTests {
     private static let provoked = [
         "MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader", "MetadataCrashLoop",
-        "MetadataBreakerKeepsOpening", "MetadataErrorRate",
+        "MetadataBreakerKeepsOpening", "MetadataErrorRate", "MetadataDiskLow",
     ]
     private static let prometheus = ProcessInfo.processInfo.environment["PROMETHEUS"]
 
@@ -42,10 +42,10 @@ struct AlertTests {
                 #expect(try await prometheus.firing().isDisjoint(with: Self.provoked))
             }
 
-            // Somebody writes all the time, through whatever node is there. Without a leader it fails.
+            // Somebody writes something new all the time, through whatever node is there.
             let output = scripts.root.appendingPathComponent("load.log")
             let load = try scripts.start(
-                "while :; do metactl configs alter --config user.counter=$((RANDOM)) --timeout 300ms; done",
+                "while :; do metactl configs alter --config user.key-$((RANDOM % 200))=$RANDOM --timeout 300ms; done",
                 output: output)
 
             for _ in 1...4 {
@@ -63,13 +63,21 @@ struct AlertTests {
             try scripts.run("cluster/node 2 kill; cluster/node 3 kill")
             try await shipped.wait(
                 toFire: "MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader")
-            try await hasty.wait(toFire: "MetadataErrorRate")
 
             try scripts.run("cluster/node 2 start; cluster/node 3 start")
             try await shipped.waitToClear("MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader")
             // A window, and what the tools and the machine take.
             try await hasty.waitToClear(
-                "MetadataCrashLoop", "MetadataBreakerKeepsOpening", "MetadataErrorRate", "MetadataQuorumHasNoLeader")
+                "MetadataCrashLoop", "MetadataBreakerKeepsOpening", "MetadataQuorumHasNoLeader")
+
+            // All disks are full, as far as the nodes know: no disk has so much room.
+            let full = ["METAD_STORAGE_DISK_LOW_BYTES": "100000GiB", "METAD_STORAGE_DISK_HIGH_BYTES": "100000GiB"]
+            for node in 1...3 { try scripts.run("cluster/node \(node) restart", environment: full) }
+            try await shipped.wait(toFire: "MetadataDiskLow")
+            try await hasty.wait(toFire: "MetadataErrorRate")
+            for node in 1...3 { try scripts.run("cluster/node \(node) restart") }
+            try await shipped.waitToClear("MetadataDiskLow")
+            try await hasty.waitToClear("MetadataErrorRate")
             load.send(SIGTERM)
             load.wait()
             shipped.stop()
@@ -148,10 +156,11 @@ private final class Prometheus {
         return Set(alerts.filter { $0.state == "firing" }.compactMap { $0.labels["alertname"] })
     }
 
-    /// Nil while it does not answer.
+    /// Nil while it does not answer, or says that it is starting.
     private func get(_ path: String) async -> Data? {
-        guard let url = URL(string: address + path) else { return nil }
-        return try? await URLSession.shared.data(from: url).0
+        guard let url = URL(string: address + path), let (data, response) = try? await URLSession.shared.data(from: url)
+        else { return nil }
+        return (response as? HTTPURLResponse)?.statusCode == 200 ? data : nil
     }
 
     func wait(toFire names: String...) async throws {
