@@ -17,6 +17,10 @@ struct HealthTests {
         let cluster = try await LocalCluster.started(settings: ["health.fail_after=20s"])
         let leader = try await cluster.leader()
         let followers = (1...3).filter { $0 != leader }
+        // The pages follow what the nodes say by a look of the monitor.
+        for id in followers {
+            try await wait("node \(id) is ready") { try await HealthPage(cluster, id).httpStatus == 200 }
+        }
         try await cluster.kill(leader)
         var next = 0
         for _ in 1...500 where next == 0 {
@@ -91,7 +95,9 @@ struct HealthTests {
     func storeLocked() async throws {
         let cluster = try await LocalCluster.started(settings: Self.quick)
         let path = cluster.directory(of: 1).appendingPathComponent("metadata.sqlite").path
-        let intruder = try DatabaseQueue(path: path)
+        var settings = Configuration()
+        settings.allowsUnsafeTransactions = true
+        let intruder = try DatabaseQueue(path: path, configuration: settings)
         try await intruder.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
         try await wait("node 1 says that it cannot write") {
             let page = try await HealthPage(cluster, 1)

@@ -31,7 +31,9 @@ struct ProbeTests {
         options.busyTimeoutMilliseconds = 10
         let store = try MetadataStore(path: directory.file("db"), options: options)
         let reader = try store.makeReader()
-        let intruder = try DatabaseQueue(path: directory.file("db"))
+        var settings = GRDB.Configuration()
+        settings.allowsUnsafeTransactions = true
+        let intruder = try DatabaseQueue(path: directory.file("db"), configuration: settings)
         try intruder.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
         let error = #expect(throws: StoreError.self) { try store.probeWriter() }
         guard case .busy? = error else {
