@@ -91,8 +91,8 @@ package final class LogWriter: Sendable {
         return opened
     }
 
-    /// Opens the log file again, after something else has moved it away. What was logged before goes to the old one. On
-    /// failure the old one goes on.
+    /// Opens the log file again, after something else has moved it away. What was logged before, and what is logged until all of
+    /// that is written, goes to the old one. On failure the old one goes on.
     package func reopen() throws(LogOutputError) {
         guard let path else { return }
         let fresh = try LogWriter.open(path)

@@ -98,6 +98,7 @@ struct LogControlTests {
             logger.info("before")
             try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
             try pipeline.writer.reopen()
+            #expect(pipeline.writer.flush(timeout: .seconds(30)))
             logger.info("after")
             #expect(pipeline.writer.flush(timeout: .seconds(30)))
             let moved = try String(contentsOfFile: path + ".1", encoding: .utf8)
