@@ -30,6 +30,8 @@ struct ClientMachineBreakerTests {
                 harness.answer(asked, .nodeStatus(MachineHarness.status(node, leader: 1, term: 1)))
             }
         }
+        // They are asked again and again who the members are.
+        harness.probesSayLeader = 1
         return harness
     }
 

@@ -7,6 +7,7 @@ struct ProcessorMeter: Sendable {
     /// - Parameter pidDirectory: Holds `node<id>.pid` for each node.
     /// - Throws: `CommandFailure` (`node_control_failed`) when there are none, or one does not run.
     init(pidDirectory: String) throws {
+        // A folder that cannot be read names no node either.
         let files = (try? FileManager.default.contentsOfDirectory(atPath: pidDirectory)) ?? []
         let nodes = files.compactMap { file in
             file.hasPrefix("node") && file.hasSuffix(".pid") ? UInt64(file.dropFirst(4).dropLast(4)) : nil

@@ -24,6 +24,7 @@ struct BenchLayersCommand: PrintingCommand {
         for layer in layer.map({ [$0] }) ?? BenchLayer.allCases {
             let folder = FileManager.default.temporaryDirectory.appending(path: "metactl-bench-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            // The system clears what stays in its temporary folder.
             defer { try? FileManager.default.removeItem(at: folder) }
             let measured = try LayerBenchmark(batch: batch, folder: folder.path).run(layer, count: count)
             let microseconds = measured.elapsed.inSeconds * 1e6 / Double(measured.operations)
