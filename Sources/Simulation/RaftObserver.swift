@@ -83,13 +83,16 @@ package struct RaftObserver {
         recoveries.forgets(node)
     }
 
-    /// A member gives up its log, which it had synced up to `index`, and begins it anew.
-    package mutating func losesLog(_ node: NodeID, through index: LogIndex) { recoveries.loses(node, through: index) }
+    /// A member gives up its log, which held these entries, synced, and begins it anew. Its database held what was committed up to
+    /// `databaseThrough`.
+    package mutating func losesLog(_ node: NodeID, _ positions: [LogPosition], databaseThrough: LogIndex) {
+        let applied = committed.term(at: databaseThrough).map { LogPosition(index: databaseThrough, term: $0) }
+        recoveries.loses(node, positions + [applied].compactMap(\.self))
+    }
 
     /// A member says that it holds again whatever it may have acknowledged.
     package mutating func recovers(_ core: RaftNode, durableIndex: LogIndex) throws(Violation) {
-        try recoveries.recovers(
-            core.id, holding: min(core.commitIndex, durableIndex), committed: durability.committed.index)
+        try recoveries.recovers(core.id, holding: min(core.commitIndex, durableIndex)) { committed.term(at: $0) }
     }
 
     /// A message is about to be taken in by a member that is in `term`.

@@ -69,8 +69,10 @@ struct RunJudge {
     /// A disk was taken out of use.
     mutating func forgets(_ node: NodeID) { raft.forgets(node) }
 
-    /// A member gives up its log, which it had synced up to `index`.
-    mutating func losesLog(_ node: NodeID, through index: LogIndex) { raft.losesLog(node, through: index) }
+    /// A member gives up its log.
+    mutating func losesLog(_ node: NodeID, _ held: SimulatedNode.Held) {
+        raft.losesLog(node, held.log.positions, databaseThrough: held.databaseThrough)
+    }
 
     /// A member says that it holds everything again.
     mutating func recovers(_ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex) throws(Violation) {

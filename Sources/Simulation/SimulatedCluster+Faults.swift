@@ -144,7 +144,7 @@ extension SimulatedCluster {
             guard mayRun(id) else { return }
             try start(id)
         case .crash(let id, let life, let kind):
-            guard node(id).process?.life == life else { return }
+            guard case .faulty = phase, node(id).process?.life == life else { return }
             report.happened(kind)
             try crash(node(id), kind)
         case .room(let id, let life):

@@ -115,7 +115,8 @@ extension SimulatedCluster {
 
     /// Outside of the core anything goes: gone, cut off in one direction or both, or as well as the others.
     private func leaveBehind(_ node: SimulatedNode, core: [NodeID]) throws(Violation) {
-        let fate = processGenerator.below(5)
+        // One whose state differs would lead, and have nothing that it may send to who lags.
+        let fate = node.stateDamage == .none ? processGenerator.below(5) : 0
         trace.line(queue.now, "node \(node.id) is left behind (\(fate))")
         switch fate {
         case 0: if !node.isStopped { try kill(node) }

@@ -63,7 +63,7 @@ extension SimulatedCluster {
         report.reached(.repairBegan)
         trace.line(queue.now, "node \(node.id) gave up its log, which ended at \(held.end)")
         node.owed.append(held)
-        judge.losesLog(node.id, through: held.end)
+        judge.losesLog(node.id, held)
     }
 
     /// `Effect.recovered`.

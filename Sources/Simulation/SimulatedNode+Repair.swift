@@ -83,6 +83,8 @@ extension SimulatedNode {
     /// `Effect.recovered`. Whatever was wrong before is gone; what has been damaged since is not.
     func recovered() throws(DataDirectoryError) {
         try repair.finish()
+        // A note that was misread stays, and the next start recovers once more.
+        guard try repair.unfinished() == nil else { return }
         harm = harmSinceRepair
         owed = []
     }

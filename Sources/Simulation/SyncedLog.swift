@@ -25,6 +25,11 @@ struct SyncedLog {
         terms.last.map { LogPosition(index: base.index.advanced(by: terms.count), term: $0) } ?? base
     }
 
+    /// Its base and what follows.
+    var positions: [LogPosition] {
+        [base] + terms.enumerated().map { LogPosition(index: base.index.advanced(by: $0 + 1), term: $1) }
+    }
+
     /// The term at `index`; nil where this log has let go of it or never had it.
     func term(at index: LogIndex) -> Term? {
         if index == base.index { return base.term }

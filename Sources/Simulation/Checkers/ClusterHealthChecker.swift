@@ -123,11 +123,14 @@ package struct ClusterHealthChecker {
         _ partition: Partition, _ states: [BrokerID: Broker], _ moment: Moment
     ) throws(Violation) {
         guard partition.isReassigning, let leader = partition.leader else { return }
-        let concerned = [leader] + partition.adding
-        let areThere = concerned.allSatisfy { id in
+        let staying = partition.replicas.filter { !partition.removing.contains($0) }
+        let concerned = [leader] + staying
+        func isThere(_ id: BrokerID) -> Bool {
             states[id]?.state == .active
                 && moment.now - (brokers[id]?.heard ?? 0) <= ClusterHealthChecker.beatMicrosecondsMax
         }
+        // One of those that stay has to lead in the end.
+        let areThere = ([leader] + partition.adding).allSatisfy(isThere) && staying.contains(where: isThere)
         let waits = moment.now - max(lastChange(of: partition, concerned), moment.leadingSince)
         guard !areThere || waits <= ClusterHealthChecker.syncMicrosecondsMax else {
             throw Violation(

@@ -23,6 +23,9 @@ package struct CommittedEntriesChecker {
         if let last = entries.last { commitIndexes[node] = max(commitIndexes[node] ?? .zero, last.index) }
     }
 
+    /// Of the entry that somebody has called committed.
+    package func term(at index: LogIndex) -> Term? { committed[index]?.term }
+
     /// `node` removes the entries from `index` on out of its log.
     package func truncates(from index: LogIndex, on node: NodeID) throws(Violation) {
         guard let commit = commitIndexes[node], index <= commit else { return }

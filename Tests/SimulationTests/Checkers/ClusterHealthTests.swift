@@ -85,6 +85,14 @@ struct ClusterHealthTests {
         try checker.judge(brokers: rows, partitions: [moving], at: moment(leadingSince: 9_000_000))
         try self.checker(heard: [1]).judge(
             brokers: [broker(1), broker(2, .fenced)], partitions: [moving], at: moment())
+        // The leader leaves, and who stays is not there to take over.
+        var leaving = partition(leader: 1, isr: [1], replicas: [1, 2])
+        leaving.removing = [BrokerID(1)]
+        finds("a reassignment comes to its end") {
+            try checker.judge(brokers: rows, partitions: [leaving], at: moment())
+        }
+        try self.checker(heard: [1]).judge(
+            brokers: [broker(1), broker(2, .fenced)], partitions: [leaving], at: moment())
     }
 
     private func rebalance(_ id: UInt64, _ state: Rebalance.State = .running) -> Rebalance {

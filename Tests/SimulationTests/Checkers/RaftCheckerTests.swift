@@ -186,17 +186,17 @@ struct RaftCheckerTests {
     func earlyRecovery() throws {
         var checker = RecoveryChecker()
         try checker.takesPart(one)
-        checker.loses(one, through: LogIndex(8))
+        checker.loses(one, [position(7, term: 1), position(8, term: 1)])
         finds("who lost its log votes for nobody") { try checker.takesPart(one) }
         try checker.takesPart(two)
         // Lost again on the way: what was owed is owed still.
-        checker.loses(one, through: LogIndex(3))
+        checker.loses(one, [position(3, term: 1)])
         var early = checker
-        finds("recovered means whole") { try early.recovers(one, holding: LogIndex(7), committed: LogIndex(9)) }
-        // The end of the lost log was never committed.
-        try checker.recovers(one, holding: LogIndex(7), committed: LogIndex(7))
+        finds("recovered means whole") { try early.recovers(one, holding: LogIndex(7)) { _ in Term(1) } }
+        // The end of the lost log was never committed; another entry stands there now.
+        try checker.recovers(one, holding: LogIndex(7)) { $0 == LogIndex(8) ? Term(2) : Term(1) }
         try checker.takesPart(one)
-        checker.loses(two, through: LogIndex(8))
+        checker.loses(two, [position(8, term: 1)])
         checker.forgets(two)
         try checker.takesPart(two)
     }
