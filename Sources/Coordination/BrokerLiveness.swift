@@ -205,6 +205,7 @@ extension BrokerLiveness {
                 return .condemned(milliseconds: pace.timeoutMilliseconds)
             }
             let time = leading.activeTime
+            let wasDue = lease.due
             lease.end = max(lease.end, time + pace.timeoutMilliseconds)
             lease.silence = 0
             lease.silentSince = time
@@ -221,7 +222,8 @@ extension BrokerLiveness {
             case .active, .fencing, .shuttingDown:
                 break
             }
-            leading.leases[broker] = lease
+            // As much silence as is ever noted was, so nothing was due before the end; now something is.
+            if lease.due < wasDue { leading.set(broker, lease) } else { leading.leases[broker] = lease }
             let remaining = pace.timeoutMilliseconds - min(lease.evidence, pace.timeoutMilliseconds - 1)
             return .lease(milliseconds: remaining, shouldUnfence: shouldUnfence)
         }
@@ -457,7 +459,7 @@ extension BrokerLiveness.Leading {
         notes[id] = lease.evidence > 0 ? 0 : nil
     }
 
-    private mutating func set(_ id: BrokerID, _ lease: BrokerLiveness.Lease) {
+    fileprivate mutating func set(_ id: BrokerID, _ lease: BrokerLiveness.Lease) {
         lastStamp += 1
         leases[id] = lease
         leases[id]?.stamp = lastStamp
