@@ -132,7 +132,8 @@ struct ClientMachineBreakerTests {
             for node in 1...2 { harness.refuseDial(node) }
             harness.advance(.milliseconds(100))
         }
-        #expect(harness.machine.nodes.allSatisfy { $0.breaker.phase == .open })
+        // Or half-open: the last hope is a probe.
+        #expect(harness.machine.nodes.allSatisfy { $0.breaker.phase != .closed })
         for _ in 0..<20 where harness.dials.isEmpty { harness.advance(.milliseconds(100)) }
         let node = try #require(harness.dials.first).node
         harness.accept(node, leader: node)
