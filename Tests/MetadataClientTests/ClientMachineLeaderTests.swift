@@ -245,6 +245,10 @@ struct ClientMachineLeaderTests {
         harness.probesSayLeader = nil
         harness.lose(connection)
         _ = harness.write()
+        for _ in 0..<50 where !harness.dials.contains(where: { $0.node == 2 }) {
+            harness.refuseDial(1)
+            harness.advance(.milliseconds(100))
+        }
         harness.elect(2, term: 2)
         #expect(harness.machine.leader.node == NodeKey(index: 1))
     }
