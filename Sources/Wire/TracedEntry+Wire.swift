@@ -2,11 +2,12 @@ internal import Foundation
 internal import RaftCore
 
 extension TracedEntry {
-    /// Cuts the columns. More than a sender may send is refused like any other frame of no member.
+    /// Cuts the columns. More than a sender may send, and what is no ASCII (of which a text may have another length), is refused
+    /// like any other frame of no member.
     static func list(wire: WireTracedEntries) throws(WireError) -> [TracedEntry] {
         let count = wire.indexes.count
         guard count <= WireLimits.tracedPerFrameMax, wire.terms.count == count,
-            wire.traceparents.count == count * traceparentBytes
+            wire.traceparents.count == count * traceparentBytes, wire.traceparents.allSatisfy({ $0 < 0x80 })
         else {
             throw .malformed(
                 "\(count) traced entries with \(wire.terms.count) terms and \(wire.traceparents.count) bytes of traceparents"
