@@ -128,6 +128,7 @@ struct HealthTests {
     @Test("metactl validate tries everything and leaves nothing behind", .timeLimit(.minutes(2)))
     func validate() async throws {
         let cluster = try await LocalCluster.started()
+        try await cluster.waitUntilReady()
         let client = await cluster.client()
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("validate-\(UUID().uuidString).json")
         let run = try await cluster.metactl(["validate", "--json", file.path])

@@ -44,6 +44,7 @@ struct LiveNodeTests {
     @Test("health pages tell a leader from a cluster without one", .timeLimit(.minutes(2)))
     func health() async throws {
         let cluster = try await LocalCluster.started()
+        try await cluster.waitUntilReady()
         for path in ["/health", "/health/live", "/health/ready", "/health/raft"] {
             let answer = try await cluster.get(1, path)
             #expect(answer.status == 200, "\(path) answers \(answer.status): \(answer.body)")

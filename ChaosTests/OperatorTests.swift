@@ -25,7 +25,7 @@ struct OperatorTests {
         for await event in broker.events {
             if case .unfenced = event { break }
         }
-        for number in 0..<50 {
+        for number in 0..<300 {
             _ = try await client.alterConfigs(
                 .cluster, changes: [ConfigChange(name: "user.n", value: "\(number)")])
         }
@@ -47,8 +47,8 @@ struct OperatorTests {
                 if line["broker_id"] as? String == "7" { brokers += 1 }
             }
             #expect(lines.contains { $0["message"] as? String == "stopping" })
-            // Fifty writes, and none of them has a line.
-            #expect(lines.count < 50, "\(lines.count) lines")
+            // Three hundred writes, and none of them has a line.
+            #expect(lines.count < 150, "\(lines.count) lines")
         }
         #expect(components.isSuperset(of: ["node", "raft", "registry", "peers"]), "\(components)")
         #expect(brokers > 0)
@@ -73,8 +73,8 @@ struct OperatorTests {
         let reload = try await cluster.metactl(["reload", "2"])
         #expect(reload.status == 0)
         #expect(
-            reload.output
-                == "changed limits.client_connections_max: 10000 -> 77; needs a restart: raft.tick: 20ms -> 21ms\n")
+            reload.output.contains(
+                "changed limits.client_connections_max: 10000 -> 77; needs a restart: raft.tick: 20ms -> 21ms"))
         try (before + "limits:\n  client_connections_max: none\n").write(to: file, atomically: true, encoding: .utf8)
         let mistake = try await cluster.metactl(["reload", "2"])
         #expect(mistake.status == 1 && mistake.errors.contains("limits.client_connections_max = none"))

@@ -184,6 +184,19 @@ actor LocalCluster {
         throw HarnessFailure(description: "node \(id) did not end: \(tail(of: id))")
     }
 
+    /// The pages tell what was seen last, a few times a second.
+    func waitUntilReady(within patience: Duration = .seconds(15)) async throws {
+        let deadline = ContinuousClock.now + patience
+        for id in 1...3 {
+            while try await get(id, "/health/ready").status != 200 {
+                guard ContinuousClock.now < deadline else {
+                    throw HarnessFailure(description: "node \(id) does not get ready: \(tail(of: id))")
+                }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
     /// Waits for a line in the log of a node.
     func waitForLog(of id: Int, _ text: String, within patience: Duration = .seconds(60)) async throws {
         let deadline = ContinuousClock.now + patience
