@@ -72,7 +72,7 @@ struct PlanTests {
     @Test("whatever becomes of a cluster, a majority of each set of voters in force is sound", arguments: 0..<150)
     func property(_ seed: Int) {
         var world = PlannedWorld(seed: UInt64(seed))
-        for step in 0..<250 {
+        for step in 0..<1_000 {
             world.step()
             #expect(world.stuck == nil, "step \(step), seed \(seed)")
             guard world.stuck == nil else { return }
