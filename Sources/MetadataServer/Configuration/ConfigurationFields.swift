@@ -41,15 +41,15 @@ struct ConfigurationFields {
         }
     }
 
-    /// A setting that somebody must choose. Without it there is a problem, and the placeholder lets reading go on.
+    /// A setting that somebody must choose. Without it there is a problem, and `meanwhile` lets reading go on to find the others.
     mutating func required<Value>(
-        _ key: String, _ kind: ConfigurationValue<Value>, placeholder: Value
+        _ key: String, _ kind: ConfigurationValue<Value>, meanwhile: Value
     ) -> Value {
         keys.append(Key(name: key, defaultText: nil, allowed: kind.allowed))
         let problemsBefore = problems.count
         if let given = parsed(key, kind) { return given }
         if problems.count == problemsBefore { report(key, nil, "is missing and has no default") }
-        return placeholder
+        return meanwhile
     }
 
     /// A list: a sequence in the file, one text with semicolons or spaces between the items elsewhere.

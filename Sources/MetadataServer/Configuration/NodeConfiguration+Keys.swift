@@ -15,7 +15,7 @@ extension NodeConfiguration {
         let configuration = NodeConfiguration(
             node: readNode(&fields, currentDirectory: currentDirectory),
             cluster: Cluster(
-                id: fields.required("cluster.id", .clusterID, placeholder: "missing"),
+                id: fields.required("cluster.id", .clusterID, meanwhile: "missing"),
                 initialMembers: fields.list("cluster.initial_members", .member)),
             raft: readRaft(&fields),
             storage: readStorage(&fields),
@@ -46,8 +46,8 @@ extension NodeConfiguration {
     }
 
     private static func readNode(_ fields: inout ConfigurationFields, currentDirectory: String?) -> Node {
-        let id = fields.required("node.id", .nodeID, placeholder: NodeID(1))
-        let directory = fields.required("node.data_dir", .text, placeholder: "missing")
+        let id = fields.required("node.id", .nodeID, meanwhile: NodeID(1))
+        let directory = fields.required("node.data_dir", .text, meanwhile: "missing")
         let start = currentDirectory ?? FileManager.default.currentDirectoryPath
         let clientAddress = fields.value("node.client_address", .listenAddress, default: "127.0.0.1:7400")
         let peerAddress = fields.value("node.peer_address", .listenAddress, default: "127.0.0.1:7500")

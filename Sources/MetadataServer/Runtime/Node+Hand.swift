@@ -36,8 +36,8 @@ enum Audit {
         guard let number = Command.kindNumber(ofEncoded: command), let kind = Command.kindNames[number],
             audited.contains(kind)
         else { return nil }
-        // Of settings only a short change is looked into: they are many, and a pause of rebalances is short.
-        if kind == "alter_configs", command.count > settingBytesMax { return nil }
+        // Of settings, which are many, only a change that may be the pause of rebalances is looked into.
+        if kind == "alter_configs", !mentionsPause(command) { return nil }
         let whole: Command
         do {
             whole = try Command(schemaBytes: command)
@@ -55,7 +55,19 @@ enum Audit {
         }
     }
 
-    private static let settingBytesMax = 96
+    /// Whether the name of the pause stands in the bytes, where an encoded command has its texts as they are.
+    private static func mentionsPause(_ command: [UInt8]) -> Bool {
+        command.withUnsafeBytes { bytes in
+            pauseName.withUnsafeBytes { name in
+                guard bytes.count >= name.count else { return false }
+                return (0...(bytes.count - name.count)).contains { start in
+                    bytes[start] == name[0] && bytes[start..<(start + name.count)].elementsEqual(name)
+                }
+            }
+        }
+    }
+
+    private static let pauseName = Array(Rebalance.pauseConfigName.utf8)
 
     /// What an operator does to the cluster as a whole.
     private static let audited: Set<String> = [
