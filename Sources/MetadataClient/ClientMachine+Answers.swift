@@ -181,7 +181,7 @@ extension ClientMachine {
             call.counter == .reads && nodes.indices.contains { $0 != connection.node.index && nodes[$0].isWanted }
         if mayMove, readyNodes(where: { $0 != connection.node }).isEmpty { askAround(now: now) }
         let askedPause = mayMove && code == .circuitOpen ? .zero : asked
-        guard now + TimeAmount(askedPause) < call.deadline else { return giveUp(id, code, failure) }
+        guard now + TimeAmount(askedPause) < patience(of: call, now: now) else { return giveUp(id, code, failure) }
         let verdict = options.retry.calls.verdict(
             on: RetryRules.Failure(
                 category: RetryRules.Category(failure.code.category), isDefinite: failure.isDefinite,

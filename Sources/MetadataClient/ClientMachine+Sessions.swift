@@ -43,8 +43,17 @@ extension ClientMachine {
         newWrites.removeAll()
         for id in waiting {
             guard let call = calls[id], case .queued = call.place else { continue }
-            fail(id, CallFailure(failure.code, .definite, "no session: \(failure.detail)", refusal: failure.refusal))
+            var reason = failure
+            reason.outcome = .definite
+            reason.detail = "no session: \(failure.detail)"
+            fail(id, reason)
         }
+    }
+
+    /// Until when it is any use to try a call again. A session is opened for the writes that wait for it.
+    func patience(of call: Call, now: NIODeadline) -> NIODeadline {
+        guard case .openSession = call.kind else { return call.deadline }
+        return newWrites.compactMap { calls[$0]?.deadline }.max() ?? now
     }
 
     /// Nobody waits for the session that is being opened: stop asking for it.

@@ -185,6 +185,29 @@ struct ClientMachineBreakerTests {
         #expect(harness.machine.nodes[0].breaker.phase == .closed)
     }
 
+    @Test("a write fails at once when its session cannot be opened before its time is up, and the next one asks again")
+    func openBeforeSession() throws {
+        let harness = MachineHarness(nodes: 1)
+        let first = harness.write(timeout: .seconds(5))
+        harness.accept(1, leader: 1)
+        harness.answer(
+            try #require(harness.take { $0.write.map { $0.session == nil } ?? false }),
+            .failure(
+                ServiceFailure(
+                    code: .overloaded, detail: "open, retry in 25 s", isDefinite: true, retryAfterMilliseconds: 25_000,
+                    openBreaker: "proposals")))
+        let failure = try #require(harness.failure(first))
+        #expect(failure.code == .circuitOpen)
+        #expect(failure.outcome == .definite)
+        #expect(failure.retryAfter == .seconds(25))
+        #expect(failure.detail == "no session: open, retry in 25 s")
+
+        let second = harness.write(timeout: .seconds(5))
+        harness.openSession(7)
+        harness.answer(try #require(harness.takeWrite(from: 1)), .write(.done(.changed(Version(1)))))
+        #expect(harness.outcome(second) == .success(.changed(Version(1))))
+    }
+
     @Test("a call that a node turns down is tried no more often than the rules allow")
     func attempts() throws {
         let harness = connected { $0.retry.attemptsMax = 3 }
