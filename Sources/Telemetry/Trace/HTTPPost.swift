@@ -4,28 +4,34 @@ import NIOPosix
 
 /// Sends one document over a connection of its own.
 enum HTTPPost {
-    /// Gave no answer in time, or hung up before one.
+    /// Hung up before an answer.
     struct NoAnswer: Error, CustomStringConvertible {
         var description: String { "no answer" }
     }
 
-    /// - Parameter timeout: for the connection, and again for the answer.
+    private static let connectTimeout = TimeAmount.seconds(5)
+
+    /// Waits for the answer until the task is cancelled.
     /// - Returns: the status of the answer.
-    static func send(_ json: [UInt8], to endpoint: CollectorEndpoint, timeout: TimeAmount) async throws -> Int {
+    static func send(_ json: [UInt8], to endpoint: CollectorEndpoint) async throws -> Int {
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let answered = loop.makePromise(of: Int.self)
-        ClientBootstrap(group: loop)
-            .connectTimeout(timeout)
+        let connection = ClientBootstrap(group: loop)
+            .connectTimeout(connectTimeout)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandler(
-                        Exchange(json, endpoint: endpoint, timeout: timeout, answered: answered))
+                        Exchange(json, endpoint: endpoint, answered: answered))
                 }
             }
             .connect(host: endpoint.host, port: endpoint.port)
-            .whenFailure { answered.fail($0) }
-        return try await answered.futureResult.get()
+        connection.whenFailure { answered.fail($0) }
+        return try await withTaskCancellationHandler {
+            try await answered.futureResult.get()
+        } onCancel: {
+            connection.whenSuccess { $0.close(promise: nil) }
+        }
     }
 
     /// One request and the head of its answer; nobody reads the rest.
@@ -35,13 +41,11 @@ enum HTTPPost {
 
         private let json: [UInt8]
         private let endpoint: CollectorEndpoint
-        private let timeout: TimeAmount
         private let answered: EventLoopPromise<Int>
 
-        init(_ json: [UInt8], endpoint: CollectorEndpoint, timeout: TimeAmount, answered: EventLoopPromise<Int>) {
+        init(_ json: [UInt8], endpoint: CollectorEndpoint, answered: EventLoopPromise<Int>) {
             self.json = json
             self.endpoint = endpoint
-            self.timeout = timeout
             self.answered = answered
         }
 
@@ -54,8 +58,6 @@ enum HTTPPost {
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: json)))), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            context.eventLoop.scheduleTask(in: timeout) { bound.value.close(promise: nil) }
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {

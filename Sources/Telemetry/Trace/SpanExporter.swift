@@ -10,7 +10,7 @@ package final class SpanExporter: Sendable {
     /// Spans in one request.
     static let batchMax = 512
     static let pause = Duration.seconds(1)
-    static let answerTimeout = TimeAmount.seconds(5)
+    static let deadline = Duration.seconds(5)
 
     private let buffer: SpanBuffer
     private let resource: [(key: String, value: String)]
@@ -78,39 +78,39 @@ package final class SpanExporter: Sendable {
     /// Sends one batch.
     /// - Returns: false when it is better to wait.
     private func send(to endpoint: CollectorEndpoint) async -> Bool {
-        let permit: CircuitBreaker.Permit
-        do { permit = try breaker.admit() } catch { return false }
         let batch = buffer.take(SpanExporter.batchMax)
         do {
-            let json = try SpanDocument(batch, resource: resource).json()
-            let status = try await HTTPPost.send(json, to: endpoint, timeout: SpanExporter.answerTimeout)
-            switch status {
-            case 200..<300:
-                breaker.record(.success, of: permit)
-                exported.wrappingAdd(UInt64(batch.count), ordering: .relaxed)
-                if isFailing.exchange(false, ordering: .relaxed) { logger.notice("spans are exported again") }
-                return true
-            case 429, 502, 503, 504:
-                // What OTLP calls retryable.
-                failed(batch, permit, "the collector at \(endpoint) answers \(status)")
-                return false
-            default:
-                // The collector is there and will not take these; others it may.
-                breaker.record(.neutral, of: permit)
-                buffer.countDropped(batch.count)
-                complain("the collector at \(endpoint) refuses spans with \(status)")
-                return true
+            try await breaker.call(deadline: SpanExporter.deadline, judge: Refused.saysOfCollector) { [resource] in
+                let json = try SpanDocument(batch, resource: resource).json()
+                let status = try await HTTPPost.send(json, to: endpoint)
+                guard (200..<300).contains(status) else { throw Refused(status: status) }
             }
+            exported.wrappingAdd(UInt64(batch.count), ordering: .relaxed)
+            if isFailing.exchange(false, ordering: .relaxed) { logger.notice("spans are exported again") }
+            return true
+        } catch let error as Refused where !error.isRetryable {
+            buffer.countDropped(batch.count)
+            complain("the collector at \(endpoint) \(error)")
+            return true
         } catch {
-            failed(batch, permit, "the collector at \(endpoint): \(error)")
+            buffer.giveBack(batch)
+            if !(error is CircuitBreaker.Rejection) { complain("the collector at \(endpoint): \(error)") }
             return false
         }
     }
 
-    private func failed(_ batch: [FinishedSpan], _ permit: CircuitBreaker.Permit, _ reason: String) {
-        breaker.record(.failure, of: permit)
-        buffer.giveBack(batch)
-        complain(reason)
+    /// The collector answered, and did not take the spans.
+    private struct Refused: Error, CustomStringConvertible {
+        let status: Int
+
+        /// By OTLP's rules. After any other answer the collector is there and may take other spans.
+        var isRetryable: Bool { [429, 502, 503, 504].contains(status) }
+
+        var description: String { "refuses spans with \(status)" }
+
+        static func saysOfCollector(_ error: any Error) -> CircuitBreaker.Outcome {
+            (error as? Refused)?.isRetryable ?? true ? .failure : .neutral
+        }
     }
 
     private func complain(_ reason: String) {
