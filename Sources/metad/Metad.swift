@@ -7,8 +7,20 @@ import ServiceLifecycle
 import Telemetry
 import UnixSignals
 
-/// A node of the metadata quorum.
 @main
+enum Program {
+    /// Not `async`, which would end the main thread: valgrind, which counts our instructions, does not survive that. The main
+    /// actor never runs.
+    static func main() {
+        Task.detached {
+            await Metad.main()
+            exit(0)
+        }
+        while true { pause() }
+    }
+}
+
+/// A node of the metadata quorum.
 struct Metad: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "metad", abstract: "A node of a StreamBus metadata quorum.",
