@@ -60,6 +60,7 @@ extension CoordinatorWork {
             step.inSync = inSync
             if now >= step.deadline {
                 let (broker, reason) = stall(of: partition)
+                if step.stall == nil { noteTimeout() }
                 step.stall = reason
                 if step.isOwn {
                     if partition.adding.contains(broker) { failures[broker, default: 0] += 1 }

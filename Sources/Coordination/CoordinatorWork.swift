@@ -73,6 +73,7 @@ struct CoordinatorWork: Sendable {
     private var needsPlan = true
     private var elections: Deque<PartitionKey> = []
     private(set) var movesEnded = 0
+    private(set) var stepTimeouts = 0
     private(set) var obstacle: String?
     /// How uneven the cluster was when nothing could be moved any more: less is not to be had with these brokers.
     private var restingImbalance = 0.0
@@ -394,6 +395,7 @@ extension CoordinatorWork {
         status.movesWaiting = waiting.count + (asked?.moves.count ?? 0)
         status.movesUnderWay = underWay.count
         status.movesEnded = movesEnded
+        status.stepTimeouts = stepTimeouts
         status.drains = (plan?.drains ?? []).map {
             BrokerDrain(id: $0.id, replicas: $0.replicas, leaders: $0.leaders)
         }
@@ -429,6 +431,8 @@ extension CoordinatorWork {
     }
 
     mutating func note(ended count: Int) { movesEnded += count }
+
+    mutating func noteTimeout() { stepTimeouts += 1 }
 }
 
 extension CoordinatorWork.Task {

@@ -30,6 +30,8 @@ public struct CoordinatorStatus: Hashable, Sendable {
     public var movesUnderWay = 0
     /// Not under way any more, since this node leads.
     public var movesEnded = 0
+    /// Partitions whose new replicas were not in sync in time, since this node leads.
+    public var stepTimeouts = 0
     /// The first of the replicas that do not move, with the reason of each.
     public var stuck: [StuckReplica] = []
     /// All of them.

@@ -15,6 +15,7 @@ extension CoordinatorStatus {
         movesWaiting = Int(wire.movesWaiting)
         movesUnderWay = Int(wire.movesUnderWay)
         movesEnded = Int(wire.movesEnded)
+        stepTimeouts = Int(wire.stepTimeouts)
         for item in wire.stuck { stuck.append(try StuckReplica(wire: item)) }
         stuckCount = Int(wire.stuckCount)
         drains = wire.drains.map {
@@ -34,6 +35,7 @@ extension CoordinatorStatus {
         wire.movesWaiting = Int64(movesWaiting)
         wire.movesUnderWay = Int64(movesUnderWay)
         wire.movesEnded = Int64(movesEnded)
+        wire.stepTimeouts = Int64(stepTimeouts)
         wire.stuck = stuck.map(\.wire)
         wire.stuckCount = Int64(stuckCount)
         wire.drains = drains.map { load in

@@ -144,6 +144,7 @@ struct CoordinatorTests {
         #expect(cluster.run { $0.coordinator.status?.stuckCount ?? 0 > 0 })
         let reason = cluster.coordinator.status?.stuck.first?.reason ?? ""
         #expect(reason == "broker 6 did not get in sync within 1 s")
+        #expect(cluster.coordinator.status?.stepTimeouts ?? 0 > 0)
         #expect(cluster.run { $0.rebalance?.isRunning == false && $0.reassigning.isEmpty })
         // As many moves as may go to one broker at a time have failed, and nothing more is planned for it.
         guard case .ended(let ending, _, let detail) = cluster.rebalance?.state else { return }

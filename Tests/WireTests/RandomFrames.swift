@@ -104,6 +104,7 @@ extension RandomValues {
         status.movesWaiting = Int(number() as Int32)
         status.movesUnderWay = Int(number() as Int32)
         status.movesEnded = Int(number() as Int32)
+        status.stepTimeouts = Int(number() as Int32)
         status.stuck = list { StuckReplica(partition: $0.partitionKey(), broker: $0.brokerID(), reason: $0.text()) }
         status.stuckCount = Int(number() as Int32)
         status.drains = list {

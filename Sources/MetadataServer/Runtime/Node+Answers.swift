@@ -64,6 +64,8 @@ extension Node {
         measureMemory()
         supervise()
         expireWrites(now: .now())
+        let status = nodeStatus
+        noteStepTimeouts(status.coordinator?.stepTimeouts ?? 0)
         if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
             loggers.clients.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
         }
@@ -78,7 +80,7 @@ extension Node {
         }
         published.update(
             NodeReading(
-                status: nodeStatus, takenAt: Node.milliseconds, halt: halt, logTrouble: logTrouble,
+                status: status, takenAt: Node.milliseconds, halt: halt, logTrouble: logTrouble,
                 storeTrouble: storeTrouble, lastIndex: replica.core.lastIndex.rawValue,
                 syncedIndex: replica.core.syncedIndex.rawValue, peers: replica.core.progress,
                 linksUp: links.values.filter(\.isUp).map(\.peer.id),
@@ -90,6 +92,12 @@ extension Node {
                 rebalances: rebalances, gate: gate.reading, liveness: replica.livenessReading,
                 snapshotsOut: snapshotsOut.transfers, snapshotsIn: snapshotsIn.transfers))
         endTurnSoon()
+    }
+
+    /// The count begins anew with each term of office.
+    private func noteStepTimeouts(_ count: Int) {
+        for _ in stride(from: stepTimeouts, to: count, by: 1) { gate.late("rebalance_step") }
+        stepTimeouts = count
     }
 
     private var protectionReading: ProtectionReading {

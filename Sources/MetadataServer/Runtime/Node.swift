@@ -54,6 +54,8 @@ final class Node {
     var isStopping = false
     var turnIsScheduled = false
     var lastStatus: Status?
+    /// Steps of rebalances that were late in this term of office and are counted.
+    var stepTimeouts = 0
     /// Since when no leader is known, or since that was last complained of.
     var leaderlessSince: NIODeadline?
     /// A node that is further behind what it knows to be committed is not ready.

@@ -1282,6 +1282,9 @@ nonisolated struct WireCoordinatorStatus: Sendable {
 
   var drains: [WireCoordinatorStatus.Drain] = []
 
+  /// Partitions whose new replicas were not in sync in time, since the node leads.
+  var stepTimeouts: Int64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated struct Stuck: Sendable {
@@ -3252,7 +3255,7 @@ nonisolated extension WireNodeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireCoordinatorStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".CoordinatorStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}activity\0\u{1}detail\0\u{1}imbalance\0\u{3}imbalance_after\0\u{3}moves_planned\0\u{3}moves_waiting\0\u{3}moves_under_way\0\u{3}moves_ended\0\u{1}stuck\0\u{3}stuck_count\0\u{1}drains\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}activity\0\u{1}detail\0\u{1}imbalance\0\u{3}imbalance_after\0\u{3}moves_planned\0\u{3}moves_waiting\0\u{3}moves_under_way\0\u{3}moves_ended\0\u{1}stuck\0\u{3}stuck_count\0\u{1}drains\0\u{3}step_timeouts\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3271,6 +3274,7 @@ nonisolated extension WireCoordinatorStatus: SwiftProtobuf.Message, SwiftProtobu
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.stuck) }()
       case 10: try { try decoder.decodeSingularInt64Field(value: &self.stuckCount) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.drains) }()
+      case 12: try { try decoder.decodeSingularInt64Field(value: &self.stepTimeouts) }()
       default: break
       }
     }
@@ -3314,6 +3318,9 @@ nonisolated extension WireCoordinatorStatus: SwiftProtobuf.Message, SwiftProtobu
     if !self.drains.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.drains, fieldNumber: 11)
     }
+    if self.stepTimeouts != 0 {
+      try visitor.visitSingularInt64Field(value: self.stepTimeouts, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3329,6 +3336,7 @@ nonisolated extension WireCoordinatorStatus: SwiftProtobuf.Message, SwiftProtobu
     if lhs.stuck != rhs.stuck {return false}
     if lhs.stuckCount != rhs.stuckCount {return false}
     if lhs.drains != rhs.drains {return false}
+    if lhs.stepTimeouts != rhs.stepTimeouts {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
