@@ -1,3 +1,4 @@
+import GRDB
 import GRDBSQLite
 internal import MetadataModel
 
@@ -32,6 +33,9 @@ extension MetadataStore {
             try connection.transaction("probe") { () throws(StoreError) in CacheStatistics(connection) }
         }
     }
+
+    /// Gives back the pages that the writing connection keeps and does not need now. Called from the apply thread.
+    package func releaseMemory() { writerQueue.inDatabase { $0.releaseMemory() } }
 }
 
 extension MetadataReader {

@@ -53,6 +53,9 @@ package final class MetadataReader: @unchecked Sendable {
         try DatabaseOpening.onQueue(queue, "probe") { (connection) throws(StoreError) in CacheStatistics(connection) }
     }
 
+    /// Gives back the pages that this connection keeps and does not need now.
+    package func releaseMemory() { queue.inDatabase { $0.releaseMemory() } }
+
     package func close() throws(StoreError) {
         queue.inDatabase { _ in answers = nil }
         try DatabaseOpening.close(queue, "close a reader")

@@ -24,6 +24,23 @@ struct ProbeTests {
         try store.close()
     }
 
+    @Test("caches are given back, and filled again by what is asked for")
+    func releasedMemory() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        _ = try store.apply(smallCluster())
+        let reader = try store.makeReader()
+        let (written, read) = (try store.probeWriter().bytes, try reader.probe().bytes)
+        store.releaseMemory()
+        reader.releaseMemory()
+        #expect(try store.probeWriter().bytes < written)
+        #expect(try reader.probe().bytes <= read)
+        _ = try store.apply([commandEntry(9, topicCreation("more", id: 3))])
+        #expect(try store.scrub().isSound)
+        try reader.close()
+        try store.close()
+    }
+
     @Test("a database that somebody else locks can be read and not written, until it is unlocked")
     func locked() throws {
         let directory = try TemporaryDirectory()

@@ -35,6 +35,7 @@ extension Node {
         nextShed = now + Node.shedPause
         // Whoever is behind reads the feed from the database instead.
         watches.shed()
+        storage.releaseMemory()
         for connection in connections.values.filter({ $0.unsentBytes > Node.shedUnsentBytes }) {
             loggers.storage.warning(
                 "memory is short: closing the connection of a client that does not read",

@@ -12,6 +12,10 @@ import Synchronization
 import Telemetry
 import Wire
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// An answer of the reader thread, ready to be sent.
 enum EncodedAnswer: Sendable {
     case reply(connection: UInt64, request: UInt64, OperationStatus, ByteBuffer)
@@ -221,6 +225,17 @@ final class NodeStorage: Sendable {
             let result = Result { () throws(StoreError) in try store.checkpoint() }
             outbox.send { $0.checkpointed(result) }
         }
+    }
+
+    /// Gives back the pages that connections keep and what the allocator keeps of freed memory. What is needed again is read
+    /// again.
+    func releaseMemory() {
+        let (store, reader) = (store, reader)
+        applyThread.probe { store.releaseMemory() }
+        readThread.probe { reader.releaseMemory() }
+        #if canImport(Glibc)
+            background.submit { _ = malloc_trim(0) }
+        #endif
     }
 
     /// Runs `work` where it may take long and block, then `done` on the node loop.
