@@ -12,7 +12,7 @@ prepare_node() {
 }
 start_node() { spawn "$1" "$metad" run --config "$run/n$1.yaml"; }
 first_write() {
-    "$metactl" configs set user.first=write --cluster --endpoints "$bench_endpoints" --timeout 60s >/dev/null
+    "$metactl" configs alter --config user.first=write --endpoints "$bench_endpoints" --timeout 60s >/dev/null
     jq -n --argjson begun "$1" --argjson ended "$(date +%s%N)" '{ms: (($ended - $begun) / 1e6)}'
 }
 wait_for_all() {
