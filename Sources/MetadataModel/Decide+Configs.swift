@@ -37,7 +37,7 @@ extension Decider {
             changes.append(.config(before: before, after: after))
         }
         if growth > 0 {
-            let count = try view.configs(of: resource).count + growth
+            let count = try view.configCount(of: resource) + growth
             guard count <= Limits.configsPerResourceMax else {
                 return .refused(
                     .limitExceeded,

@@ -80,6 +80,7 @@ struct SessionOverlay<Storage: MetadataStorage>: MetadataView {
         try storage.config(resource, name: name)
     }
     func configs(of resource: ConfigResource) throws(Failure) -> [ConfigEntry] { try storage.configs(of: resource) }
+    func configCount(of resource: ConfigResource) throws(Failure) -> Int { try storage.configCount(of: resource) }
     func featureLevel() throws(Failure) -> UInt32 { try storage.featureLevel() }
 
     func session(_ id: SessionID) throws(Failure) -> Session? { table.session(id) }

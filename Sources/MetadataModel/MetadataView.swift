@@ -25,6 +25,8 @@ package protocol MetadataView {
     func config(_ resource: ConfigResource, name: String) throws(Failure) -> ConfigEntry?
     /// All keys of a resource, by name.
     func configs(of resource: ConfigResource) throws(Failure) -> [ConfigEntry]
+    /// How many keys a resource has.
+    func configCount(of resource: ConfigResource) throws(Failure) -> Int
     func session(_ id: SessionID) throws(Failure) -> Session?
     /// Sessions by id.
     func sessions() throws(Failure) -> [Session]
@@ -36,6 +38,8 @@ extension MetadataView {
     package func session(_ id: SessionID) throws(Failure) -> Session? {
         try sessions().first { $0.id == id }
     }
+
+    package func configCount(of resource: ConfigResource) throws(Failure) -> Int { try configs(of: resource).count }
 
     /// Reads all that the broker holds.
     package func partitions(relyingOn broker: BrokerID, limit: Int) throws(Failure) -> [Partition] {

@@ -2,10 +2,12 @@ internal import MetadataModel
 import MetadataSchema
 internal import RaftCore
 
-/// What the apply thread keeps between batches: the state machine with its prepared statements, and the `state` row as it
-/// was last written. Loaded from the database; thrown away after a failure.
+/// What the apply thread keeps between batches: the state machine with its prepared statements, and the `state` row as it is
+/// to be written. Loaded from the database; thrown away after a failure.
 final class ApplyState {
     private(set) var state: StateRow
+    /// What the change feed is to say of the transaction that is open.
+    private var events: [ChangeEvent] = []
     private var machine: StateMachine<DatabaseStorage>
     private let stateStatements: StateStatements
     private let feed: FeedWriter
@@ -28,7 +30,7 @@ final class ApplyState {
 
     var tally: PartitionTally { machine.storage.tally }
 
-    /// Applies entries inside the open transaction. After a failure this object is spent.
+    /// Applies entries inside the open transaction, which `finish` completes. After a failure this object is spent.
     func apply(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
         var applied = state.applied
         var configuration = state.configuration
@@ -59,9 +61,7 @@ final class ApplyState {
             }
             applied = entry.position
         }
-        let sessions = machine.takeSessionChanges()
-        try machine.storage.finishBatch(touched: sessions.touched, removed: sessions.removed)
-        state.feedFloor = try feed.append(events, floor: state.feedFloor)
+        self.events += events
         state.applied = applied
         state.configuration = configuration
         state.version = machine.version
@@ -70,10 +70,17 @@ final class ApplyState {
         state.featureLevel = try machine.featureLevel()
         state.totals = try machine.totals()
         state.configCount = machine.storage.configCount
-        try stateStatements.write(state)
         return AppliedBatch(
             applied: applied, version: state.version, digest: state.digest,
             logTimeMilliseconds: state.logTimeMilliseconds, outcomes: outcomes, events: events,
             digests: digests)
+    }
+    /// Writes what a transaction writes once, however many batches it holds. After a failure this object is spent.
+    func finish() throws(StoreError) {
+        let sessions = machine.takeSessionChanges()
+        try machine.storage.finishTransaction(touched: sessions.touched, removed: sessions.removed)
+        state.feedFloor = try feed.append(events, floor: state.feedFloor)
+        events.removeAll()
+        try stateStatements.write(state)
     }
 }

@@ -30,7 +30,9 @@ extension MetadataStore {
     /// the apply thread, and waits as long as a batch would.
     package func probeWriter() throws(StoreError) -> CacheStatistics {
         try Self.onWriter(of: writerQueue, "probe") { (connection) throws(StoreError) in
-            try connection.transaction("probe") { () throws(StoreError) in CacheStatistics(connection) }
+            // Who has a transaction open has the lock.
+            if connection.isInTransaction { return CacheStatistics(connection) }
+            return try connection.transaction("probe") { () throws(StoreError) in CacheStatistics(connection) }
         }
     }
 

@@ -5,9 +5,11 @@ import Synchronization
 
 /// How far a checkpoint goes.
 package enum CheckpointMode: Hashable, Sendable {
-    /// Copies what it can and waits for nobody. When the WAL has grown long it then also has the writer start again at
-    /// the WAL's beginning, waiting for readers within `StoreOptions.checkpointTimeoutMilliseconds`.
+    /// `passive`, and when the WAL has grown long also `restart`.
     case automatic
+    /// Has the writer start again at the WAL's beginning, waiting for it and for readers within
+    /// `StoreOptions.checkpointTimeoutMilliseconds`. In vain while a transaction is open.
+    case restart
     /// Copies what it can and waits for nobody.
     case passive
     /// Holds the writer up until everything is copied, within the same time.
@@ -23,6 +25,7 @@ final class Checkpointer: Sendable {
     private let queue: DatabaseQueue
     private let options: StoreOptions
     private let durable = Mutex(Durable())
+    private let isLong = Atomic(false)
 
     private struct Durable {
         /// The applied position behind which a power loss cannot take the database any more. Only grows, except by an
@@ -47,6 +50,7 @@ final class Checkpointer: Sendable {
     }
 
     var durablePosition: LogPosition { durable.withLock { $0.position } }
+    var isWALLong: Bool { isLong.load(ordering: .relaxed) }
 
     func installBegins() {
         durable.withLock { durable in
@@ -104,10 +108,12 @@ final class Checkpointer: Sendable {
             return try run(SQLITE_CHECKPOINT_PASSIVE, connection).isComplete
         case .automatic:
             let passive = try run(SQLITE_CHECKPOINT_PASSIVE, connection)
-            guard passive.frames > options.walFramesRestart else { return passive.isComplete }
+            guard isWALLong else { return passive.isComplete }
             // The bulk is copied: what is left to do under the writer's lock is little.
             let restart = try run(SQLITE_CHECKPOINT_RESTART, connection)
             return passive.isComplete || restart.isComplete
+        case .restart:
+            return try run(SQLITE_CHECKPOINT_RESTART, connection).isComplete
         case .full:
             return try run(SQLITE_CHECKPOINT_FULL, connection).isComplete
         case .truncate:
@@ -125,6 +131,8 @@ final class Checkpointer: Sendable {
         case SQLITE_OK:
             // Both are -1 when there is no WAL, which a store of ours always has.
             guard frames >= 0 else { throw .pragma(name: "journal_mode", wanted: "wal", found: "none") }
+            isLong.store(
+                Int(frames) > options.walFramesRestart && mode == SQLITE_CHECKPOINT_PASSIVE, ordering: .relaxed)
             return (copied == frames, Int(frames))
         case SQLITE_BUSY, SQLITE_LOCKED:
             // Somebody else checkpoints, or a reader needs old frames: done in part, which is not an error.
@@ -148,8 +156,11 @@ extension MetadataStore {
     /// two calls. Thread-safe. Readers and the writer go on (see `CheckpointMode` for how far). An error that is not
     /// `isRetriable` is fatal for the node: what it wrote may not be on the disk, and no later sync would say so.
     package func checkpoint(_ mode: CheckpointMode = .automatic) throws(StoreError) -> LogPosition {
-        try checkpointer.checkpoint(mode) { applied }
+        try checkpointer.checkpoint(mode) { committed }
     }
+
+    /// The WAL has grown long, and a checkpoint in which the writer takes part (`restart`) would have it begin anew.
+    package var isWALLong: Bool { checkpointer.isWALLong }
 
     /// Where the last complete checkpoint got to.
     package var durablePosition: LogPosition { checkpointer.durablePosition }

@@ -82,10 +82,19 @@ struct Connection {
     ) throws(StoreError) -> Value {
         // Taken at once: a lock that comes later could fail in the middle.
         try execute("BEGIN IMMEDIATE", "\(operation): begin")
-        do throws(StoreError) {
+        return try rollingBack(operation) { () throws(StoreError) in
             let value = try body()
             try execute("COMMIT", "\(operation): commit")
             return value
+        }
+    }
+
+    /// Runs `body`. After a failure no transaction is open.
+    func rollingBack<Value>(
+        _ operation: String, _ body: () throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        do throws(StoreError) {
+            return try body()
         } catch {
             // SQLite ends the transaction by itself after some errors (a full disk, for one).
             if isInTransaction { try execute("ROLLBACK", "\(operation): roll back after \(error)") }

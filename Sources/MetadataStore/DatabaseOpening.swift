@@ -21,7 +21,8 @@ enum DatabaseOpening {
     /// The one connection that writes, on a database with the present schema.
     static func writer(_ location: DatabaseLocation, options: StoreOptions) throws(StoreError) -> DatabaseQueue {
         try refuseForeign(location, options: options)
-        let queue = try open(location, "writer", options, readonly: false)
+        // Its transactions hold several batches.
+        let queue = try open(location, "writer", options, readonly: false, leavesTransactionsOpen: true)
         try onQueue(queue, "set up the writer") { (connection) throws(StoreError) in
             try setUpWriter(connection, options: options)
         }
@@ -86,11 +87,13 @@ enum DatabaseOpening {
     }
 
     private static func open(
-        _ location: DatabaseLocation, _ label: String, _ options: StoreOptions, readonly: Bool
+        _ location: DatabaseLocation, _ label: String, _ options: StoreOptions, readonly: Bool,
+        leavesTransactionsOpen: Bool = false
     ) throws(StoreError) -> DatabaseQueue {
         do {
-            return try DatabaseQueue(
-                path: location.databaseName, configuration: configuration(label, options, readonly: readonly))
+            var configuration = configuration(label, options, readonly: readonly)
+            configuration.allowsUnsafeTransactions = leavesTransactionsOpen
+            return try DatabaseQueue(path: location.databaseName, configuration: configuration)
         } catch {
             throw StoreError.ofGRDB(error, "open \(location.path) as \(label)")
         }

@@ -9,14 +9,20 @@ import MetadataSchema
 final class DatabaseStorage: MetadataStorage {
     typealias Failure = StoreError
 
+    private static let configCountsMax = 10_000
+
     private let reader: RowReader
     private let writer: RowWriter
     private var brokersByID: [BrokerID: Broker]
     /// The brokers by id; nil after a change, until somebody asks.
     private var brokersSorted: [Broker]?
     private var loads: [BrokerID: BrokerLoad]
-    /// Whose loads differ from their rows; written once per batch.
+    /// Whose loads differ from their rows; written once per transaction.
     private var touchedLoads: Set<BrokerID> = []
+    /// What differs from its row; written once per transaction. A topic's version moves with each of its configuration keys.
+    private var changedTopics: [TopicID: (before: Topic, after: Topic)] = [:]
+    /// Of the resources whose keys were counted of late.
+    private var configCounts: [ConfigResource: Int] = [:]
     private var topics = TopicCache()
     /// Of brokers that partitions are being moved off: none of theirs up to this one relies on them. What `partitions(relyingOn:)`
     /// need not read again, so that the steps of a fencing cost what they move and not what was moved before.
@@ -62,7 +68,7 @@ final class DatabaseStorage: MetadataStorage {
             brokersSorted = nil
             if let id = after?.id ?? before?.id { passed[id] = nil }
         case .topic(let before, let after):
-            try writer.writeTopic(before: before, after: after)
+            try writeTopic(before: before, after: after)
             counts.topics += step(before, after)
             if let after {
                 topics.put(after)
@@ -78,6 +84,9 @@ final class DatabaseStorage: MetadataStorage {
         case .config(let before, let after):
             try writer.writeConfig(before: before, after: after)
             configCount += step(before, after)
+            if let resource = (after ?? before)?.resource, let count = configCounts[resource] {
+                configCounts[resource] = count + step(before, after)
+            }
         case .featureLevel(let before, let after):
             precondition(before == level, "the feature level is \(level), not \(before)")
             level = after
@@ -88,17 +97,33 @@ final class DatabaseStorage: MetadataStorage {
         }
     }
 
-    /// Writes what a batch writes once: the sessions that it touched and the loads.
-    func finishBatch(touched: [SessionState], removed: [SessionID]) throws(StoreError) {
+    /// Writes what a transaction writes once: the sessions that it touched, the topics that it changed and the loads.
+    func finishTransaction(touched: [SessionState], removed: [SessionID]) throws(StoreError) {
         // The rows of ended sessions go first: none of them is among the touched.
         for id in removed { try writer.removeSession(id) }
         for state in touched { try writer.writeSession(state.session.id, body: state.schemaBytes()) }
+        for (_, change) in changedTopics.sorted(by: { $0.key < $1.key }) {
+            try writer.writeTopic(before: change.before, after: change.after)
+        }
+        changedTopics.removeAll(keepingCapacity: true)
         for id in touchedLoads.sorted() {
             try writer.write(loads[id] ?? BrokerLoad(id: id, replicas: 0, leaders: 0))
             if let load = loads[id], load.replicas == 0, load.leaders == 0 { loads[id] = nil }
         }
         touchedLoads.removeAll(keepingCapacity: true)
     }
+
+    private func writeTopic(before: Topic?, after: Topic?) throws(StoreError) {
+        guard let before, let after else {
+            // A row that goes must not be written any more.
+            if let before { changedTopics.removeValue(forKey: before.id) }
+            return try writer.writeTopic(before: before, after: after)
+        }
+        changedTopics[after.id] = (changedTopics[after.id]?.before ?? before, after)
+    }
+
+    /// The row, as it is to be.
+    private func current(_ topic: Topic?) -> Topic? { topic.map { changedTopics[$0.id]?.after ?? $0 } }
 
     /// A session's row as a snapshot carries it.
     func writeSession(_ id: SessionID, body: [UInt8]) throws(StoreError) {
@@ -151,19 +176,22 @@ final class DatabaseStorage: MetadataStorage {
 
     func topic(_ id: TopicID) throws(StoreError) -> Topic? {
         if let known = topics.topic(id) { return known }
-        guard let found = try reader.topic(id) else { return nil }
+        guard let found = current(try reader.topic(id)) else { return nil }
         topics.put(found)
         return found
     }
 
     func topic(named name: String) throws(StoreError) -> Topic? {
         if let known = topics.topic(named: name) { return known }
-        guard let found = try reader.topic(named: name) else { return nil }
+        guard let found = current(try reader.topic(named: name)) else { return nil }
         topics.put(found)
         return found
     }
 
-    func topic(collidingWith name: String) throws(StoreError) -> Topic? { try reader.topic(collidingWith: name) }
+    func topic(collidingWith name: String) throws(StoreError) -> Topic? {
+        current(try reader.topic(collidingWith: name))
+    }
+
     func partition(_ key: PartitionKey) throws(StoreError) -> Partition? { try reader.partition(key) }
 
     func partitions(of topic: TopicID) throws(StoreError) -> [Partition] {
@@ -221,6 +249,14 @@ final class DatabaseStorage: MetadataStorage {
             return true
         }
         return found
+    }
+
+    func configCount(of resource: ConfigResource) throws(StoreError) -> Int {
+        if let count = configCounts[resource] { return count }
+        let count = try configs(of: resource).count
+        if configCounts.count >= DatabaseStorage.configCountsMax { configCounts.removeAll(keepingCapacity: true) }
+        configCounts[resource] = count
+        return count
     }
 
     /// Not consulted by the state machine, which has its own table; the rows as of the last batch.

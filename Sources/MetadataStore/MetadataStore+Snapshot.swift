@@ -40,6 +40,8 @@ extension MetadataStore {
     /// the snapshot's version. Called from the apply thread.
     package func installSnapshot(from path: String) throws(StoreError) -> LogPosition {
         _ = try Self.verifySnapshot(at: path, in: location.fileSystem)
+        // It is gone from memory in a moment, and must not be if the install fails.
+        try commit()
         checkpointer.installBegins()
         let installed: Installed
         do throws(StoreError) {
@@ -153,7 +155,7 @@ private enum SnapshotInstall {
             case .session(let id, let body): try storage.writeSession(id, body: body)
             }
         }
-        try storage.finishBatch(touched: [], removed: [])
+        try storage.finishTransaction(touched: [], removed: [])
         try StateStatements(connection).write(reader.state)
         return Installed(state: reader.state, configuration: file.configuration, tally: storage.tally)
     }

@@ -6,12 +6,14 @@ import Synchronization
 
 /// The state machine in SQLite: applies committed entries, answers questions, makes and installs snapshots.
 ///
-/// The Raft log is the source of truth and this database its checkpoint: a batch is one transaction in which rows,
-/// sessions, change feed and the applied index move together, committed without an fsync (`synchronous=NORMAL`). After a
-/// power loss the database may have gone back by some batches, always to a border of a batch, and the log replays them.
-/// `checkpoint` says up to where it can no longer go back; the log is cut only up to there.
+/// The Raft log is the source of truth and this database its checkpoint: rows, sessions, change feed and the applied index move
+/// together in one transaction, which holds one batch or many (`stage`, `commit`) and is committed without an fsync
+/// (`synchronous=NORMAL`). After a crash the database has gone back to the last commit, after a power loss perhaps to an
+/// earlier one, and the log replays what is missing. `checkpoint` says up to where it can no longer go back; the log is cut
+/// only up to there.
 ///
-/// One thread calls `apply` and `installSnapshot`. Everything else may be called from any thread and holds up neither.
+/// One thread calls `apply`, `stage`, `commit` and `installSnapshot`. Everything else may be called from any thread and holds up
+/// none of them.
 package final class MetadataStore: Sendable {
     let location: DatabaseLocation
     let options: StoreOptions
@@ -21,9 +23,11 @@ package final class MetadataStore: Sendable {
     private let published: Mutex<Published>
     let checkpointer: Checkpointer
 
-    /// What others may know of the state: as of the last transaction that was committed.
+    /// What others may know of the state: as of the last batch, committed or not.
     private struct Published {
         var state: StateRow
+        /// What readers see, and checkpoints can make durable.
+        var committed: LogPosition
         var configuration: RaftCore.Configuration?
         var tally: PartitionTally
         var isClosed = false
@@ -42,14 +46,21 @@ package final class MetadataStore: Sendable {
             try writer.load(connection, options)
         }
         self.writer = writer
-        published = Mutex(Published(state: state, configuration: try Self.decode(state.configuration), tally: tally))
+        published = Mutex(
+            Published(
+                state: state, committed: state.applied, configuration: try Self.decode(state.configuration),
+                tally: tally))
         checkpointer = try Checkpointer(location, options: options)
     }
 
     // MARK: State
 
-    /// Index and term of the last entry that was applied in a committed transaction.
+    /// Index and term of the last entry that was applied.
     package var applied: LogPosition { published.withLock { $0.state.applied } }
+    /// Index and term of the last entry that was committed: what readers see.
+    package var committed: LogPosition { published.withLock { $0.committed } }
+    /// Something was applied that is not committed yet.
+    package var isStaged: Bool { published.withLock { $0.committed != $0.state.applied } }
     /// The last configuration entry that was applied; nil before the first.
     package var configuration: RaftCore.Configuration? { published.withLock { $0.configuration } }
     package var digest: UInt64 { published.withLock { $0.state.digest } }
@@ -65,16 +76,36 @@ package final class MetadataStore: Sendable {
 
     // MARK: Apply
 
-    /// Applies committed entries, which go on where `applied` ends, in one transaction.
+    /// Applies committed entries, which go on where `applied` ends, and commits them with what was staged before.
     ///
     /// A refusal is an outcome like any other. After an error nothing of the batch remains, in the database or in memory;
     /// when the error `isRetriable` the same batch may be tried again later, every other one is fatal for the node
     /// (KAFKA-14275: an apply that fails must not be skipped).
     package func apply(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
+        let before = published.withLock { ($0.state, $0.configuration, $0.tally) }
+        let batch = try stage(entries)
+        do throws(StoreError) {
+            try commit()
+        } catch {
+            writerQueue.inDatabase { writer.unstage(last: entries.count, in: $0) }
+            published.withLock { ($0.state, $0.configuration, $0.tally) = before }
+            throw error
+        }
+        return batch
+    }
+
+    /// Like `apply`, with the transaction left open: readers do not see it before `commit`, and a crash takes it back. To commit
+    /// costs as much as to apply some entries, so under load a commit is shared by many batches.
+    ///
+    /// What was staged is kept in memory until it is committed: when a later batch or the commit fails and is tried again, it
+    /// is applied once more.
+    package func stage(_ entries: [Entry]) throws(StoreError) -> AppliedBatch {
         let configuration = try Self.lastConfiguration(of: entries)
-        let batch = try onWriterState("apply") { (connection, apply) throws(StoreError) in
-            let batch = try connection.transaction("apply") { () throws(StoreError) in try apply.apply(entries) }
-            return (done: batch, state: apply.state, tally: apply.tally)
+        if stagedCount >= options.stagedEntriesMax { try commit() }
+        let batch = try inTransaction("apply") { (_, apply, database) throws(StoreError) in
+            let done = try apply.apply(entries)
+            writer.stage(entries, in: database)
+            return (done: done, state: apply.state, tally: apply.tally)
         }
         published.withLock { published in
             published.state = batch.state
@@ -82,6 +113,26 @@ package final class MetadataStore: Sendable {
             if let configuration { published.configuration = configuration }
         }
         return batch.done
+    }
+
+    /// Commits what was staged: now readers see it, and the next checkpoint makes it durable. After an error what was staged is
+    /// still to be committed; when the error `isRetriable` this may be tried again later, every other one is fatal.
+    package func commit() throws(StoreError) {
+        guard stagedCount > 0 else { return }
+        let state = try inTransaction("commit") { (connection, apply, database) throws(StoreError) in
+            try apply.finish()
+            try connection.execute("COMMIT", "commit")
+            writer.unstageAll(in: database)
+            return apply.state
+        }
+        published.withLock { published in
+            published.state = state
+            published.committed = state.applied
+        }
+    }
+
+    private var stagedCount: UInt64 {
+        published.withLock { $0.state.applied.index.rawValue - $0.committed.index.rawValue }
     }
 
     /// Decoded before anything is written: an unreadable configuration must stop the node, not be half applied.
@@ -105,6 +156,7 @@ package final class MetadataStore: Sendable {
     func publish(_ state: StateRow, configuration: RaftCore.Configuration?, tally: PartitionTally? = nil) {
         published.withLock { published in
             published.state = state
+            published.committed = state.applied
             published.configuration = configuration
             if let tally { published.tally = tally }
         }
@@ -172,18 +224,23 @@ package final class MetadataStore: Sendable {
 
     // MARK: Confinement
 
-    /// Runs `body` on the writer's connection and its state. When it fails, the state in memory may be ahead of the
-    /// database, so it is loaded anew before its next use.
-    private func onWriterState<Value>(
-        _ operation: String, _ body: (Connection, ApplyState) throws(StoreError) -> Value
+    /// Runs `body` in the open transaction, or in a new one with what was staged before, and leaves it open. When it fails the
+    /// transaction is rolled back, and the state in memory, which is ahead of the database then, is loaded anew before its
+    /// next use.
+    private func inTransaction<Value>(
+        _ operation: String, _ body: (Connection, ApplyState, Database) throws(StoreError) -> Value
     ) throws(StoreError) -> Value {
         let result = writerQueue.inDatabase { database in
             Result { () throws(StoreError) in
                 let connection = try Connection(database, operation)
-                let state = try writer.takeOrLoad(in: database, connection, options)
-                let value = try body(connection, state)
-                writer.keep(state, in: database)
-                return value
+                return try connection.rollingBack(operation) { () throws(StoreError) in
+                    // Taken at once: a lock that comes later could fail in the middle.
+                    if !connection.isInTransaction { try connection.execute("BEGIN IMMEDIATE", "\(operation): begin") }
+                    let state = try writer.takeOrLoad(in: database, connection, options)
+                    let value = try body(connection, state, database)
+                    writer.keep(state, in: database)
+                    return value
+                }
             }
         }
         return try result.get()
@@ -268,6 +325,12 @@ package struct ScrubResult: Hashable, Sendable {
 /// there only.
 private final class WriterConfined: @unchecked Sendable {
     private var current: ApplyState?
+    /// What was applied since the last commit.
+    private var staged: [Entry] = []
+
+    func stage(_ entries: [Entry], in _: Database) { staged += entries }
+    func unstage(last count: Int, in _: Database) { staged.removeLast(count) }
+    func unstageAll(in _: Database) { staged.removeAll(keepingCapacity: true) }
 
     /// Loads the state from the database of the writer's connection.
     func load(
@@ -288,7 +351,9 @@ private final class WriterConfined: @unchecked Sendable {
         in database: Database, _ connection: Connection, _ options: StoreOptions
     ) throws(StoreError) -> ApplyState {
         if let state = take(in: database) { return state }
-        return try ApplyState(connection, options: options)
+        let state = try ApplyState(connection, options: options)
+        _ = try state.apply(staged)
+        return state
     }
 
     func keep(_ state: ApplyState, in _: Database) { current = state }

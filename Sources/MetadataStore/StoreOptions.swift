@@ -17,6 +17,8 @@ package struct StoreOptions: Hashable, Sendable {
     package var feedBytesMax = 64 << 20
     /// ... and up to this many rows (one row a batch, or more for a large batch).
     package var feedRowsMax = 100_000
+    /// What is staged at most before it is committed, in entries.
+    package var stagedEntriesMax: UInt64 = 8_192
     /// The most pages the database may have, as `PRAGMA max_page_count`; nil: SQLite's own bound.
     package var pageCountMax: Int?
 

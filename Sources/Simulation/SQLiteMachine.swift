@@ -72,7 +72,10 @@ package final class SQLiteMachine: SimulatedStateMachine {
 
     package func recomputedDigest() throws(StateMachineFailure) -> UInt64 {
         let store = store
-        let scrub = try translating { () throws(StoreError) in try store.scrub() }
+        let scrub = try translating { () throws(StoreError) in
+            try store.commit()
+            return try store.scrub()
+        }
         if let problem = scrub.problem { throw StateMachineFailure(.damage, problem) }
         return scrub.recomputed
     }
@@ -80,7 +83,8 @@ package final class SQLiteMachine: SimulatedStateMachine {
     package func image() throws(StateMachineFailure) -> StateMachineImage {
         let store = store
         return try translating { () throws(StoreError) in
-            StateMachineImage(
+            try store.commit()
+            return StateMachineImage(
                 applied: store.applied, version: store.version, logTimeMilliseconds: store.logTimeMilliseconds,
                 brokers: try store.brokers(),
                 silences: BrokerSilences(text: try store.clusterConfig(BrokerSilences.configName)))
@@ -91,7 +95,7 @@ package final class SQLiteMachine: SimulatedStateMachine {
 
     package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {
         let store = store
-        let batch = try translating { () throws(StoreError) in try store.apply(entries) }
+        let batch = try translating { () throws(StoreError) in try store.stage(entries) }
         return AppliedEntries(
             report: AppliedReport(
                 applied: batch.applied, version: batch.version, logTimeMilliseconds: batch.logTimeMilliseconds,
@@ -102,18 +106,28 @@ package final class SQLiteMachine: SimulatedStateMachine {
 
     package func answer(_ query: Query) throws(StateMachineFailure) -> QueryResult {
         guard let reader = process?.reader else { preconditionFailure("a process that does not run was asked") }
-        let answers = try translating { () throws(StoreError) in try reader.answer([query]) }
+        let store = store
+        let answers = try translating { () throws(StoreError) in
+            try store.commit()
+            return try reader.answer([query])
+        }
         return answers.results[0]
     }
 
     package func checkpoint() throws(StateMachineFailure) -> LogPosition {
         let store = store
-        return try translating { () throws(StoreError) in try store.checkpoint() }
+        return try translating { () throws(StoreError) in
+            try store.commit()
+            return try store.checkpoint()
+        }
     }
 
     package func snapshot() throws(StateMachineFailure) -> SimulatedSnapshot {
         let store = store
-        let file = try translating { () throws(StoreError) in try store.writeSnapshot(to: Self.outgoing) }
+        let file = try translating { () throws(StoreError) in
+            try store.commit()
+            return try store.writeSnapshot(to: Self.outgoing)
+        }
         guard let configuration = file.configuration, let bytes = vfs.volume.contents(Self.outgoing) else {
             throw StateMachineFailure(.lack, "no configuration was applied yet")
         }

@@ -12,6 +12,8 @@ import Wire
 /// What the workers bring back.
 extension Node {
     static let feedRetryPause: TimeAmount = .milliseconds(100)
+    private static let applyRetryPause: TimeAmount = .seconds(1)
+    private static let commitPause: TimeAmount = .milliseconds(20)
 
     func finished(_ outcome: LogJobOutcome) {
         switch outcome {
@@ -33,15 +35,12 @@ extension Node {
         switch result {
         case .applied(let report, let events, let digest):
             self.digest = digest
-            if storeTrouble != nil {
-                loggers.storage.notice("applying goes on")
-                gate.proposals.probeSoon()
-            }
-            storeTrouble = nil
+            applyingGoesOn()
             lastCommitAt = .now()
             for event in events { logBrokers(event) }
             replica.applied(report)
             watches.applied(events)
+            commitSoon()
         case .installed(let image, let digest, let snapshot):
             self.digest = digest
             watches.reset(to: image.version)
@@ -53,18 +52,54 @@ extension Node {
             replica.snapshotInstallFailed()
             snapshotsIn.failed(snapshot.id, "\(error)")
         case .suspended(let error, let entries):
-            if storeTrouble == nil {
-                loggers.storage.error(
-                    "applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
-            }
-            storeTrouble = "\(error)"
-            operations.retried(.apply)
+            applyingIsSuspended(error)
             let storage = storage
-            eventLoop.scheduleTask(in: .seconds(1)) { storage.apply(entries) }
+            eventLoop.scheduleTask(in: Node.applyRetryPause) { storage.apply(entries) }
+        case .checkpointed(let result):
+            checkpointed(result)
         case .failed(let error):
             databaseFailed(error)
         }
         endTurnSoon()
+    }
+
+    private func applyingGoesOn() {
+        guard storeTrouble != nil else { return }
+        loggers.storage.notice("applying goes on")
+        gate.proposals.probeSoon()
+        storeTrouble = nil
+    }
+
+    private func applyingIsSuspended(_ error: StoreError) {
+        if storeTrouble == nil {
+            loggers.storage.error(
+                "applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
+        }
+        storeTrouble = "\(error)"
+        operations.retried(.apply)
+    }
+
+    /// What was applied is committed together with what is applied until then, unless somebody asks for it before.
+    private func commitSoon(in pause: TimeAmount = Node.commitPause) {
+        guard !commitIsScheduled else { return }
+        commitIsScheduled = true
+        let bound = loopBound
+        eventLoop.scheduleTask(in: pause) {
+            let node = bound.value
+            node.commitIsScheduled = false
+            let hasTrouble = node.storeTrouble != nil
+            node.storage.commit { [storage = node.storage] error in
+                // Nobody waits to hear that all is well.
+                if error != nil || hasTrouble { storage.onLoop { $0.committed(error) } }
+            }
+        }
+    }
+
+    func committed(_ error: StoreError?) {
+        guard let error else { return applyingGoesOn() }
+        guard error.isRetriable else { return databaseFailed(error) }
+        applyingIsSuspended(error)
+        commitSoon(in: Node.applyRetryPause)
     }
 
     func answered(_ answers: [EncodedAnswer], failure: StoreError?) {

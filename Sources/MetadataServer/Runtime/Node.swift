@@ -53,6 +53,7 @@ final class Node {
     var failure: (any Error)?
     var isStopping = false
     var turnIsScheduled = false
+    var commitIsScheduled = false
     var lastStatus: Status?
     /// Steps of rebalances that were late in this term of office and are counted.
     var stepTimeouts = 0

@@ -12,10 +12,6 @@ import Synchronization
 import Telemetry
 import Wire
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// An answer of the reader thread, ready to be sent.
 enum EncodedAnswer: Sendable {
     case reply(connection: UInt64, request: UInt64, OperationStatus, ByteBuffer)
@@ -46,6 +42,8 @@ final class NodeStorage: Sendable {
     private let scrubber: BatchWorker<@Sendable () -> Void>
     /// Asks the file system how much room there is; a disk that hangs holds up nothing else.
     private let watcher: BatchWorker<@Sendable () -> Void>
+    private let reads: Recency
+    private static let readsArePending = TimeAmount.milliseconds(50)
     private let isStopping = Atomic(false)
     let logMetrics: LogReading
 
@@ -76,11 +74,16 @@ final class NodeStorage: Sendable {
             }
         }
         self.held = HandedOver((log: opened.log, directory: opened.directory))
+        let reads = Recency(NodeStorage.readsArePending)
+        self.reads = reads
         applyThread = BatchWorker(name: "metad-apply") { jobs in
             for job in jobs {
-                let result = store.perform(job)
+                guard let result = store.perform(job) else { continue }
                 outbox.send { $0.finished(result) }
             }
+            // Where somebody reads, the next read need not wait for a commit.
+            guard store.isStaged, reads.isRecent else { return }
+            _ = store.perform(.commit { error in if let error { outbox.send { $0.committed(error) } } })
         }
         let reader = try store.makeReader()
         self.reader = reader
@@ -138,9 +141,27 @@ final class NodeStorage: Sendable {
     func compactLog(to position: LogPosition) { logThread.submit(.compact(position)) }
     func apply(_ entries: [Entry]) { applyThread.submit(.apply(entries)) }
     func install(_ snapshot: IncomingSnapshot, path: String) { applyThread.submit(.install(path: path, snapshot)) }
-    func read(_ jobs: [ReadJob]) { readThread.submit(contentsOf: jobs) }
 
-    func survey(_ request: SurveyRequest) { surveyor.withLock { $0 }.thread.submit(request) }
+    /// Commits what was applied; whoever asks for something that was applied waits for it.
+    func commit(then done: @escaping @Sendable (StoreError?) -> Void) { applyThread.submit(.commit(then: done)) }
+
+    func read(_ jobs: [ReadJob]) {
+        reads.note()
+        guard store.isStaged else { return readThread.submit(contentsOf: jobs) }
+        commit { [readThread, outbox] error in
+            guard let error else { return readThread.submit(contentsOf: jobs) }
+            let answers = jobs.map { NodeStorage.failed($0, "the database cannot be written", cause: "\(error)") }
+            outbox.send { $0.answered(answers, failure: error) }
+        }
+    }
+
+    func survey(_ request: SurveyRequest) {
+        guard store.isStaged else { return surveyor.withLock { $0 }.thread.submit(request) }
+        commit { [self] error in
+            guard let error else { return surveyor.withLock { $0 }.thread.submit(request) }
+            outbox.send { $0.surveyed(.failure(error), request) }
+        }
+    }
 
     /// A thread that reads for the coordinator, on a connection of its own.
     private struct Surveyor: Sendable {
@@ -221,21 +242,22 @@ final class NodeStorage: Sendable {
 
     func checkpoint() {
         let store = store
-        background.submit { [outbox] in
-            let result = Result { () throws(StoreError) in try store.checkpoint() }
-            outbox.send { $0.checkpointed(result) }
+        commit { [background, applyThread, outbox] error in
+            if let error { return outbox.send { $0.checkpointed(.failure(error)) } }
+            background.submit {
+                // The bulk is copied beside the writer; then it is held up for little.
+                let result = Result { () throws(StoreError) in try store.checkpoint(.passive) }
+                if case .success = result, store.isWALLong { return applyThread.submit(.restartWAL) }
+                outbox.send { $0.checkpointed(result) }
+            }
         }
     }
 
-    /// Gives back the pages that connections keep and what the allocator keeps of freed memory. What is needed again is read
-    /// again.
+    /// Gives back the pages that connections keep. What is needed again is read again.
     func releaseMemory() {
         let (store, reader) = (store, reader)
         applyThread.probe { store.releaseMemory() }
         readThread.probe { reader.releaseMemory() }
-        #if canImport(Glibc)
-            background.submit { _ = malloc_trim(0) }
-        #endif
     }
 
     /// Runs `work` where it may take long and block, then `done` on the node loop.
@@ -254,6 +276,8 @@ final class NodeStorage: Sendable {
         scrubber.stop()
         watcher.stop()
         logThread.stop()
+        // So that the next start has less to apply; after an error it applies what the log has.
+        commit { _ in }
         applyThread.stop()
         readThread.stop()
         let surveyor = surveyor.withLock { $0 }
@@ -339,6 +363,18 @@ struct HandedOver<Value>: @unchecked Sendable {
     let value: Value
 
     init(_ value: Value) { self.value = value }
+}
+
+/// Whether something happened of late. From any thread.
+private final class Recency: Sendable {
+    private let last = Atomic<UInt64>(0)
+    private let span: UInt64
+
+    init(_ span: TimeAmount) { self.span = UInt64(span.nanoseconds) }
+
+    func note() { last.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed) }
+
+    var isRecent: Bool { NIODeadline.now().uptimeNanoseconds < last.load(ordering: .relaxed) + span }
 }
 
 /// The way from the workers to the node loop.

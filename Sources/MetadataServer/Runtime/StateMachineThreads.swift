@@ -10,6 +10,10 @@ import Wire
 enum ApplyJob: Sendable {
     case apply([Entry])
     case install(path: String, IncomingSnapshot)
+    /// Commits what was applied, then calls this on the apply thread; with the error when that failed.
+    case commit(then: @Sendable (StoreError?) -> Void)
+    /// A checkpoint in which the writer takes part.
+    case restartWAL
 }
 
 /// What the apply thread answers.
@@ -17,6 +21,7 @@ enum ApplyResult: Sendable {
     case applied(AppliedReport, events: [ChangeEvent], digest: UInt64)
     case installed(StateMachineImage, digest: UInt64, IncomingSnapshot)
     case installFailed(StoreError, IncomingSnapshot)
+    case checkpointed(Result<LogPosition, StoreError>)
     /// Nothing was changed; the same batch is tried again after a pause.
     case suspended(StoreError, retry: [Entry])
     case failed(StoreError)
@@ -73,12 +78,12 @@ struct ReadAnswer: Sendable {
 }
 
 extension MetadataStore {
-    /// The part of the apply thread that decides nothing: one job in, one result out.
-    func perform(_ job: ApplyJob) -> ApplyResult {
+    /// The part of the apply thread that decides nothing: one job in, at most one result out.
+    func perform(_ job: ApplyJob) -> ApplyResult? {
         switch job {
         case .apply(let entries):
             do throws(StoreError) {
-                let batch = try apply(entries)
+                let batch = try stage(entries)
                 return .applied(AppliedReport(batch), events: batch.events, digest: batch.digest)
             } catch {
                 if error.isRetriable { return .suspended(error, retry: entries) }
@@ -96,6 +101,20 @@ extension MetadataStore {
                 // The state was replaced: going on as if it were not would apply entries twice.
                 return .failed(error)
             }
+        case .commit(let then):
+            do throws(StoreError) {
+                try commit()
+                then(nil)
+            } catch {
+                then(error)
+            }
+            return nil
+        case .restartWAL:
+            return .checkpointed(
+                Result { () throws(StoreError) in
+                    try commit()
+                    return try checkpoint(.restart)
+                })
         }
     }
 
