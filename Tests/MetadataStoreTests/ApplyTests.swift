@@ -17,10 +17,11 @@ struct ApplyTests {
         let reader = try store.makeReader()
         var log = RandomLog(seed: seed)
         var random = SeededGenerator(seed: seed &+ 99)
+        var commits = SeededGenerator(seed: seed &+ 7)
         var refusals = 0
         for round in 0..<25 {
             let batch = log.entries(1 + random.below(60))
-            let done = try random.below(3) == 0 ? store.apply(batch) : store.stage(batch)
+            let done = try commits.below(3) == 0 ? store.apply(batch) : store.stage(batch)
             for (index, outcome) in done.outcomes {
                 #expect(outcome == log.outcomes[index.rawValue], "seed \(seed), entry \(index)")
                 if case .refused = outcome { refusals += 1 }
@@ -31,7 +32,7 @@ struct ApplyTests {
             #expect(done.logTimeMilliseconds == log.reference.machine.logTimeMilliseconds)
             #expect(done.applied == batch.last?.position)
             let queries = log.queries()
-            if random.below(3) == 0 { continue }
+            if commits.below(3) == 0 { continue }
             try store.commit()
             let answers = try reader.answer(queries)
             #expect(answers.applied == log.reference.applied)

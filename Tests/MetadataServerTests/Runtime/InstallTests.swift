@@ -43,7 +43,7 @@ struct InstallTests {
         let incoming = IncomingSnapshot(
             id: 1, from: NodeID(2), term: Term(1), position: LogPosition(index: LogIndex(9), term: Term(1)),
             configuration: members)
-        let result = store.perform(.install(path: file, incoming))
+        let result = try #require(store.perform(.install(path: file, incoming)))
         return (result, vfs.volume.counts.failedSyncs)
     }
 
