@@ -105,6 +105,7 @@ package final class ReferenceMachine: SimulatedStateMachine {
     }
 
     package var applied: LogPosition { current.applied }
+    package var committed: LogPosition { current.applied }
     package var configuration: Configuration? { current.configuration }
     package var digest: UInt64 { current.machine.digest }
 

@@ -67,6 +67,7 @@ package final class SQLiteMachine: SimulatedStateMachine {
     // MARK: State
 
     package var applied: LogPosition { store.applied }
+    package var committed: LogPosition { store.committed }
     package var configuration: Configuration? { store.configuration }
     package var digest: UInt64 { store.digest }
 

@@ -131,6 +131,7 @@ extension SimulatedCluster {
         interruptLogWork(process, on: node)
         try interruptMachine(process, on: node)
         node.appliedAtEnd = node.machine.applied.index
+        node.committedAtEnd = node.machine.committed.index
         node.machine.stop()
         node.life += 1
         node.condition = .stopped(stop)

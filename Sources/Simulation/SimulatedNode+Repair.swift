@@ -39,6 +39,7 @@ extension SimulatedNode {
         self.machine = machine
         durableInDatabase = .zero
         appliedAtEnd = .zero
+        committedAtEnd = .zero
         databaseMayGoBack = false
         stateDamage = .none
     }

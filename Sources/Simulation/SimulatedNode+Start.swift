@@ -151,15 +151,16 @@ extension SimulatedNode {
             databaseWentBack: databaseWentBack)
     }
 
-    /// The end of a process takes nothing from the database, and a loss of power nothing that was made durable. Returns whether
-    /// it went back.
+    /// The end of a process takes nothing from the database that was committed, and a loss of power nothing that was made durable.
+    /// Returns whether it went back.
     private func noteApplied() throws(StartFailure) -> Bool {
         let (found, before) = (machine.applied.index, appliedAtEnd)
-        let kept = databaseMayGoBack ? durableInDatabase : before
+        let kept = databaseMayGoBack ? durableInDatabase : committedAtEnd
         guard isDamaged || (kept...before).contains(found) else {
             throw .lost("the database stands at \(found), it stood at \(before), and \(kept) was kept")
         }
         appliedAtEnd = found
+        committedAtEnd = found
         databaseMayGoBack = false
         return found < before
     }

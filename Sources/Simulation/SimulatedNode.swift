@@ -44,6 +44,8 @@ final class SimulatedNode {
     var durableInDatabase = LogIndex.zero
     /// Where the database stood when the last process ended.
     var appliedAtEnd = LogIndex.zero
+    /// What of it was committed.
+    var committedAtEnd = LogIndex.zero
     /// The power failed since then.
     var databaseMayGoBack = false
     /// How often its disk was formatted.

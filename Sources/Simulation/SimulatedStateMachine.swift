@@ -10,7 +10,7 @@ package import Replica
 package protocol SimulatedStateMachine: AnyObject {
     /// A process opens what the disk holds.
     func start() throws(StateMachineFailure)
-    /// The process has ended, however it did. What it wrote stays visible to the next one.
+    /// The process has ended, however it did. What it committed stays visible to the next one.
     func stop()
     /// The machine lost its power, after `stop`: what was not synced survives as far as `generator` decides, in an order that
     /// a disk could have written it. What `checkpoint` and `install` promised is there.
@@ -26,6 +26,8 @@ package protocol SimulatedStateMachine: AnyObject {
 
     /// The last entry that was applied.
     var applied: LogPosition { get }
+    /// The last entry that the end of the process does not take back.
+    var committed: LogPosition { get }
     /// The last configuration that was applied; nil before the first.
     var configuration: Configuration? { get }
     var digest: UInt64 { get }
