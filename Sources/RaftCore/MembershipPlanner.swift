@@ -81,6 +81,8 @@ package struct MembershipPlanner {
 
     private func promote(_ id: NodeID) throws(MembershipRefusal) -> Configuration {
         guard configuration.member(id) != nil else { throw unknown(id) }
+        // Who votes already has what is asked for; named once more it would be there twice.
+        guard configuration.learners.contains(id) else { return configuration }
         guard isForced || heard.contains(id) && caughtUp.contains(id) else {
             throw MembershipRefusal(
                 .notCaughtUp, "learner \(id) has not caught up: as a voter it would hold up every write")

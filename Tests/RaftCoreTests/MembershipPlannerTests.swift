@@ -125,6 +125,11 @@ import Testing
         #expect(reason(plan(.promote(9), in: learner)) == .unknownMember)
     }
 
+    @Test("a voter that is to be promoted is one already, and nothing changes", arguments: [false, true])
+    func promoteVoter(isForced: Bool) throws {
+        #expect(try plan(.promote(2), in: three, heard: [1, 3], isForced: isForced).get() == three)
+    }
+
     @Test("a wiped disk under its old id loses its vote at once and begins as a learner (KIP-853)")
     func wiped() throws {
         let new = member(3, disk: 33)
