@@ -12,6 +12,15 @@ struct LogRecovery<FS: FileSystem> {
         var last: LogPosition
         var chain: UInt32
         var fileBytes: Int
+        /// The last whole batch of the segment, nil when it has none. Whatever was written after a batch vouches for it having been
+        /// synced; for this one nothing does.
+        var lastBatch: Batch?
+    }
+
+    /// Bytes of a segment, and where they stand.
+    struct Batch {
+        var offset: Int
+        var bytes: RawBytes
     }
 
     let directory: String
@@ -107,14 +116,17 @@ struct LogRecovery<FS: FileSystem> {
         let bytes = try readFile(header.name)
         var scanner = SegmentScanner(bytes, header: header, limit: next?.base.index)
         var whole = (entries: entries.count, offset: scanner.offset, last: scanner.last, chain: scanner.chain)
+        var begun = scanner.offset
+        var lastBatch: Range<Int>?
         scan: while true {
             switch scanner.next() {
-            case .batch:
-                continue
+            case .batch(let batch):
+                begun = batch.offset
             case .record(_, let entry):
                 entries.append(entry)
             case .batchEnd:
                 whole = (entries.count, scanner.offset, scanner.last, scanner.chain)
+                lastBatch = begun..<scanner.offset
             case .end:
                 break scan
             case .damaged(let damage):
@@ -130,7 +142,8 @@ struct LogRecovery<FS: FileSystem> {
         }
         if next != nil { whole = (entries.count, scanner.offset, scanner.last, scanner.chain) }
         tail = Tail(
-            header: header, offset: whole.offset, last: whole.last, chain: whole.chain, fileBytes: bytes.count)
+            header: header, offset: whole.offset, last: whole.last, chain: whole.chain, fileBytes: bytes.count,
+            lastBatch: lastBatch.map { Batch(offset: $0.lowerBound, bytes: RawBytes([UInt8](bytes.buffer.slice($0)))) })
     }
 
     /// Throws unless the damage is a torn tail: part of the last batch, which no one was told is safe. A cut would take

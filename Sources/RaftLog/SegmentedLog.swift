@@ -166,7 +166,10 @@ package final class SegmentedLog<FS: FileSystem> {
             if let torn = recovery.truncatedTail {
                 try file.writeZeros(count: torn.bytes, at: torn.offset)
             }
-            // What was read may still be on its way to the disk, if only the process died.
+            // What was read may still be on its way to the disk, if only the process died. If it died of a sync that failed, what
+            // was read may not even be that: the kernel shows such pages, calls them clean, and syncs them no more (fsyncgate).
+            // Written again, each byte as it is, they are dirty.
+            if let batch = tail.lastBatch { try file.write(batch.bytes, at: batch.offset) }
             try file.synchronizeData()
             return file
         }

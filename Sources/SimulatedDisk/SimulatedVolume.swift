@@ -11,6 +11,7 @@ package import RaftCore
 ///
 /// Bytes: `VolumeFile`. Names are kept in the order of a journal: creations, renames and removals survive up to some point
 /// of that order. Syncing a file covers the creation of its name (as ext4 and XFS do), `syncDirectory` covers everything.
+/// The files of the log lie on a disk that promises less, `SimulatedFileSystem`, which says why there are two.
 ///
 /// `@unchecked Sendable`: it belongs to the one thread that made it, and every operation checks that it is on that thread.
 package final class SimulatedVolume: @unchecked Sendable {

@@ -14,6 +14,11 @@ package import RaftLog
 /// The rules are those of the port. Written bytes are durable after `synchronizeData`, names after `synchronizeDirectory`; until
 /// then a loss of power keeps any of the sectors and any of the names, in any order. The end of a process alone loses
 /// nothing: what it wrote is in the page cache, synced or not.
+///
+/// `SimulatedVolume`, on which databases lie, is another disk and not this one with another front. There names are as a journal
+/// keeps them and a sync of a file covers its name, as SQLite takes for granted; here each name survives by itself, so that
+/// nothing is taken for granted. It remembers what it replaced, since databases write a lot; this one keeps both images, since
+/// bits are flipped and sectors misdirected in what was synced.
 package final class SimulatedFileSystem: FileSystem {
     /// What a loss of power does to what was not synced. Drawn for each loss, so that the extremes are seen too.
     package enum Survival: Hashable, Sendable {
@@ -65,8 +70,8 @@ package final class SimulatedFileSystem: FileSystem {
 
     /// After this many more calls that change something the machine stops: every later call throws, and changes nothing.
     package var callsUntilPowerFails: Int?
-    /// The sync that comes after this many others fails with EIO, and what it should have made durable is lost from the page
-    /// cache in part, as Linux does it (fsyncgate).
+    /// The sync that comes after this many others fails with EIO. What it should have made durable is lost in part, and no later
+    /// sync brings it back, though the page cache may go on showing it (fsyncgate).
     package var syncsUntilError: Int?
     /// Bytes of all files together.
     package var capacityBytes = Int.max
@@ -290,7 +295,9 @@ package final class SimulatedFileSystem: FileSystem {
         if let node {
             for pending in node.pending { keepSectors(of: pending, in: node, .perMille(500)) }
             node.pending = []
-            node.live = node.durable
+            // From now on programs see what is left, as on Btrfs, or still what is lost, as on ext4 and XFS (Rebello et al., Can
+            // Applications Recover from fsync Failures, 2020).
+            if generator.below(2) == 0 { node.live = node.durable }
         }
         throw FileSystemError(operation, path: path, errno: EIO)
     }

@@ -56,21 +56,57 @@ struct SimulatedFileSystemTests {
         #expect(Set(kept).count == 2, "some are there and some are not: \(kept)")
     }
 
-    @Test("the n-th sync fails once, and takes a part of what it should have kept with it")
+    @Test(
+        "the n-th sync fails once, and a part of what it should have kept is gone, whether programs still see it or not"
+    )
     func failedSync() throws {
-        let file = try files.open("/d/a", .createOrReplace)
-        try files.synchronizeDirectory("/d")
-        files.syncsUntilError = 1
-        try write([1], at: 0, to: file)
-        try file.synchronizeData()
-        try write([UInt8](repeating: 2, count: 4096), at: 512, to: file)
-        #expect(throws: FileSystemError.self) { try file.synchronizeData() }
-        #expect(files.syncErrors == 1)
-        let seen = try #require(files.contents("/d/a"))
-        try file.synchronizeData()
-        files.losePower(.nothing)
-        #expect(files.contents("/d/a") == seen, "a sync that succeeds later brings nothing back (fsyncgate)")
-        #expect(seen.count { $0 == 2 } < 4096)
+        var wasSeen: Set<Bool> = []
+        for seed in UInt64(0)..<8 {
+            let files = SimulatedFileSystem(seed: seed)
+            try files.createDirectory("/d")
+            let file = try files.open("/d/a", .createOrReplace)
+            try files.synchronizeDirectory("/d")
+            files.syncsUntilError = 1
+            try write([1], at: 0, to: file)
+            try file.synchronizeData()
+            try write([UInt8](repeating: 2, count: 4096), at: 512, to: file)
+            #expect(throws: FileSystemError.self) { try file.synchronizeData() }
+            #expect(files.syncErrors == 1)
+            let seen = try #require(files.contents("/d/a"))
+            try file.synchronizeData()
+            files.losePower(.nothing)
+            let left = try #require(files.contents("/d/a"))
+            #expect(left.count { $0 == 2 } < 4096, "a sync that succeeds later brings nothing back (fsyncgate)")
+            wasSeen.insert(seen != left)
+        }
+        #expect(wasSeen == [true, false])
+    }
+
+    @Test("what a log finds behind a failed sync survives the loss of power from then on (fsyncgate)")
+    func foundBehindFailedSync() throws {
+        var wasFound = 0
+        for seed in UInt64(0)..<16 {
+            let files = SimulatedFileSystem(seed: seed)
+            try files.createDirectory("/d")
+            let log = try SegmentedLog.open(directory: "/d", fileSystem: files).log
+            try log.write([Persist(sequence: 1, entries: [entry(1)], hardState: HardState(term: Term(1), vote: nil))])
+            files.syncsUntilError = 0
+            #expect(throws: LogError.self) { try log.write([Persist(sequence: 2, entries: [entry(2), entry(3)])]) }
+            // Only the process ends, and the next one relies on what it reads.
+            let found = try SegmentedLog.open(directory: "/d", fileSystem: files).recovered.entries
+            if found.count == 3 { wasFound += 1 }
+            files.losePower(.nothing)
+            #expect(
+                try SegmentedLog.open(directory: "/d", fileSystem: files).recovered.entries == found, "seed \(seed)")
+        }
+        #expect(wasFound > 0)
+    }
+
+    /// Larger than a sector.
+    private func entry(_ index: UInt64) -> Entry {
+        Entry(
+            term: Term(1), index: LogIndex(index), kind: .command, payload: [UInt8](repeating: UInt8(index), count: 900)
+        )
     }
 
     @Test("after the power has failed nothing is changed any more, and a full disk takes what fits")

@@ -47,6 +47,13 @@ extension Mutant {
             .statements(
                 log, "⟦try file.synchronizeData()⟧\n            return file", "_ = file")),
         Mutant(
+            "failed-sync-believed", line: 25,
+            "what a failed sync left in the page cache counts as synced at the next start (fsyncgate)",
+            under: [.failedSync, .powerLoss],
+            .statements(
+                log, "if let batch = tail.lastBatch { try file.write(batch.bytes, at: batch.offset) }",
+                "_ = tail.lastBatch")),
+        Mutant(
             "hard-state-not-synced", line: 8, "term and vote are written and not synced",
             .statements(
                 hardState,
@@ -73,7 +80,8 @@ extension Mutant {
         Mutant(
             "segments-removed-at-once", line: 5,
             "segments are removed without a sync between them, so that a crash leaves a gap",
-            under: [.powerLoss, .shortLog],
+            // A short log is cut by less than a segment.
+            under: [.powerLoss, .burst],
             .statements(
                 log,
                 "try fileSystem.remove(path(segments[0].name))\n                    ⟦try fileSystem.synchronizeDirectory(directory)⟧",
