@@ -1,4 +1,8 @@
 extension StateMachine where Storage == ReferenceStorage {
+    /// The same as `apply`. Called from another module that one would be compiled for any storage, and look up each step of a
+    /// decision at run time; here it is compiled for this storage.
+    package mutating func applyInMemory(index: UInt64, _ entry: LogCommand) -> Applied { apply(index: index, entry) }
+
     /// Answers a question about the state, which has applied the log up to `appliedIndex`.
     package func answer(_ query: Query, appliedIndex: UInt64, feed: ChangeFeed) -> QueryResult {
         switch query {

@@ -6,10 +6,12 @@ struct ConfigurationHistory: Sendable {
         var configuration: Configuration
     }
 
-    /// Never empty; indexes grow strictly; the first is the one in effect at the base.
+    /// Never empty; indexes grow strictly; the first is the one in effect at the base. Each configuration is sound, and stays
+    /// what it was when it came in.
     private var items: [Item]
 
     init(base: LogIndex, configuration: Configuration) {
+        Self.check(configuration, base)
         items = [Item(index: base, configuration: configuration)]
     }
 
@@ -20,7 +22,12 @@ struct ConfigurationHistory: Sendable {
 
     mutating func append(_ configuration: Configuration, at index: LogIndex) {
         precondition(index > currentIndex, "configuration at \(index) follows the one at \(currentIndex)")
+        Self.check(configuration, index)
         items.append(Item(index: index, configuration: configuration))
+    }
+
+    private static func check(_ configuration: Configuration, _ index: LogIndex) {
+        if let problem = configuration.problem() { preconditionFailure("the configuration at \(index): \(problem)") }
     }
 
     /// Entries from `index` on left the log; what is in effect is the last one that remains.

@@ -51,7 +51,6 @@ extension RaftNode {
             configurations.currentIndex == expected ?? log.base.index,
             "the configuration at \(configurations.currentIndex) is in effect, the last in the log is at "
                 + "\(expected ?? log.base.index)")
-        precondition(configuration.problem() == nil, "the configuration in effect is not sound")
     }
 
     private func checkState() {
@@ -77,12 +76,10 @@ extension RaftNode {
     private func check(_ leadership: Leadership) {
         precondition(hardState.vote == id, "the leader of term \(term) did not vote for itself")
         precondition(persistence.syncedHardState == hardState, "the leader's own vote is not synced")
+        let others = configuration.members.lazy.filter { [id] in $0.id != id }
         precondition(
-            leadership.progress.map(\.id) == configuration.members.map(\.id).filter { $0 != id },
-            "progress is kept for \(leadership.progress.map(\.id))")
-        precondition(
-            leadership.progress.map(\.disk) == configuration.members.filter { $0.id != id }.map(\.disk),
-            "progress is kept for disks that are not in the configuration")
+            leadership.progress.elementsEqual(others) { $0.id == $1.id && $0.disk == $1.disk },
+            "progress is kept for \(leadership.progress.map(\.id)), or for disks that are not in the configuration")
         precondition(
             leadership.uncommittedBytes == log.cost(of: commitIndex.next..<log.lastIndex.next),
             "\(leadership.uncommittedBytes) uncommitted bytes counted")

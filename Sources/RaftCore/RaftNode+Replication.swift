@@ -92,19 +92,12 @@ extension RaftNode {
     }
 
     private mutating func flushReplication() {
-        guard let count = leadership?.progress.count else { return }
         // What is read while the progress is changed: shared, not copied.
         let (log, commit, options) = (self.log, commitIndex, self.options)
-        var kinds: [Message.Kind] = []
-        for offset in 0..<count {
-            let wantsSnapshot =
-                leadership?.progress[offset].sendAppends(
-                    log: log, commit: commit, options: options, into: &kinds) ?? false
-            guard wantsSnapshot || !kinds.isEmpty, let peer = leadership?.progress[offset].id else { continue }
-            if wantsSnapshot { snapshotsWanted.append(peer) }
-            for kind in kinds { send(kind, to: peer) }
-            kinds.removeAll(keepingCapacity: true)
-        }
+        var appends: [(peer: NodeID, kind: Message.Kind)] = []
+        let wanting = leadership?.sendAppends(log: log, commit: commit, options: options, into: &appends)
+        for append in appends { send(append.kind, to: append.peer) }
+        if let wanting { snapshotsWanted += wanting }
     }
 
     /// Checks a follower's answer and notes that it was heard.

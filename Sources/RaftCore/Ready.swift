@@ -27,7 +27,11 @@ public struct Ready: Sendable, Equatable {
     public init() {}
 
     /// True when there is nothing to do.
-    public var isEmpty: Bool { self == Ready() }
+    public var isEmpty: Bool {
+        // Each field, rather than a comparison with an empty value: asked after every input.
+        status == nil && persist == nil && messages.isEmpty && committed?.isEmpty ?? true && reads.isEmpty
+            && droppedReads.isEmpty && snapshotsWanted.isEmpty && !isRecovered
+    }
 }
 
 /// One write to stable storage.

@@ -56,6 +56,23 @@ extension RaftNode {
 
         func offset(of peer: NodeID) -> Int? { progress.firstIndex { $0.id == peer } }
 
+        /// Adds everything that may leave for the other members now; returns those that need a snapshot.
+        mutating func sendAppends(
+            log: EntryLog, commit: LogIndex, options: Options, into appends: inout [(peer: NodeID, kind: Message.Kind)]
+        ) -> [NodeID] {
+            var kinds: [Message.Kind] = []
+            var snapshotsWanted: [NodeID] = []
+            for offset in progress.indices {
+                let wantsSnapshot = progress[offset].sendAppends(
+                    log: log, commit: commit, options: options, into: &kinds)
+                let peer = progress[offset].id
+                if wantsSnapshot { snapshotsWanted.append(peer) }
+                for kind in kinds { appends.append((peer, kind)) }
+                kinds.removeAll(keepingCapacity: true)
+            }
+            return snapshotsWanted
+        }
+
         /// What is known of `member`, which may have been named its disk since; nil when nothing is known of that disk.
         func progress(of member: Member) -> Progress? {
             guard let offset = offset(of: member.id) else { return nil }

@@ -42,10 +42,15 @@ struct CompactionPolicy {
     mutating func checkpointFinished() { checkpointIsUnderWay = false }
 
     /// How far the log may be cut: half of what it holds, never beyond what is durable elsewhere.
-    func cut(core: borrowing RaftNode, durable: LogPosition, isSnapshotUnderWay: Bool) -> LogIndex? {
+    ///
+    /// - Parameter isSnapshotUnderWay: asked only when the log is long, since this is called in every turn.
+    func cut(
+        core: borrowing RaftNode, durable: LogPosition, isSnapshotUnderWay: @autoclosure () -> Bool
+    ) -> LogIndex? {
         let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
+        guard isLogTooLong(held) else { return nil }
         // A snapshot on its way is useless if the entries after it are gone when it arrives; held back within a bound.
-        let slack = isSnapshotUnderWay ? 2 : 1
+        let slack = isSnapshotUnderWay() ? 2 : 1
         guard held > entriesMax * slack || logBytes > bytesMax * slack else { return nil }
         let half = core.base.index.advanced(by: held / 2)
         // After a snapshot the database may be further than the log it has to be explained by.

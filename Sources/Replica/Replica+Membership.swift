@@ -169,8 +169,11 @@ extension Replica {
 
     /// Says who the members are now, when they, or those who are to be reached, have changed.
     mutating func reportConfiguration() {
+        guard
+            membership.reported.index != core.configurationIndex
+                || membership.reported.isCommitted != core.isConfigurationCommitted
+        else { return }
         let last = membership.reported
-        guard last.index != core.configurationIndex || last.isCommitted != core.isConfigurationCommitted else { return }
         let next = MembershipRequests.Reported(core)
         membership.reported = next
         guard last.configuration != next.configuration || last.correspondents != next.correspondents else { return }

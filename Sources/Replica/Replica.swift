@@ -507,16 +507,10 @@ package struct Replica {
     package mutating func takeEffects() -> [Effect] {
         observeHandover()
         // A leader elected in this turn takes up the log's time before it stamps its first entries.
-        if core.status != reportedStatus { interpret(core.takeReady()) }
+        if core.status != reportedStatus { _ = interpret(core.takeReady()) }
         proposeGathered()
         startReads()
-        repeat {
-            while true {
-                let ready = core.takeReady()
-                if ready.isEmpty { break }
-                interpret(ready)
-            }
-        } while advanceMembership()
+        repeat { while interpret(core.takeReady()) {} } while advanceMembership()
         startApplying()
         let servable = reads.served(at: core.appliedIndex)
         if !servable.isEmpty { effects.append(.serveReads(servable)) }
@@ -525,7 +519,9 @@ package struct Replica {
         return effects
     }
 
-    private mutating func interpret(_ ready: Ready) {
+    /// - Returns: whether the core was told something, and may have more to say: else one `Ready` is all there is.
+    private mutating func interpret(_ ready: Ready) -> Bool {
+        if ready.isEmpty { return false }
         // First: what is sent next may go to a member that has just been added.
         reportConfiguration()
         if let status = ready.status { statusChanged(to: status) }
@@ -548,14 +544,17 @@ package struct Replica {
             if handover.isWaiting { reads.askAgain(id) } else { refuse(reads.dropped(id), .unconfirmed) }
             if belief == .asked(id) { belief = .shaken }
         }
+        var wasToldMore = false
         for peer in ready.snapshotsWanted {
             if isStateUsable {
                 effects.append(.sendSnapshot(peer))
             } else {
                 core.snapshotFinished(to: peer, succeeded: false)
+                wasToldMore = true
             }
         }
         if ready.isRecovered { effects.append(.recovered) }
+        return wasToldMore
     }
 
     private mutating func statusChanged(to status: Status) {
@@ -644,8 +643,8 @@ package struct Replica {
     /// Those that find no room, or come while leadership is being handed over, wait for the next turn.
     private mutating func proposeOwnCommands() {
         defer { if own.isEmpty { coordination.gatheredWasProposed(through: core.lastIndex) } }
+        guard !own.isEmpty, core.transferTarget == nil else { return }
         let commands = own.next
-        guard !commands.isEmpty, core.transferTarget == nil else { return }
         let payloads = commands.map {
             payload(
                 of: WriteIntent(session: nil, sequence: 0, acknowledgedBelow: 0, command: $0.schemaBytes()))
@@ -723,9 +722,9 @@ package struct Replica {
     private mutating func compact() {
         let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
         if compaction.shouldCheckpoint(entriesInLog: held) { effects.append(.checkpoint) }
-        let isSnapshotUnderWay = core.progress.contains { $0.state == .snapshot }
         guard
-            let target = compaction.cut(core: core, durable: durable, isSnapshotUnderWay: isSnapshotUnderWay),
+            let target = compaction.cut(
+                core: core, durable: durable, isSnapshotUnderWay: !core.pendingSnapshotPeers.isEmpty),
             let term = core.term(at: target)
         else { return }
         let gone = core.entries(in: core.base.index.next..<target.next).reduce(0) { $0 + $1.cost }
