@@ -2,7 +2,6 @@ internal import MetadataModel
 
 /// What a client has learnt of brokers and partitions from its watch: what its requests speak of.
 struct KnownMetadata {
-    /// In the order in which the client heard of them.
     private(set) var partitions: [Partition] = []
     private var places: [PartitionKey: Int] = [:]
     private var brokers: [BrokerID: Broker] = [:]
@@ -28,12 +27,19 @@ struct KnownMetadata {
                 partitions.append(partition)
             }
         case .topicRemoved(let id, _):
-            partitions.removeAll { $0.key.topic == id }
-            places = [:]
-            for (place, partition) in partitions.enumerated() { places[partition.key] = place }
+            for place in partitions.indices.reversed() where partitions[place].key.topic == id { forget(place) }
         case .topicChanged, .configChanged, .configRemoved:
             return
         }
+    }
+
+    /// The last one takes its place.
+    private mutating func forget(_ place: Int) {
+        places[partitions[place].key] = nil
+        let last = partitions.removeLast()
+        guard place < partitions.count else { return }
+        partitions[place] = last
+        places[last.key] = place
     }
 
     func isActive(_ id: BrokerID) -> Bool { brokers[id]?.isActive ?? false }

@@ -142,11 +142,13 @@ package struct RaftObserver {
         let first = max(before.commit, core.base.index).next
         guard first <= core.commitIndex, let term = core.term(at: core.commitIndex) else { return }
         let position = LogPosition(index: core.commitIndex, term: term)
-        // What was committed before the configuration changed in the same turn was so by those who decided then.
-        let holders = holders(position)
-        let isEarlier = core.configurationIndex > core.commitIndex && !voters.decides(holders)
-        try durability.commits(
-            position, on: node, holders: holders, voters: isEarlier ? before.voters ?? voters : voters)
+        if position.index > durability.committed.index {
+            // What was committed before the configuration changed in the same turn was so by those who decided then.
+            let holders = holders(position)
+            let isEarlier = core.configurationIndex > core.commitIndex && !voters.decides(holders)
+            try durability.commits(
+                position, on: node, holders: holders, voters: isEarlier ? before.voters ?? voters : voters)
+        }
         completeness.commits(position)
         let entries = core.entries(in: first..<core.commitIndex.next)
         try committed.commits(entries, on: node)
@@ -176,7 +178,9 @@ package struct RaftObserver {
     }
 
     private mutating func voters(of core: RaftNode) -> VoterGroups {
-        let (voters, outgoing) = (core.configuration.voters, core.configuration.outgoing)
+        // Once: it is a copy.
+        let configuration = core.configuration
+        let (voters, outgoing) = (configuration.voters, configuration.outgoing)
         if let known = groups[core.id], known.voters == voters, known.outgoing == outgoing { return known.groups }
         let made = VoterGroups(voters: voters, outgoing: outgoing)
         groups[core.id] = Groups(voters: voters, outgoing: outgoing, groups: made)

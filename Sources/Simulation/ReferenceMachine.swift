@@ -26,7 +26,7 @@ package struct ReferenceImage: Sendable {
             switch entry.kind {
             case .command:
                 let command = commands.command(entry)
-                let done = machine.apply(index: entry.index.rawValue, command)
+                let done = machine.applyInMemory(index: entry.index.rawValue, command)
                 if case .compareDigests? = command.command {
                     digests.append(DigestMark(index: entry.index.rawValue, digest: machine.digest))
                 }

@@ -3,7 +3,9 @@ internal import RaftCore
 internal import Replica
 
 /// Tells the checkers what was seen in a run. It decides nothing itself, and the cluster knows no rule.
-struct RunJudge {
+///
+/// A class, and of one cluster: as a value in the cluster it would be copied, with all that the checkers hold, for each question.
+final class RunJudge {
     private var raft: RaftObserver
     private var time = LogTimeChecker()
     private var rules = MetadataRulesChecker()
@@ -36,7 +38,7 @@ struct RunJudge {
 
     /// The end of a turn of a running member, which is about to hand `writes` to its disk. `holders` names the members whose
     /// disks hold a position, synced.
-    mutating func turnEnds(
+    func turnEnds(
         _ core: RaftNode, writes: [Persist], at now: UInt64, holders: (LogPosition) -> Set<NodeID>
     ) throws(Violation) {
         try raft.turnEnds(core, writes: writes, at: now, holders: holders)
@@ -44,21 +46,21 @@ struct RunJudge {
     }
 
     /// A member that is in `term` takes messages in.
-    mutating func receives(_ messages: [Message], on node: NodeID, in term: Term, at now: UInt64) {
+    func receives(_ messages: [Message], on node: NodeID, in term: Term, at now: UInt64) {
         for message in messages { raft.receives(message, on: node, in: term, at: now) }
     }
 
     /// A member knows this leader after it took in something from it.
-    mutating func hears(_ node: NodeID, at now: UInt64) { freshness.hears(node, at: now) }
+    func hears(_ node: NodeID, at now: UInt64) { freshness.hears(node, at: now) }
 
-    mutating func losesLeader(_ node: NodeID) { raft.losesLeader(node) }
+    func losesLeader(_ node: NodeID) { raft.losesLeader(node) }
 
-    mutating func resumes(_ node: NodeID) { raft.resumes(node) }
+    func resumes(_ node: NodeID) { raft.resumes(node) }
 
-    mutating func leads(_ core: RaftNode) throws(Violation) { try raft.leads(core) }
+    func leads(_ core: RaftNode) throws(Violation) { try raft.leads(core) }
 
     /// A member sends a message. `heldBy` tells where the log of another one ends.
-    mutating func sends(
+    func sends(
         _ message: Message, _ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex,
         heldBy: (NodeID) -> LogPosition
     ) throws(Violation) {
@@ -67,27 +69,27 @@ struct RunJudge {
     }
 
     /// A disk was taken out of use.
-    mutating func forgets(_ node: NodeID) { raft.forgets(node) }
+    func forgets(_ node: NodeID) { raft.forgets(node) }
 
     /// A member gives up its log.
-    mutating func losesLog(_ node: NodeID, _ held: SimulatedNode.Held) {
+    func losesLog(_ node: NodeID, _ held: SimulatedNode.Held) {
         raft.losesLog(node, held.log.positions, databaseThrough: held.databaseThrough)
     }
 
     /// A member says that it holds everything again.
-    mutating func recovers(_ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex) throws(Violation) {
+    func recovers(_ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex) throws(Violation) {
         try raft.recovers(core, durableIndex: max(disk.last.index, databaseThrough))
     }
 
-    mutating func restarts(_ node: NodeID, hardState: HardState, applied: LogIndex) throws(Violation) {
+    func restarts(_ node: NodeID, hardState: HardState, applied: LogIndex) throws(Violation) {
         try raft.starts(node, durable: hardState, applied: applied)
         freshness.restarts(node)
     }
 
     /// A member has read its log.
-    mutating func reads(_ core: RaftNode) throws(Violation) { try raft.reads(core) }
+    func reads(_ core: RaftNode) throws(Violation) { try raft.reads(core) }
 
-    mutating func applies(
+    func applies(
         _ entries: [Entry], _ applied: AppliedEntries, digest: UInt64?, on node: NodeID, at now: UInt64
     ) throws(Violation) {
         try raft.applies(entries, digest: digest, on: node)
@@ -113,7 +115,7 @@ struct RunJudge {
         }
     }
 
-    mutating func installs(at index: LogIndex, digest: UInt64?, on node: NodeID) throws(Violation) {
+    func installs(at index: LogIndex, digest: UInt64?, on node: NodeID) throws(Violation) {
         try raft.installs(at: index, digest: digest, on: node)
     }
 
@@ -136,30 +138,30 @@ struct RunJudge {
     }
 
     /// A leader has taken a heartbeat for a sign of life.
-    mutating func hears(_ broker: BrokerID, at now: UInt64) { health.hears(broker, at: now) }
+    func hears(_ broker: BrokerID, at now: UInt64) { health.hears(broker, at: now) }
 
     // MARK: Clients
 
-    mutating func calls(_ operation: RegisterModel.Operation, on key: String, by lane: Lane, at now: UInt64)
+    func calls(_ operation: RegisterModel.Operation, on key: String, by lane: Lane, at now: UInt64)
         -> OperationID
     {
         registers.invokes(operation, of: key, by: UInt64(lane.client * 100 + lane.number), at: now)
     }
 
-    mutating func returns(_ id: OperationID, _ answer: RegisterModel.Answer, at now: UInt64) {
+    func returns(_ id: OperationID, _ answer: RegisterModel.Answer, at now: UInt64) {
         registers.returns(id, answer, at: now)
     }
 
-    mutating func withdraws(_ id: OperationID) { registers.withdraws(id) }
+    func withdraws(_ id: OperationID) { registers.withdraws(id) }
 
-    mutating func answers(_ session: SessionID, _ sequence: UInt64, _ outcome: CommandOutcome) throws(Violation) {
+    func answers(_ session: SessionID, _ sequence: UInt64, _ outcome: CommandOutcome) throws(Violation) {
         try effects.answers(session, sequence, outcome)
     }
 
-    mutating func creates(_ name: String) { names.sendsCreation(name) }
-    mutating func created(_ name: String) { names.acknowledgesCreation(name) }
-    mutating func removes(_ name: String) { names.sendsRemoval(name) }
-    mutating func removed(_ name: String) { names.acknowledgesRemoval(name) }
+    func creates(_ name: String) { names.sendsCreation(name) }
+    func created(_ name: String) { names.acknowledgesCreation(name) }
+    func removes(_ name: String) { names.sendsRemoval(name) }
+    func removed(_ name: String) { names.acknowledgesRemoval(name) }
 
     /// A replica lets a read be answered now.
     func serves(
@@ -184,19 +186,19 @@ struct RunJudge {
         }
     }
 
-    mutating func watches(_ client: Int, after version: Version) { watches.starts(client, after: version) }
+    func watches(_ client: Int, after version: Version) { watches.starts(client, after: version) }
 
-    mutating func isTold(_ client: Int, _ events: [ChangeEvent], through: Version) throws(Violation) {
+    func isTold(_ client: Int, _ events: [ChangeEvent], through: Version) throws(Violation) {
         try watches.delivers(events, through: through, to: client)
     }
 
     // MARK: The end
 
-    mutating func healed(at now: UInt64, boundMicroseconds: UInt64) {
+    func healed(at now: UInt64, boundMicroseconds: UInt64) {
         leaderless = LeaderlessChecker(boundMicroseconds: boundMicroseconds, start: now)
     }
 
-    mutating func observes(hasLeader: Bool, at now: UInt64) throws(Violation) {
+    func observes(hasLeader: Bool, at now: UInt64) throws(Violation) {
         try leaderless?.observes(hasLeader: hasLeader, at: now)
     }
 

@@ -5,7 +5,9 @@ internal import Replica
 
 /// A client as a broker would run it: a session, several requests under way, each sent again under the same sequence number,
 /// to one member after the other, until it is answered.
-struct SimulatedClient {
+///
+/// A class, since what it holds would be copied whenever it is asked for something.
+final class SimulatedClient {
     enum Operation {
         case openSession
         case registerBroker(BrokerID, IncarnationID, previous: BrokerEpoch?)

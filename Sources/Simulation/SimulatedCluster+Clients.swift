@@ -105,7 +105,9 @@ extension SimulatedCluster {
     private func send(_ lane: Lane) {
         clients[lane.client].slots[lane.number].attempt += 1
         let slot = slot(lane)
-        if let intent = clients[lane.client].intent(slot) { mayCopy(intent, to: slot.target) }
+        if plan.kinds.contains(.lateRequests), let intent = clients[lane.client].intent(slot) {
+            mayCopy(intent, to: slot.target)
+        }
         queue.plan(
             in: draw(&clientGenerator, 100, 1_500), .request(lane, attempt: slot.attempt, to: slot.target))
         // Where messages are slow, so are clients to give up.

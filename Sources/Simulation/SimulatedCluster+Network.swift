@@ -40,7 +40,8 @@ extension SimulatedCluster {
         judge.receives(received, on: connection.to, in: process.replica.core.hardState.term, at: queue.now)
         try turn(connection.to, process.life) { $0.receive(received, as: admission, now: now) }
         // Of the replica itself: `process.status` lags while the end of a turn is put off.
-        if process.replica.status.leader == connection.from { judge.hears(connection.to, at: queue.now) }
+        let leader = process.withReplica { $0.status.leader }
+        if leader == connection.from { judge.hears(connection.to, at: queue.now) }
     }
 
     /// Who takes in what comes over a connection, and as what it takes the sender. Asked each time, since members change: a
@@ -52,7 +53,7 @@ extension SimulatedCluster {
         guard path.connection == connection, let caller = path.caller, let process = node(connection.to).running else {
             return nil
         }
-        let admission = process.replica.admission(of: caller)
+        let admission = process.withReplica { $0.admission(of: caller) }
         switch admission {
         case .member, .newcomer:
             return (process, admission)

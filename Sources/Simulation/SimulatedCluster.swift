@@ -31,7 +31,7 @@ package final class SimulatedCluster {
     var diverged: Set<NodeID> = []
     /// Whom clients do not reach.
     var clientCuts: [Bool]
-    var judge: RunJudge
+    let judge: RunJudge
     var report: SimulationReport
     let trace: SimulationTrace
     var phase = Phase.faulty

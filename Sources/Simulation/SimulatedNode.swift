@@ -250,9 +250,9 @@ final class SimulatedProcess {
 
     /// Runs `body` on the replica in its place: to hand a value of this size to a function is to copy it, and each copy counts
     /// references up and down.
-    func withReplica<Value>(
-        _ body: (inout Replica) throws(Violation) -> Value
-    ) throws(Violation) -> Value {
+    func withReplica<Value, Failure: Error>(
+        _ body: (inout Replica) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
         try body(&replica)
     }
 }

@@ -6,6 +6,8 @@ package struct MetadataRulesChecker {
     private var brokers: [BrokerID: Broker] = [:]
     private var topics: [TopicID: Topic] = [:]
     private var partitions: [PartitionKey: Partition] = [:]
+    /// Of each topic, the keys of `partitions`.
+    private var partitionKeys: [TopicID: [PartitionKey]] = [:]
     private var version = Version.zero
     /// About to stop, with more partitions than move at once: those move in further steps.
     private var leaving: Set<BrokerID> = []
@@ -150,11 +152,13 @@ package struct MetadataRulesChecker {
         case .topicRemoved(let id, _):
             topics[id] = nil
             uncleanElections[.topic(id)] = nil
-            for key in partitions.keys where key.topic == id { partitions[key] = nil }
+            for key in partitionKeys.removeValue(forKey: id) ?? [] { partitions[key] = nil }
         case .partitionChanged(let after, _):
             if let before = partitions[after.key] {
                 try rises(before, after)
                 if !mayElectUncleanly(after.key, command) { try isElectedCleanly(before, after, command) }
+            } else {
+                partitionKeys[after.key.topic, default: []].append(after.key)
             }
             partitions[after.key] = after
             touched.insert(after.key)
