@@ -69,9 +69,13 @@ struct FindingReport {
 
 extension SimulationReport {
     /// The last line of a command.
-    func summary(runs: Int, elapsed: Duration) -> String {
-        "\(runs) runs, \(simulatedMilliseconds / 1_000) simulated seconds in "
-            + "\(elapsed.formatted(.units(allowed: [.minutes, .seconds], fractionalPart: .show(length: 1)))), "
+    ///
+    /// - Parameter computedSeconds: of one core, in all processes together.
+    func summary(runs: Int, elapsed: Duration, computedSeconds: Double) -> String {
+        let perSecond = Double(simulatedMilliseconds) / 1_000 / max(computedSeconds, 0.001)
+        return "\(runs) runs, \(simulatedMilliseconds / 1_000) simulated seconds in "
+            + "\(elapsed.formatted(.units(allowed: [.minutes, .seconds], fractionalPart: .show(length: 1)))) "
+            + "(\(perSecond.formatted(.number.precision(.fractionLength(1)))) in a second of one core), "
             + "\(events) events, \(elections) elections, \(starts) starts, \(snapshots) snapshots, "
             + "\(acknowledgedWrites) writes, \(reads) reads, \(watchedEvents) watched events; faults: \(faults)"
     }

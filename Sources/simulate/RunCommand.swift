@@ -41,6 +41,8 @@ struct RunCommand: ParsableCommand {
         if marks {
             for mark in CoverageMark.allCases { print("\(worker.report.count(mark)) \(mark.name)") }
         }
-        print(worker.report.summary(runs: worker.runs, elapsed: ContinuousClock.now - start))
+        print(
+            worker.report.summary(
+                runs: worker.runs, elapsed: ContinuousClock.now - start, computedSeconds: worker.computedSeconds))
     }
 }

@@ -38,6 +38,7 @@ struct SoakCommand: ParsableCommand {
         print("seeds from \(next), \(count) processes")
         var total = SimulationReport(seed: 0)
         var runs = 0
+        var computedSeconds = 0.0
         var turn = 0
         var workers: [(worker: Worker, options: SimulationOptions)] = []
         var broken: [String: Int] = [:]
@@ -60,6 +61,7 @@ struct SoakCommand: ParsableCommand {
                 try worker.finish()
                 total.add(worker.report)
                 runs += worker.runs
+                computedSeconds += worker.computedSeconds
                 for finding in worker.findings {
                     broken[finding.rule, default: 0] += 1
                     if broken[finding.rule] == 1 { try FindingReport(finding: finding, options: options).tell() }
@@ -67,7 +69,7 @@ struct SoakCommand: ParsableCommand {
             }
         }
         for (rule, times) in broken.sorted(by: { $0.key < $1.key }) { print("\(rule): \(times) seeds") }
-        print(total.summary(runs: runs, elapsed: ContinuousClock.now - start))
+        print(total.summary(runs: runs, elapsed: ContinuousClock.now - start, computedSeconds: computedSeconds))
         if !broken.isEmpty { throw ExitCode(1) }
     }
 }

@@ -19,6 +19,13 @@ struct WorkCommand: ParsableCommand {
         let file = try trace.map { try TraceFile(path: $0) }
         var total = SimulationReport(seed: 0)
         var runs = 0
+        var told = 0.0
+        func tell(runs: Int) {
+            let computed = WorkCommand.computedSeconds
+            say(.did(runs: runs, total, computedSeconds: computed - told))
+            told = computed
+            total = SimulationReport(seed: 0)
+        }
         for seed in seeds.first...seeds.last {
             if let seconds, ContinuousClock.now - start > .seconds(seconds) { break }
             say(.begins(seed))
@@ -34,13 +41,17 @@ struct WorkCommand: ParsableCommand {
                             milliseconds: outcome.report.simulatedMilliseconds,
                             struck: outcome.report.faultKinds.list.map(\.name))))
             }
-            if runs % 50 == 0 {
-                say(.did(runs: 50, total))
-                total = SimulationReport(seed: 0)
-            }
+            if runs % 50 == 0 { tell(runs: 50) }
         }
         try file?.close()
-        say(.did(runs: runs % 50, total))
+        tell(runs: runs % 50)
+    }
+
+    /// What this process has had of a core until now.
+    private static var computedSeconds: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private func say(_ line: WorkLine) {
@@ -53,7 +64,8 @@ struct WorkCommand: ParsableCommand {
 enum WorkLine: Codable {
     case begins(UInt64)
     case finds(WorkFinding)
-    case did(runs: Int, SimulationReport)
+    /// With the time that a core needed for it, since the line before.
+    case did(runs: Int, SimulationReport, computedSeconds: Double)
 
     /// A line that does not decode is not one of a worker's: text of the program that ended.
     init?(_ line: some StringProtocol) {

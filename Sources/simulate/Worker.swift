@@ -14,6 +14,8 @@ final class Worker {
     private var isStopped = false
 
     private(set) var runs = 0
+    /// Of a core.
+    private(set) var computedSeconds = 0.0
     private(set) var report = SimulationReport(seed: 0)
     private(set) var findings: [WorkFinding] = []
     /// The seed that runs now or ran last.
@@ -55,8 +57,9 @@ final class Worker {
             switch WorkLine(line) {
             case .begins(let seed)?: self.seed = seed
             case .finds(let finding)?: findings.append(finding)
-            case .did(let runs, let report)?:
+            case .did(let runs, let report, let computed)?:
                 self.runs += runs
+                computedSeconds += computed
                 self.report.add(report)
             case nil: continue
             }
