@@ -32,7 +32,8 @@ extension MetadataClient {
     /// Removes a broker that holds no replicas any more (KIP-500 UnregisterBroker). With an epoch: only that registration.
     ///
     /// - Parameter force: Remove a fenced broker with its replicas. What only they had is lost; it is refused while a
-    ///   partition has no other.
+    ///   partition has no other. One with more than `Limits.partitionsPerStepMax` of them is still there when this returns, fenced
+    ///   for good: the leader goes on by itself, and forgets it with its last replica.
     @discardableResult
     public func unregisterBroker(
         _ id: BrokerID, epoch: BrokerEpoch? = nil, force: Bool = false, timeout: Duration? = nil
@@ -40,7 +41,8 @@ extension MetadataClient {
         try await change(.unregisterBroker(id: id, epoch: epoch, force: force), timeout: timeout)
     }
 
-    /// Takes leadership from a broker and its replicas out of the in-sync replicas (KIP-631 fencing).
+    /// Takes leadership from a broker and its replicas out of the in-sync replicas (KIP-631 fencing). One with more than
+    /// `Limits.partitionsAtOnceMax` partitions is `fencing` when this returns, and `fenced` when the leader has moved all of them.
     @discardableResult
     public func fenceBroker(
         _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil
@@ -48,7 +50,8 @@ extension MetadataClient {
         try await change(.fenceBroker(id: id, epoch: epoch), timeout: timeout)
     }
 
-    /// Lets a broker lead again.
+    /// Lets a broker lead again. Where partitions are offline the leader brings its own back some hundred at a time, the first of
+    /// them in this entry.
     @discardableResult
     public func unfenceBroker(
         _ id: BrokerID, epoch: BrokerEpoch, timeout: Duration? = nil

@@ -24,6 +24,7 @@ extension Command {
         case .moveReplicas: "moveReplicas"
         case .endRebalance: "endRebalance"
         case .noteSilence: "noteSilence"
+        case .takeStep: "takeStep"
         case .openSession: "openSession"
         case .closeSession: "closeSession"
         case .expireSessions: "expireSessions"

@@ -13,7 +13,7 @@ extension Command {
         case .beginShutdown, .drainBroker, .cancelDrain, .alterPartitions, .electLeaders, .unregisterBroker,
             .fenceBroker, .unfenceBroker, .deleteTopic, .changePartitionLeader, .alterPartition,
             .openSession, .closeSession, .expireSessions, .setFeatureLevel, .compareDigests,
-            .endRebalance, .noteSilence:
+            .endRebalance, .noteSilence, .takeStep:
             false
         }
     }

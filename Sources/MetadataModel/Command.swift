@@ -2,11 +2,13 @@
 /// choices are already in it, so that every node decides alike.
 public enum Command: Hashable, Sendable {
     case registerBroker(RegisterBroker)
-    /// Forgets a broker that holds no replicas; by `force` a fenced one that does, with its replicas.
+    /// Forgets a broker that holds no replicas; by `force` a fenced one that does, with its replicas: a step of it, if they are
+    /// many. Whoever leads goes on with `takeStep`.
     case unregisterBroker(id: BrokerID, epoch: BrokerEpoch?, force: Bool = false)
     /// Takes leadership from the broker and its replicas out of the ISRs (the last member stays): a step of it, if there are
     /// many. Whoever leads proposes it again until the broker is fenced.
     case fenceBroker(id: BrokerID, epoch: BrokerEpoch)
+    /// Lets the broker lead again. Of its partitions without a leader the first come back with it, the others by `takeStep`.
     case unfenceBroker(id: BrokerID, epoch: BrokerEpoch)
     /// Takes leadership from a broker that is about to stop (KIP-631 controlled shutdown): a step of it, if it leads much.
     case beginShutdown(id: BrokerID, epoch: BrokerEpoch)
@@ -37,6 +39,8 @@ public enum Command: Hashable, Sendable {
     /// Proposed by the leader: for how long it and those before it have not heard these brokers; zero for one that is heard
     /// again. Whoever leads next counts on from there.
     case noteSilence([BrokerSilence])
+    /// Proposed by the leader while there is any: the next step of what is too much for one entry (`UnfinishedWork`).
+    case takeStep
     /// Opens a session; its id is the index of this entry.
     case openSession(timeoutMilliseconds: UInt64)
     case closeSession(SessionID)

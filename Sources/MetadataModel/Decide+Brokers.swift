@@ -20,8 +20,8 @@ extension Decider {
         }
     }
 
-    /// Lets a broker lead again. Partitions that are offline come back when it may lead them; all others let it back into
-    /// the ISR when their leader says so (KIP-841).
+    /// Lets a broker lead again. Partitions that are offline come back when it may lead them, step by step
+    /// (`broughtBack`); all others let it back into the ISR when their leader says so (KIP-841).
     func unfence(_ id: BrokerID, epoch: BrokerEpoch) throws(Failure) -> Decision {
         guard let before = try view.broker(id) else { return .refused(.brokerNotFound(id)) }
         guard before.epoch == epoch else { return .refused(.staleBrokerEpoch(before, given: epoch)) }
@@ -38,6 +38,13 @@ extension Decider {
         after.state = .active
         after.version = version
         var changes: [Change] = [.broker(before: before, after: after)]
+        if try knowsUnfinishedWork() {
+            let work = try unfinishedWork()
+            guard !work.isForcingOut(id, epoch: epoch) else {
+                return .refused(.invalidRequest, "broker \(id) is being forced out: it must register again")
+            }
+            return try broughtBack(after, after: nil, changes, work)
+        }
         var rules = PartitionRules(view: view, version: version)
         rules.assume(id, isActive: true)
         try forEachPartition(withReplica: id) { (partition) throws(Failure) in

@@ -86,40 +86,80 @@ extension Decider {
                 return .refused(
                     .invalidRequest, "broker \(id) is \(broker.state.rawValue): it can be forced out once it is fenced")
             }
-            switch try withoutReplicas(on: id) {
-            case .refused(let refusal): return .refused(refusal)
-            case .changes(let partitions): changes = partitions
+            if let refusal = try onlyReplica(on: id) { return .refused(refusal) }
+            if try knowsUnfinishedWork() { return try forcedOut(broker, after: nil, try unfinishedWork()) }
+            var rules = PartitionRules(view: view, version: version)
+            try forEachPartition(withReplica: id) { (partition) throws(Failure) in
+                guard let settled = try withoutReplica(on: id, partition, &rules) else { return }
+                changes.append(.partition(before: partition, after: settled))
             }
         }
-        for entry in try view.configs(of: .broker(id)) { changes.append(.config(before: entry, after: nil)) }
-        changes.append(.broker(before: broker, after: nil))
+        changes += try forgetting(broker)
         return .done(changes: changes, result: nil)
     }
 
-    private func withoutReplicas(on id: BrokerID) throws(Failure) -> ForcedOut {
+    /// The broker and its configurations are gone.
+    private func forgetting(_ broker: Broker) throws(Failure) -> [Change] {
+        var changes: [Change] = []
+        for entry in try view.configs(of: .broker(broker.id)) {
+            changes.append(.config(before: entry, after: nil))
+        }
+        changes.append(.broker(before: broker, after: nil))
+        return changes
+    }
+
+    /// A step of forcing a broker out: its next replicas leave, and with the last of them the broker is forgotten.
+    ///
+    /// Whether a partition would be left without a replica was looked at before the first step. It may be so since, when two
+    /// brokers are forced out together: then that partition keeps its replica, and the broker stays, fenced.
+    func forcedOut(
+        _ broker: Broker, after key: PartitionKey?, _ before: UnfinishedWork
+    ) throws(Failure) -> Decision {
+        var work = before
+        work.remove(broker.id)
+        let most = Limits.partitionsPerStepMax
+        let page = try view.partitions(withReplica: broker.id, after: key, limit: most)
         var rules = PartitionRules(view: view, version: version)
         var changes: [Change] = []
-        var lost: PartitionKey?
-        try forEachPartition(withReplica: id) { (partition) throws(Failure) in
-            guard lost == nil else { return }
-            guard var wanted = partition.without(id) else {
-                lost = partition.key
-                return
-            }
-            if wanted.isr.isEmpty {
-                // Its log goes with it. The next best is what the partition is from now on.
-                let heirs = wanted.eligibleLeaders.isEmpty ? wanted.originalsFirst : wanted.eligibleLeaders
-                wanted.isr = [try rules.firstActive(of: heirs) ?? heirs[0]]
-            }
-            guard let settled = try rules.settle(wanted, from: partition) else { return }
+        for partition in page {
+            guard let settled = try withoutReplica(on: broker.id, partition, &rules) else { continue }
             changes.append(.partition(before: partition, after: settled))
         }
-        guard let lost else { return .changes(changes) }
+        if page.count == most, let last = page.last?.key {
+            let item = UnfinishedWork.Item(broker: broker.id, epoch: broker.epoch, task: .forcedOut(after: last))
+            guard work.put(item) else { return .refused(.tooMuchUnfinished) }
+        } else {
+            // What was left behind by an earlier step, or came meanwhile, is in front of this page.
+            let first = try view.partitions(withReplica: broker.id, after: nil, limit: 1).first?.key
+            if first == page.first?.key, changes.count == page.count { changes += try forgetting(broker) }
+        }
+        return .done(changes: try self.changes(changes, to: work), result: nil)
+    }
+
+    /// The partition without its replica on a broker that is forced out; nil when nothing would be left of it.
+    private func withoutReplica(
+        on id: BrokerID, _ partition: Partition, _ rules: inout PartitionRules<View>
+    ) throws(Failure) -> Partition? {
+        guard var wanted = partition.without(id) else { return nil }
+        if wanted.isr.isEmpty {
+            // Its log goes with it. The next best is what the partition is from now on.
+            let heirs = wanted.eligibleLeaders.isEmpty ? wanted.originalsFirst : wanted.eligibleLeaders
+            wanted.isr = [try rules.firstActive(of: heirs) ?? heirs[0]]
+        }
+        return try rules.settle(wanted, from: partition)
+    }
+
+    /// Why the broker cannot be forced out; nil when each of its partitions has another replica.
+    private func onlyReplica(on id: BrokerID) throws(Failure) -> Refusal? {
+        var lost: PartitionKey?
+        try forEachPartition(withReplica: id) { (partition) throws(Failure) in
+            if lost == nil, partition.without(id) == nil { lost = partition.key }
+        }
+        guard let lost else { return nil }
         let name = try view.topic(lost.topic)?.nameOfPartition(lost.index) ?? "partition \(lost.index)"
-        return .refused(
-            Refusal(
-                .brokerNotEmpty,
-                "broker \(id) holds the only replica of \(name): delete the topic, or move the replica, first"))
+        return Refusal(
+            .brokerNotEmpty,
+            "broker \(id) holds the only replica of \(name): delete the topic, or move the replica, first")
     }
 
     /// As the command describes it, fenced.
@@ -219,12 +259,6 @@ extension Decider {
         }
         return nil
     }
-}
-
-/// The partitions of a broker that is forced out, or the reason why it is not.
-private enum ForcedOut {
-    case changes([Change])
-    case refused(Refusal)
 }
 
 extension Partition {

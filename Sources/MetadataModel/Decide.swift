@@ -39,6 +39,7 @@ package func decide<View: MetadataView>(
     case .moveReplicas(let command): return try decider.moveReplicas(command)
     case .endRebalance(let command): return try decider.endRebalance(command)
     case .noteSilence(let notes): return try decider.noteSilence(notes)
+    case .takeStep: return try decider.takeStep()
     case .openSession(let timeout): return try decider.openSession(timeoutMilliseconds: timeout)
     case .closeSession(let id): return try decider.closeSession(id)
     case .expireSessions: return try decider.expireSessions()

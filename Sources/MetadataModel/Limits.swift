@@ -58,12 +58,16 @@ public enum Limits {
     /// The level of features of an empty state.
     public static let featureLevelInitial: UInt32 = 0
     /// The highest level of features that this build understands.
-    public static let featureLevelMax: UInt32 = 3
+    public static let featureLevelMax: UInt32 = 4
     /// From this level on there are rebalances in the log, and the coordinator moves replicas.
     public static let featureLevelOfRebalances: UInt32 = 2
     /// From this level on brokers are fenced and shut down in steps, their silence is noted in the log, and reports of ISRs name
     /// the broker epochs of their members.
     public static let featureLevelOfSteps: UInt32 = 3
+    /// From this level on a broker returns, or is forced out, in steps.
+    public static let featureLevelOfUnfinishedWork: UInt32 = 4
+    /// Brokers that return or are forced out at the same time.
+    public static let unfinishedMax = 500
     /// Partitions that one step of a fencing or a shutdown moves: some 10 ms of work, which other writes wait for.
     public static let partitionsPerStepMax = 500
     /// A broker that no more partitions rely on is fenced or shut down in one entry.

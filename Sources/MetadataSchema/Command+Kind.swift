@@ -19,6 +19,6 @@ extension Command {
         15: "set_feature_level", 16: "begin_shutdown", 17: "drain_broker", 18: "cancel_drain",
         19: "alter_partitions", 20: "elect_leaders", 21: "reassign_partitions", 22: "start_rebalance",
         23: "move_replicas",
-        24: "end_rebalance", 25: "note_silence", 40: "compare_digests",
+        24: "end_rebalance", 25: "note_silence", 26: "take_step", 40: "compare_digests",
     ]
 }

@@ -60,6 +60,9 @@ extension Command: SchemaConvertible {
         case .moveReplicas(let command): self = .moveReplicas(try MoveReplicas(schema: command))
         case .endRebalance(let command): self = .endRebalance(try EndRebalance(schema: command))
         case .noteSilence(let command): self = .noteSilence(try command.silences())
+        case .takeStep(let nothing):
+            try nothing.refuseUnknownFields()
+            self = .takeStep
         case .openSession(let timeout): self = .openSession(timeoutMilliseconds: timeout)
         case .closeSession(let id): self = .closeSession(SessionID(id))
         case .expireSessions(let nothing):
@@ -113,6 +116,7 @@ extension Command: SchemaConvertible {
         case .moveReplicas(let command): schema.kind = .moveReplicas(command.schema)
         case .endRebalance(let command): schema.kind = .endRebalance(command.schema)
         case .noteSilence(let notes): schema.kind = .noteSilence(ProtoCommand.NoteSilence(notes))
+        case .takeStep: schema.kind = .takeStep(ProtoNothing())
         case .openSession(let timeoutMilliseconds): schema.kind = .openSession(timeoutMilliseconds)
         case .closeSession(let id): schema.kind = .closeSession(id.rawValue)
         case .expireSessions: schema.kind = .expireSessions(ProtoNothing())

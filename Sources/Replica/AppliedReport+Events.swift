@@ -11,9 +11,11 @@ extension AppliedReport {
         var removed: Set<BrokerID> = []
         var rebalance: Rebalance?
         var silences: BrokerSilences?
+        var unfinished: UnfinishedWork?
         for event in events {
             for change in event.changes {
                 if let latest = BrokerSilences(change) { silences = latest }
+                if let latest = UnfinishedWork(change) { unfinished = latest }
                 switch change {
                 case .brokerChanged(let broker):
                     brokers[broker.id] = broker
@@ -31,6 +33,6 @@ extension AppliedReport {
         self.init(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, outcomes: outcomes,
             brokers: brokers.values.sorted { $0.id < $1.id }, removedBrokers: removed.sorted(), digests: digests,
-            rebalance: rebalance, silences: silences)
+            rebalance: rebalance, silences: silences, unfinished: unfinished)
     }
 }

@@ -157,6 +157,8 @@ package struct AppliedReport: Hashable, Sendable {
     package var rebalance: Rebalance?
     /// The silences that are noted, if the batch changed them.
     package var silences: BrokerSilences?
+    /// What is unfinished, if the batch changed it.
+    package var unfinished: UnfinishedWork?
 
     package struct Outcome: Hashable, Sendable {
         package var index: LogIndex
@@ -171,7 +173,7 @@ package struct AppliedReport: Hashable, Sendable {
     package init(
         applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, outcomes: [Outcome], brokers: [Broker],
         removedBrokers: [BrokerID], digests: [DigestMark] = [], rebalance: Rebalance? = nil,
-        silences: BrokerSilences? = nil
+        silences: BrokerSilences? = nil, unfinished: UnfinishedWork? = nil
     ) {
         self.applied = applied
         self.version = version
@@ -182,6 +184,7 @@ package struct AppliedReport: Hashable, Sendable {
         self.digests = digests
         self.rebalance = rebalance
         self.silences = silences
+        self.unfinished = unfinished
     }
 }
 
@@ -192,16 +195,18 @@ package struct StateMachineImage: Hashable, Sendable {
     package var logTimeMilliseconds: UInt64
     package var brokers: [Broker]
     package var silences: BrokerSilences
+    package var unfinished: UnfinishedWork
 
     package init(
         applied: LogPosition, version: Version, logTimeMilliseconds: UInt64, brokers: [Broker],
-        silences: BrokerSilences = BrokerSilences()
+        silences: BrokerSilences = BrokerSilences(), unfinished: UnfinishedWork = UnfinishedWork()
     ) {
         self.applied = applied
         self.version = version
         self.logTimeMilliseconds = logTimeMilliseconds
         self.brokers = brokers
         self.silences = silences
+        self.unfinished = unfinished
     }
 
     package static let empty = StateMachineImage(

@@ -36,6 +36,8 @@ package struct Replica {
     private var brokers: [BrokerID: Broker] = [:]
     /// Likewise, what the log says of those that are silent.
     private var silences: BrokerSilences
+    /// Likewise, what was begun and takes more than one entry.
+    private var unfinished: UnfinishedWork
     private var withdrawing: WithdrawingBrokers
     private var liveness: BrokerLiveness
     var coordination: Coordination
@@ -111,6 +113,7 @@ package struct Replica {
         self.compaction.restored(logBytes: applied.reduce(0) { $0 + $1.cost })
         self.logClock = LogClock(seen: image.logTimeMilliseconds, now: now)
         self.silences = image.silences
+        self.unfinished = image.unfinished
         self.withdrawing = WithdrawingBrokers(image.brokers)
         self.liveness = BrokerLiveness(
             heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
@@ -211,11 +214,11 @@ package struct Replica {
         liveness.inherited(silences)
     }
 
-    /// Goes on with what is being fenced or shut down, whoever began it. One step is on its way at a time.
+    /// Goes on with what takes more than one entry, whoever began it, those that are dead first. One step is on its way at a time.
     private mutating func proposeStep() {
-        guard isLeader, core.appliedIndex >= electedAt, protection.quarantine == nil, let step = withdrawing.next else {
-            return
-        }
+        guard isLeader, core.appliedIndex >= electedAt, protection.quarantine == nil,
+            let step = withdrawing.next ?? (unfinished.isEmpty ? nil : .takeStep)
+        else { return }
         proposeOwn(step)
     }
 
@@ -445,6 +448,7 @@ package struct Replica {
             silences = latest
             liveness.silencesChanged(latest)
         }
+        if let latest = report.unfinished { unfinished = latest }
         ownApplied(report)
         coordination.applied(report)
         proposeStep()
@@ -475,6 +479,7 @@ package struct Replica {
         brokers = [:]
         for broker in image.brokers { brokers[broker.id] = broker }
         silences = image.silences
+        unfinished = image.unfinished
         withdrawing = WithdrawingBrokers(image.brokers)
         if liveness.isLeading {
             // What waits was wanted of brokers as they were before.

@@ -118,7 +118,9 @@ package final class ReferenceMachine: SimulatedStateMachine {
             applied: current.applied, version: current.machine.version,
             logTimeMilliseconds: current.machine.logTimeMilliseconds, brokers: current.machine.storage.brokers(),
             silences: BrokerSilences(
-                text: current.machine.storage.config(.cluster, name: BrokerSilences.configName)?.value))
+                text: current.machine.storage.config(.cluster, name: BrokerSilences.configName)?.value),
+            unfinished: UnfinishedWork(
+                text: current.machine.storage.config(.cluster, name: UnfinishedWork.configName)?.value))
     }
 
     package func apply(_ entries: [Entry]) throws(StateMachineFailure) -> AppliedEntries {

@@ -88,7 +88,8 @@ package final class SQLiteMachine: SimulatedStateMachine {
             return StateMachineImage(
                 applied: store.applied, version: store.version, logTimeMilliseconds: store.logTimeMilliseconds,
                 brokers: try store.brokers(),
-                silences: BrokerSilences(text: try store.clusterConfig(BrokerSilences.configName)))
+                silences: BrokerSilences(text: try store.clusterConfig(BrokerSilences.configName)),
+                unfinished: UnfinishedWork(text: try store.clusterConfig(UnfinishedWork.configName)))
         }
     }
 

@@ -98,6 +98,7 @@ struct RandomLog {
             return .noteSilence([
                 .init(broker: broker.id, epoch: broker.epoch, milliseconds: UInt64(random.below(3)) * 5_000)
             ])
+        case 2: return .takeStep
         case 3: return .startRebalance(.init(strategy: .balanced, origin: .request))
         case 5, 7:
             let partition = somePartition(someTopic())

@@ -52,7 +52,7 @@ struct Alone {
         }
     }
 
-    mutating func report(_ entries: [Entry], brokers: [Broker] = []) {
+    mutating func report(_ entries: [Entry], brokers: [Broker] = [], unfinished: UnfinishedWork? = nil) {
         guard let last = entries.last else { return }
         let commands = entries.filter { $0.kind == .command }
         replica.applied(
@@ -65,7 +65,7 @@ struct Alone {
                     }
                     return .init(index: entry.index, outcome: .done(.changed(version)))
                 },
-                brokers: brokers, removedBrokers: []))
+                brokers: brokers, removedBrokers: [], unfinished: unfinished))
     }
 
     mutating func elect() {
@@ -469,6 +469,26 @@ extension ReplicaTests {
         #expect(alone.apply(leaving: []) == [])
     }
 
+    @Test("what is too much for one entry goes on step by step, whoever began it, behind what is being fenced")
+    func unfinishedWork() {
+        var alone = Alone()
+        alone.elect()
+        let work = UnfinishedWork(text: "1:5:returning:1:1:499")
+        #expect(!work.isEmpty)
+        alone.replica.write(alone.intent("x"), token: token)
+        alone.apply(leaving: [], unfinished: work)
+        for _ in 0..<3 { #expect(alone.apply(leaving: []) == [.takeStep], "one at a time") }
+        let broker = Broker(
+            id: BrokerID(2), epoch: BrokerEpoch(6), incarnation: IncarnationID(high: 1, low: 1), endpoints: [],
+            rack: "", state: .fencing, version: Version(6))
+        #expect(alone.apply(leaving: [broker]) == [.takeStep])
+        var fenced = broker
+        fenced.state = .fenced
+        #expect(alone.apply(leaving: [fenced]) == [.fenceBroker(id: broker.id, epoch: broker.epoch)])
+        #expect(alone.apply(leaving: [], unfinished: UnfinishedWork()) == [.takeStep])
+        #expect(alone.apply(leaving: []) == [])
+    }
+
     @Test("a broker that asks to stop has its shutdown proposed, and is told when it may stop (KIP-631)")
     func brokerShutdown() throws {
         var alone = Alone()
@@ -506,7 +526,7 @@ extension Alone {
     fileprivate mutating func apply(leaving broker: Broker) -> [Command] { apply(leaving: [broker]) }
 
     @discardableResult
-    fileprivate mutating func apply(leaving brokers: [Broker]) -> [Command] {
+    fileprivate mutating func apply(leaving brokers: [Broker], unfinished: UnfinishedWork? = nil) -> [Command] {
         turn()
         while !persists.isEmpty {
             replica.persisted(persists.removeFirst())
@@ -516,7 +536,7 @@ extension Alone {
         while !applies.isEmpty {
             let entries = applies.removeFirst()
             commands += entries.compactMap { LogCommand(decoding: $0.payload).command }
-            report(entries, brokers: brokers)
+            report(entries, brokers: brokers, unfinished: unfinished)
             turn()
         }
         others = []

@@ -283,6 +283,7 @@ struct GoldenBytesTests {
                 "0801aa013a0a1e0a16\(keyBytes)12040a0201020a180a16\(keyBytes)"
             ),
             (.compareDigests, "0801c20200"),
+            (.takeStep, "0801d20100"),
             (
                 .noteSilence([BrokerSilence(broker: BrokerID(1), epoch: BrokerEpoch(2), milliseconds: 300)]),
                 "0801ca01090a070801100218ac02"

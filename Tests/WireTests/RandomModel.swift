@@ -155,7 +155,7 @@ struct RandomValues {
             .noteSilence(
                 list { BrokerSilence(broker: $0.brokerID(), epoch: $0.brokerEpoch(), milliseconds: $0.number()) }),
             .openSession(timeoutMilliseconds: number()), .closeSession(SessionID(number())), .expireSessions,
-            .setFeatureLevel(number()), .compareDigests,
+            .setFeatureLevel(number()), .compareDigests, .takeStep,
             .startRebalance(
                 Command.StartRebalance(
                     strategy: flag() ? .roundRobin : .balanced, origin: flag() ? .automatic : .request,

@@ -831,6 +831,15 @@ package nonisolated struct ProtoCommand: Sendable {
     set {kind = .noteSilence(newValue)}
   }
 
+  /// From feature level 4 on.
+  package var takeStep: ProtoNothing {
+    get {
+      if case .takeStep(let v)? = kind {return v}
+      return ProtoNothing()
+    }
+    set {kind = .takeStep(newValue)}
+  }
+
   /// Changes nothing: each node reports the digest of its state as of this entry.
   package var compareDigests: ProtoNothing {
     get {
@@ -872,6 +881,8 @@ package nonisolated struct ProtoCommand: Sendable {
     case endRebalance(ProtoCommand.EndRebalance)
     /// From feature level 3 on.
     case noteSilence(ProtoCommand.NoteSilence)
+    /// From feature level 4 on.
+    case takeStep(ProtoNothing)
     /// Changes nothing: each node reports the digest of its state as of this entry.
     case compareDigests(ProtoNothing)
 
@@ -3311,7 +3322,7 @@ nonisolated extension ProtoPartitionKey: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{3}start_rebalance\0\u{3}move_replicas\0\u{3}end_rebalance\0\u{3}note_silence\0\u{4}\u{f}compare_digests\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}register_broker\0\u{3}unregister_broker\0\u{3}fence_broker\0\u{3}unfence_broker\0\u{3}create_topic\0\u{3}delete_topic\0\u{3}create_partitions\0\u{3}alter_configs\0\u{3}change_partition_leader\0\u{3}alter_partition\0\u{3}open_session\0\u{3}close_session\0\u{3}expire_sessions\0\u{3}set_feature_level\0\u{3}begin_shutdown\0\u{3}drain_broker\0\u{3}cancel_drain\0\u{3}alter_partitions\0\u{3}elect_leaders\0\u{3}reassign_partitions\0\u{3}start_rebalance\0\u{3}move_replicas\0\u{3}end_rebalance\0\u{3}note_silence\0\u{3}take_step\0\u{4}\u{e}compare_digests\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3617,6 +3628,19 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
           self.kind = .noteSilence(v)
         }
       }()
+      case 26: try {
+        var v: ProtoNothing?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .takeStep(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .takeStep(v)
+        }
+      }()
       case 40: try {
         var v: ProtoNothing?
         var hadOneofValue = false
@@ -3739,6 +3763,10 @@ nonisolated extension ProtoCommand: SwiftProtobuf.Message, SwiftProtobuf._Messag
     case .noteSilence?: try {
       guard case .noteSilence(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .takeStep?: try {
+      guard case .takeStep(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
     }()
     case .compareDigests?: try {
       guard case .compareDigests(let v)? = self.kind else { preconditionFailure() }

@@ -122,7 +122,8 @@ extension MetadataStore {
     func image() throws(StoreError) -> StateMachineImage {
         StateMachineImage(
             applied: applied, version: version, logTimeMilliseconds: logTimeMilliseconds, brokers: try brokers(),
-            silences: BrokerSilences(text: try clusterConfig(BrokerSilences.configName)))
+            silences: BrokerSilences(text: try clusterConfig(BrokerSilences.configName)),
+            unfinished: UnfinishedWork(text: try clusterConfig(UnfinishedWork.configName)))
     }
 }
 

@@ -101,6 +101,8 @@ struct CommandSummary: Equatable {
             self.init(
                 "note_silence",
                 "\(notes.count) brokers" + CommandSummary.first(notes) { "\($0.broker) \($0.milliseconds)ms" })
+        case .takeStep:
+            self.init("take_step", "")
         case .openSession(let timeout):
             self.init("open_session", "timeout=\(timeout)ms")
         case .closeSession(let id):

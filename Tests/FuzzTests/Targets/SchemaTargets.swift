@@ -57,7 +57,7 @@ func exampleCommands() -> [Command] {
                         partitionEpoch: 3)
                 ])),
         .endRebalance(.init(rebalance: Version(5), ending: .cancelled, detail: "by hand")),
-        .noteSilence([.init(broker: broker, epoch: epoch, milliseconds: 15_000)]),
+        .noteSilence([.init(broker: broker, epoch: epoch, milliseconds: 15_000)]), .takeStep,
         .alterPartitions(
             .init(
                 broker: broker, brokerEpoch: epoch,

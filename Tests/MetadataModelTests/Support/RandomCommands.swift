@@ -8,7 +8,7 @@ struct RandomCommands {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func next(_ model: Model) -> Command {
-        switch number(0..<145) {
+        switch number(0..<147) {
         case 0..<10: register(model)
         case 10..<22: .fenceBroker(id: BrokerID(broker()), epoch: epoch(model))
         case 22..<40: .unfenceBroker(id: BrokerID(broker()), epoch: epoch(model))
@@ -30,6 +30,7 @@ struct RandomCommands {
         case 115..<119: electLeaders(model)
         case 119..<125: rebalance(model)
         case 142..<145: noteSilence(model)
+        case 145..<147: .takeStep
         default: reassign(model)
         }
     }
