@@ -27,6 +27,8 @@ final class DatabaseStorage: MetadataStorage {
     /// Of brokers that partitions are being moved off: none of theirs up to this one relies on them. What `partitions(relyingOn:)`
     /// need not read again, so that the steps of a fencing cost what they move and not what was moved before.
     private var passed: [BrokerID: PartitionKey] = [:]
+    /// Partitions that this entry removes: their rows go with that of their topic, which comes behind them.
+    private var leaving: [TopicID: LeavingPartitions] = [:]
     private var level: UInt32
     private var counts: MetadataTotals
     private(set) var configCount: Int
@@ -74,7 +76,12 @@ final class DatabaseStorage: MetadataStorage {
                 topics.put(after)
             } else if let before {
                 topics.remove(before)
+                if let partitions = leaving.removeValue(forKey: before.id) { try remove(partitions, of: before) }
             }
+        case .partition(let before?, nil):
+            counts.partitions -= 1
+            tally.moved(from: before, to: nil)
+            leaving[before.key.topic, default: LeavingPartitions()].add(before)
         case .partition(let before, let after):
             try writer.writePartition(before: before, after: after)
             counts.partitions += step(before, after)
@@ -97,8 +104,18 @@ final class DatabaseStorage: MetadataStorage {
         }
     }
 
+    /// Whole ranges of rows: one statement for the partitions, and one for the replicas on each broker.
+    private func remove(_ partitions: LeavingPartitions, of topic: Topic) throws(StoreError) {
+        try writer.removePartitions(of: topic, count: partitions.count)
+        for (broker, load) in partitions.loads.sorted(by: { $0.key < $1.key }) {
+            if load.replicas > 0 { try writer.removeReplicas(of: topic, on: broker, count: load.replicas) }
+            addLoad(broker, replicas: -load.replicas, leaders: -load.leaders)
+        }
+    }
+
     /// Writes what a transaction writes once: the sessions that it touched, the topics that it changed and the loads.
     func finishTransaction(touched: [SessionState], removed: [SessionID]) throws(StoreError) {
+        precondition(leaving.isEmpty, "partitions of \(leaving.count) topics were removed without their topic")
         // The rows of ended sessions go first: none of them is among the touched.
         for id in removed { try writer.removeSession(id) }
         for state in touched { try writer.writeSession(state.session.id, body: state.schemaBytes()) }
@@ -274,4 +291,19 @@ final class DatabaseStorage: MetadataStorage {
 
     func totals() throws(StoreError) -> MetadataTotals { counts }
     func featureLevel() throws(StoreError) -> UInt32 { level }
+}
+
+/// The partitions of a topic that is removed, counted.
+private struct LeavingPartitions {
+    var count = 0
+    var loads: [BrokerID: BrokerLoad] = [:]
+
+    mutating func add(_ partition: Partition) {
+        count += 1
+        for broker in partition.replicas {
+            loads[broker, default: BrokerLoad(id: broker, replicas: 0, leaders: 0)].replicas += 1
+        }
+        guard let leader = partition.leader else { return }
+        loads[leader, default: BrokerLoad(id: leader, replicas: 0, leaders: 0)].leaders += 1
+    }
 }

@@ -15,9 +15,10 @@ final class RowWriter {
     private let deleteTopic: PreparedStatement
     private let insertPartition: PreparedStatement
     private let updatePartition: PreparedStatement
-    private let deletePartition: PreparedStatement
+    private let deletePartitions: PreparedStatement
     private let insertReplica: PreparedStatement
     private let deleteReplica: PreparedStatement
+    private let deleteReplicas: PreparedStatement
     private let insertConfig: PreparedStatement
     private let updateConfig: PreparedStatement
     private let deleteConfig: PreparedStatement
@@ -59,12 +60,13 @@ final class RowWriter {
             UPDATE partition SET leader = ?3, leader_epoch = ?4, partition_epoch = ?5, replicas = ?6, isr = ?7,
                 adding = ?8, removing = ?9, version = ?10, eligible_leaders = ?11 WHERE topic = ?1 AND number = ?2
             """, "update partition")
-        deletePartition = try connection.prepare(
-            "DELETE FROM partition WHERE topic = ?1 AND number = ?2", "delete partition")
+        deletePartitions = try connection.prepare("DELETE FROM partition WHERE topic = ?1", "delete partitions")
         insertReplica = try connection.prepare(
             "INSERT INTO replica (broker, topic, number) VALUES (?1, ?2, ?3)", "insert replica")
         deleteReplica = try connection.prepare(
             "DELETE FROM replica WHERE broker = ?1 AND topic = ?2 AND number = ?3", "delete replica")
+        deleteReplicas = try connection.prepare(
+            "DELETE FROM replica WHERE broker = ?1 AND topic = ?2", "delete replicas")
         insertConfig = try connection.prepare(
             "INSERT INTO config (resource, name, value, version) VALUES (?1, ?2, ?3, ?4)", "insert config")
         updateConfig = try connection.prepare(
@@ -143,21 +145,30 @@ final class RowWriter {
 
     /// The partition's row and the index of its replicas.
     func writePartition(before: Partition?, after: Partition?) throws(StoreError) {
-        if let after {
-            let statement = before == nil ? insertPartition : updatePartition
-            bind(after, to: statement)
-            try statement.runOnOneRow("partition \(after.key.index)")
-        } else if let before {
-            deletePartition.bind(before.key.topic, at: 1)
-            deletePartition.bind(before.key.index.rawValue, at: 2)
-            try deletePartition.runOnOneRow("partition \(before.key.index)")
-        }
+        guard let after else { preconditionFailure("a partition is removed with its topic") }
+        let key = after.key
+        let statement = before == nil ? insertPartition : updatePartition
+        bind(after, to: statement)
+        try statement.runOnOneRow("partition \(key.index)")
         let old = before?.replicas ?? []
-        let new = after?.replicas ?? []
+        let new = after.replicas
         // Most changes of a partition leave its replicas alone.
-        guard old != new, let key = (after ?? before)?.key else { return }
+        guard old != new else { return }
         for broker in old where !new.contains(broker) { try writeReplica(broker, key, with: deleteReplica) }
         for broker in new where !old.contains(broker) { try writeReplica(broker, key, with: insertReplica) }
+    }
+
+    /// The rows of all partitions of a topic, which are `count`.
+    func removePartitions(of topic: Topic, count: Int) throws(StoreError) {
+        deletePartitions.bind(topic.id, at: 1)
+        try deletePartitions.run(on: count, "partitions of topic '\(topic.name)'")
+    }
+
+    /// The index of all replicas of a topic on a broker, which are `count`.
+    func removeReplicas(of topic: Topic, on broker: BrokerID, count: Int) throws(StoreError) {
+        deleteReplicas.bind(broker.rawValue, at: 1)
+        deleteReplicas.bind(topic.id, at: 2)
+        try deleteReplicas.run(on: count, "replicas of topic '\(topic.name)' on broker \(broker)")
     }
 
     private func writeReplica(
@@ -219,9 +230,14 @@ final class RowWriter {
 
 extension PreparedStatement {
     /// Runs a statement that has to touch exactly one row.
-    func runOnOneRow(_ what: @autoclosure () -> String) throws(StoreError) {
+    func runOnOneRow(_ what: @autoclosure () -> String) throws(StoreError) { try run(on: 1, what()) }
+
+    /// Runs a statement that has to touch exactly so many rows.
+    func run(on expected: Int, _ what: @autoclosure () -> String) throws(StoreError) {
         try run()
         let count = changeCount
-        guard count == 1 else { throw .corrupt(what: "a write of \(what()) met \(count) rows") }
+        guard count == expected else {
+            throw .corrupt(what: "a write of \(what()) met \(count) rows, not \(expected)")
+        }
     }
 }

@@ -6,6 +6,8 @@ import Testing
 
 @Suite("Fencing in steps, in the database")
 struct FencingStepTests {
+    private static let partitions = 10_000
+
     private struct Cluster {
         var reference = Reference()
         var index: UInt64 = 0
@@ -18,6 +20,100 @@ struct FencingStepTests {
         func epoch(_ id: Int32) -> BrokerEpoch {
             reference.machine.storage.broker(BrokerID(id))?.epoch ?? BrokerEpoch(0)
         }
+    }
+
+    @Test("ten thousand partitions come back to a broker, and a broker with as many is forced out, in bounded steps")
+    func returnAndRemoval() throws {
+        let directory = try TemporaryDirectory()
+        var store = try MetadataStore(path: directory.file("db"))
+        var cluster = Cluster()
+        func apply(_ command: Command) throws -> Int {
+            let entry = cluster.entry(command)
+            let expected = cluster.reference.apply(entry)
+            let batch = try store.apply([entry])
+            #expect(batch.outcomes.map(\.outcome) == [expected?.outcome])
+            #expect(batch.digest == cluster.reference.machine.digest)
+            return batch.events.first?.changes.count ?? 0
+        }
+        /// Applies a command and the steps that it leads to.
+        func steps(_ command: Command) throws {
+            var (changes, count) = (try apply(command), 1)
+            while cluster.reference.machine.storage.config(.cluster, name: UnfinishedWork.configName) != nil {
+                if count == 7 {
+                    try store.close()
+                    store = try MetadataStore(path: directory.file("db"))
+                }
+                changes = max(changes, try apply(.takeStep))
+                count += 1
+            }
+            #expect(changes <= Limits.partitionsPerStepMax + 2)
+            #expect(count == 1 + Self.partitions / Limits.partitionsPerStepMax)
+            #expect(try store.scrub().isSound)
+        }
+        func topic(_ name: String, _ id: UInt64, _ replicas: [Int32]) -> Command {
+            .createTopic(
+                Command.CreateTopic(
+                    name: name, id: TopicID(high: 1, low: id), partitionCount: 0, replicationFactor: 0,
+                    assignment: Array(repeating: replicas.map { BrokerID($0) }, count: Self.partitions)))
+        }
+        func fenceWhole(_ id: Int32) throws {
+            while cluster.reference.machine.storage.broker(BrokerID(id))?.state != .fenced {
+                _ = try apply(.fenceBroker(id: BrokerID(id), epoch: cluster.epoch(id)))
+            }
+        }
+        _ = try apply(.setFeatureLevel(Limits.featureLevelOfUnfinishedWork))
+        for id in Int32(1)...3 {
+            _ = try apply(registration(id))
+            _ = try apply(.unfenceBroker(id: BrokerID(id), epoch: cluster.epoch(id)))
+        }
+        _ = try apply(topic("dark", 1, [1]))
+        try fenceWhole(1)
+        try steps(.unfenceBroker(id: BrokerID(1), epoch: cluster.epoch(1)))
+        _ = try apply(.deleteTopic(topic: .name("dark"), ifVersion: nil))
+        _ = try apply(topic("wide", 2, [1, 2, 3]))
+        try fenceWhole(1)
+        try steps(.unregisterBroker(id: BrokerID(1), epoch: nil, force: true))
+        #expect(cluster.reference.machine.storage.broker(BrokerID(1)) == nil)
+        #expect(cluster.reference.machine.storage.brokerLoads().map(\.replicas) == [Self.partitions, Self.partitions])
+        try store.close()
+    }
+
+    @Test("a topic takes the rows of its partitions and their replicas with it, and those of no other")
+    func deletion() throws {
+        let directory = try TemporaryDirectory()
+        let store = try MetadataStore(path: directory.file("db"))
+        var cluster = Cluster()
+        func apply(_ commands: Command...) throws {
+            let entries = commands.map { cluster.entry($0) }
+            let expected = entries.map { cluster.reference.apply($0)?.outcome }
+            #expect(try store.apply(entries).outcomes.map(\.outcome) == expected)
+            #expect(store.digest == cluster.reference.machine.digest)
+            #expect(try store.scrub().isSound)
+        }
+        for id in Int32(1)...3 {
+            try apply(registration(id))
+            try apply(.unfenceBroker(id: BrokerID(id), epoch: cluster.epoch(id)))
+        }
+        try apply(
+            topicCreation("before", id: 1, partitions: 5, replication: 3),
+            topicCreation("gone", id: 2, partitions: 40, replication: 2),
+            topicCreation("behind", id: 3, partitions: 5, replication: 2))
+        // In one batch, and its name and id are free for the next entry.
+        try apply(
+            .fenceBroker(id: BrokerID(1), epoch: cluster.epoch(1)), .deleteTopic(topic: .name("gone"), ifVersion: nil),
+            topicCreation("gone", id: 2, partitions: 7, replication: 2),
+            .deleteTopic(topic: .name("before"), ifVersion: nil))
+        let loads = cluster.reference.machine.storage.brokerLoads()
+        #expect(loads.map(\.replicas).reduce(0, +) == 12 * 2)
+        try apply(
+            .deleteTopic(topic: .name("gone"), ifVersion: nil), .deleteTopic(topic: .name("behind"), ifVersion: nil))
+        guard case .summary(let summary) = try store.answer(.summary) else {
+            Issue.record("a summary was answered with something else")
+            return
+        }
+        #expect(summary.totals.partitions == 0 && summary.totals.topics == 0)
+        for id in Int32(1)...3 { try apply(.unregisterBroker(id: BrokerID(id), epoch: nil)) }
+        try store.close()
     }
 
     /// Ten thousand partitions of one broker, which leads a third of them. Prints what the steps took; how long they may take
