@@ -108,7 +108,7 @@ struct ArgumentTests {
         arguments: [
             "status", "brokers list -o json", "brokers describe 3",
             "brokers register --id 1 --host a --port 9092 --rack r1",
-            "brokers fence 1", "brokers unfence 1 --epoch 7", "brokers unregister 1",
+            "brokers fence 1", "brokers unfence 1 --epoch 7", "brokers unregister 1", "brokers shutdown 1 --no-wait",
             "topics create orders --partitions 3 --replication-factor 3 --config retention.ms=1 --config a=b",
             "topics create orders --assignment 1,2:2,1 --validate-only", "topics list --timeout 2s",
             "topics describe orders",

@@ -85,6 +85,24 @@ struct FleetTests {
         #expect(replicas.takeReports(now: at(9_000)) { _ in true }.isEmpty)
     }
 
+    @Test("a broker has on its disk what it was told to hold, once, whether it leads or follows")
+    func bytes() {
+        var replicas = FleetReplicas(delay: .zero, replicaBytes: 1_000)
+        let size = replicas.bytes(of: key)
+        #expect((500..<1_500).contains(size))
+        let partition = partition(leader: one, isr: [one])
+        replicas.assigned(one, .becomeLeader(partition, topic: "t"), now: at(0))
+        replicas.assigned(two, .becomeFollower(partition, topic: "t"), now: at(0))
+        let later = self.partition(leader: two, leaderEpoch: 2, partitionEpoch: 2, isr: [two])
+        replicas.assigned(two, .becomeLeader(later, topic: "t"), now: at(1))
+        replicas.assigned(one, .becomeFollower(later, topic: "t"), now: at(1))
+        #expect([one, two, three].map { replicas.bytes(of: $0) } == [size, size, 0])
+        replicas.assigned(one, .stopReplica(key, .movedAway), now: at(2))
+        replicas.assigned(one, .stopReplica(key, .movedAway), now: at(3))
+        replicas.died(two)
+        #expect([one, two].map { replicas.bytes(of: $0) } == [0, 0])
+    }
+
     @Test("orders are read, and what is none is refused")
     func orders() {
         #expect(FleetOrder(line: "kill 3") == .kill(.range(3...3)))

@@ -171,6 +171,48 @@ struct ProcessTests {
         }
     }
 
+    @Test("fencing and shutdown of a broker with many partitions are waited for, or say what is left")
+    func steps() async throws {
+        try await TestNode.run { node in
+            #expect(try await metactl("feature-level --raise", node).status == 0)
+            for id in 1...2 {
+                #expect(try await metactl("brokers register --id \(id) --host h --port 9092", node).status == 0)
+                #expect(try await metactl("brokers unfence \(id)", node).status == 0)
+            }
+            let count = Limits.partitionsAtOnceMax + 1
+            let assignment = Array(repeating: "1,2", count: count).joined(separator: ":")
+            #expect(try await metactl("topics create orders --assignment \(assignment)", node).status == 0)
+
+            // This node has no coordinator that goes on: each command is a step.
+            let begun = try await metactl("brokers shutdown 1 --no-wait -o json", node)
+            #expect(begun.status == 0, "\(begun.errors)")
+            let first = try begun.json()
+            #expect(first["message"] as? String == "began to move leadership off broker 1")
+            #expect(first["done"] is NSNull && first["remaining"] is NSNull && first["waited_seconds"] is NSNull)
+            let done = try await metactl("brokers shutdown 1", node)
+            #expect(done.status == 0, "\(done.errors)")
+            #expect(done.output.hasPrefix("broker 1 leads nothing any more and may stop at version "))
+
+            let late = try await metactl("brokers fence 2 --timeout 1s -o json", node)
+            #expect(late.status == 4)
+            let rest = try late.json()
+            #expect(rest["done"] as? Bool == false && rest["remaining"] as? Int == count)
+            #expect(rest["message"] as? String == "began to fence broker 2")
+            #expect(late.errors.contains(#""code":"not_done_yet""#))
+            #expect(late.errors.contains("\(count) partitions still rely on broker 2 after "))
+            // It led them alone: they are offline until it is back.
+            let fenced = try await metactl("brokers fence 2", node)
+            #expect(fenced.status == 0 && fenced.output.hasPrefix("fenced broker 2 at version "))
+            let back = try await metactl("brokers unfence 2 -o json", node)
+            #expect(back.status == 0, "\(back.errors)")
+            let last = try back.json()
+            #expect(last["done"] as? Bool == true && last["remaining"] as? Int == 0)
+            #expect(try await metactl("brokers fence 1", node).status == 0)
+            let out = try await metactl("brokers unregister 1 --force", node)
+            #expect(out.status == 0 && out.output.hasPrefix("unregistered broker 1 at version "), "\(out.errors)")
+        }
+    }
+
     @Test("a plan shows moves and loads, and changes nothing")
     func rebalancePlan() async throws {
         try await TestNode.run { node in

@@ -10,6 +10,6 @@ struct BenchCommand: AsyncParsableCommand {
             """,
         subcommands: [
             BenchWriteCommand.self, BenchReadCommand.self, BenchFailoverCommand.self, BenchPlanCommand.self,
-            BenchCacheCommand.self, BenchLayersCommand.self, BenchPagesCommand.self,
+            BenchCacheCommand.self, BenchLayersCommand.self, BenchEntriesCommand.self, BenchPagesCommand.self,
         ])
 }

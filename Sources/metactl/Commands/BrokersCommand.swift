@@ -67,50 +67,52 @@ struct BrokersCommand: AsyncParsableCommand {
 
     struct Fence: PrintingCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Fences a broker: it leads nothing and leaves the ISRs (the last member stays).")
+            abstract: "Fences a broker: it leads nothing and leaves the ISRs (the last member stays).",
+            discussion: "Returns when all its partitions have moved. A broker with many of them is fencing until then.")
 
         @Argument(help: "The broker's id.") var id: BrokerID
         @OptionGroup var guarding: EpochOptions
+        @OptionGroup var waiting: StepOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let version = try await global.withClient { client in
+            try await global.runSteps(.fence, id, waiting) { client in
                 try await client.fenceBroker(id, epoch: try await guarding.epoch(of: id, client))
             }
-            try global.console.print(ChangedReport(message: "fenced broker \(id)", version: version.rawValue))
         }
     }
 
     struct Unfence: PrintingCommand {
-        static let configuration = CommandConfiguration(abstract: "Unfences a broker: it may lead partitions again.")
+        static let configuration = CommandConfiguration(
+            abstract: "Unfences a broker: it may lead partitions again.",
+            discussion: "Returns when each partition without a leader that it may lead has one.")
 
         @Argument(help: "The broker's id.") var id: BrokerID
         @OptionGroup var guarding: EpochOptions
+        @OptionGroup var waiting: StepOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let version = try await global.withClient { client in
+            try await global.runSteps(.unfence, id, waiting) { client in
                 try await client.unfenceBroker(id, epoch: try await guarding.epoch(of: id, client))
             }
-            try global.console.print(ChangedReport(message: "unfenced broker \(id)", version: version.rawValue))
         }
     }
 
     struct Shutdown: PrintingCommand {
         static let configuration = CommandConfiguration(
             abstract: "Takes leadership from a broker that is about to stop (controlled shutdown).",
-            discussion: "When this is done the broker leads nothing and may be stopped.")
+            discussion: "When this returns with 0 the broker leads nothing and may be stopped.")
 
         @Argument(help: "The broker's id.") var id: BrokerID
         @OptionGroup var guarding: EpochOptions
+        @OptionGroup var waiting: StepOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let version = try await global.withClient { client in
+            try await global.runSteps(.shutdown, id, waiting) { client in
                 try await client.beginShutdown(id, epoch: try await guarding.epoch(of: id, client))
             }
-            try global.console.print(
-                ChangedReport(message: "broker \(id) leads nothing any more and may stop", version: version.rawValue))
         }
     }
 
@@ -182,13 +184,13 @@ struct BrokersCommand: AsyncParsableCommand {
             help: "Remove a fenced broker together with its replicas. What only they had is lost.")
         var force = false
         @OptionGroup var guarding: EpochOptions
+        @OptionGroup var waiting: StepOptions
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let version = try await global.withClient { client in
+            try await global.runSteps(.unregister, id, waiting) { client in
                 try await client.unregisterBroker(id, epoch: guarding.epoch, force: force)
             }
-            try global.console.print(ChangedReport(message: "unregistered broker \(id)", version: version.rawValue))
         }
     }
 }

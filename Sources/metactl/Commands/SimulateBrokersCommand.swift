@@ -22,6 +22,8 @@ struct SimulateBrokersCommand: PrintingCommand {
     var heartbeatInterval = DurationArgument(.seconds(10))
     @Option(help: "How long a follower follows before its leader reports it in sync.")
     var syncDelay = DurationArgument(.milliseconds(500))
+    @Option(help: "Bytes that a replica takes on average; heartbeats say what all of a broker take.")
+    var replicaSize: UInt64 = 1 << 30
     @Option(help: ArgumentHelp("Kill some brokers after this time; see --kill-count.", valueName: "duration"))
     var killAfter: DurationArgument?
     @Option(help: "How many, chosen by chance.") var killCount = 1
@@ -30,6 +32,8 @@ struct SimulateBrokersCommand: PrintingCommand {
     @OptionGroup var global: GlobalOptions
 
     private static let statusInterval = Duration.seconds(1)
+    /// A tebibyte: that of two million partitions fits 64 bits.
+    private static let replicaSizeMax: UInt64 = 1 << 40
 
     func validate() throws {
         guard (1...Limits.brokersMax).contains(count) else {
@@ -37,6 +41,9 @@ struct SimulateBrokersCommand: PrintingCommand {
         }
         guard (0...count).contains(racks) else { throw ValidationError("--racks must be 0 to the number of brokers") }
         guard firstID.rawValue <= Int32.max - Int32(count) else { throw ValidationError("--first-id is too high") }
+        guard replicaSize <= SimulateBrokersCommand.replicaSizeMax else {
+            throw ValidationError("--replica-size must be at most \(SimulateBrokersCommand.replicaSizeMax)")
+        }
         guard (1...count).contains(killCount) else {
             throw ValidationError("--kill-count must be 1 to the number of brokers")
         }
@@ -52,7 +59,7 @@ struct SimulateBrokersCommand: PrintingCommand {
                 client: client, cache: cache,
                 settings: Fleet.Settings(
                     ids: ids, racks: racks, host: host, heartbeatInterval: heartbeatInterval.duration,
-                    syncDelay: syncDelay.duration, stopTimeout: global.timeout))
+                    syncDelay: syncDelay.duration, replicaBytes: replicaSize, stopTimeout: global.timeout))
             let giver = fleet.orders
             readOrders(giver)
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -11,6 +11,8 @@ actor Fleet {
         var heartbeatInterval: Duration
         /// How long a follower follows before its leader reports it in sync.
         var syncDelay: Duration
+        /// What a replica takes on average.
+        var replicaBytes: UInt64
         /// How long stopping in order may take.
         var stopTimeout: Duration
     }
@@ -42,7 +44,7 @@ actor Fleet {
         self.client = client
         self.cache = cache
         self.settings = settings
-        replicas = FleetReplicas(delay: settings.syncDelay)
+        replicas = FleetReplicas(delay: settings.syncDelay, replicaBytes: settings.replicaBytes)
         (ordered, orders) = AsyncStream.makeStream()
     }
 
@@ -117,6 +119,7 @@ actor Fleet {
             counts.instructions += 1
             guard living[id] === session else { return }
             replicas.assigned(id, assignment, now: clock.now)
+            session.uses(bytes: replicas.bytes(of: id))
         }
     }
 

@@ -19,6 +19,12 @@ struct FleetReplicas {
         var since: Instant
     }
 
+    /// What a broker has on its disk, whether it leads or follows.
+    private struct Held {
+        var partitions: Set<PartitionKey> = []
+        var bytes: UInt64 = 0
+    }
+
     private struct Check: Comparable {
         var due: Instant
         var key: PartitionKey
@@ -28,6 +34,9 @@ struct FleetReplicas {
 
     /// How long a follower follows before it is in sync.
     let delay: Duration
+    /// What a replica takes on average; see `bytes(of:)`.
+    let replicaBytes: UInt64
+    private var held: [BrokerID: Held] = [:]
     private var leads: [PartitionKey: Lead] = [:]
     private var fetches: [BrokerID: [PartitionKey: Fetch]] = [:]
     private var checks = Heap<Check>()
@@ -35,20 +44,36 @@ struct FleetReplicas {
     /// After a refusal, or a follower that is not active yet.
     private static let pause = Duration.milliseconds(200)
 
-    init(delay: Duration) { self.delay = delay }
+    init(delay: Duration, replicaBytes: UInt64 = 0) {
+        self.delay = delay
+        self.replicaBytes = replicaBytes
+    }
 
     /// Partitions that are led.
     var ledCount: Int { leads.count }
+
+    /// What the replicas of a broker take.
+    func bytes(of broker: BrokerID) -> UInt64 { held[broker]?.bytes ?? 0 }
+
+    /// Partitions differ in size, from half the average to one and a half of it; the replicas of one do not.
+    func bytes(of key: PartitionKey) -> UInt64 {
+        guard replicaBytes > 0 else { return 0 }
+        let mixed =
+            (key.topic.high ^ key.topic.low &+ UInt64(truncatingIfNeeded: key.index.rawValue)) &* 0x9E37_79B9_7F4A_7C15
+        return replicaBytes / 2 + (mixed >> 32) % replicaBytes
+    }
 
     // MARK: Inputs
 
     mutating func assigned(_ broker: BrokerID, _ assignment: Assignment, now: Instant) {
         switch assignment {
         case .becomeLeader(let partition, _):
+            hold(broker, partition.key)
             fetches[broker]?[partition.key] = nil
             leads[partition.key] = Lead(partition: partition)
             checks.insert(Check(due: now.advanced(by: delay), key: partition.key))
         case .becomeFollower(let partition, _):
+            hold(broker, partition.key)
             stopLeading(broker, partition.key)
             fetches[broker, default: [:]][partition.key] = Fetch(leaderEpoch: partition.leaderEpoch, since: now)
             checks.insert(Check(due: now.advanced(by: delay), key: partition.key))
@@ -59,9 +84,17 @@ struct FleetReplicas {
             leads[partition.key]?.partition = partition
             checks.insert(Check(due: now, key: partition.key))
         case .stopReplica(let key, _):
+            let size = bytes(of: key)
+            if held[broker]?.partitions.remove(key) != nil { held[broker]?.bytes -= size }
             stopLeading(broker, key)
             fetches[broker]?[key] = nil
         }
+    }
+
+    private mutating func hold(_ broker: BrokerID, _ key: PartitionKey) {
+        guard held[broker, default: Held()].partitions.insert(key).inserted else { return }
+        let size = bytes(of: key)
+        held[broker]?.bytes += size
     }
 
     private mutating func stopLeading(_ broker: BrokerID, _ key: PartitionKey) {
@@ -70,6 +103,8 @@ struct FleetReplicas {
 
     /// Nothing of it goes on.
     mutating func died(_ broker: BrokerID) {
+        // Another process finds it all again when it is told what is its own.
+        held[broker] = nil
         fetches[broker] = nil
         leads = leads.filter { $0.value.partition.leader != broker }
     }
