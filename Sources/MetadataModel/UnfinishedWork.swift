@@ -1,5 +1,5 @@
 /// What was begun and is too much for one entry: brokers that lead again, whose partitions come back, and brokers that are forced
-/// out. Whoever leads goes on with it, step by step (`Command.takeStep`, docs/adr/0016).
+/// out. Whoever leads goes on with it, step by step (`Command.takeStep`, docs/adr/0017).
 ///
 /// Like `Rebalance` it is a configuration row of the cluster that only its own commands write; there is none while nothing is under
 /// way.

@@ -2,7 +2,7 @@ import ArgumentParser
 import MetadataClient
 import MetadataModel
 
-/// Whether to wait for a change of a broker that takes the leader several steps (docs/adr/0011, docs/adr/0016).
+/// Whether to wait for a change of a broker that takes the leader several steps (docs/adr/0011, docs/adr/0017).
 struct StepOptions: ParsableArguments {
     @Flag(
         inversion: .prefixedNo,
