@@ -11,7 +11,7 @@ struct DiskTests {
         .timeLimit(.minutes(3)))
     func hangs() async throws {
         try await withWritableCluster { cluster, client in
-            guard let disk = try FaultyDisk.compiled(in: cluster.folder) else {
+            guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
                 return print("no C compiler: the disk cannot be made to hang")
             }
             let writer = TopicWriter(client: client, prefix: "writer")
@@ -20,12 +20,12 @@ struct DiskTests {
                 // All of them can be made to hang, so whoever leads can.
                 for id in 1...3 {
                     _ = try await cluster.terminate(id)
-                    try await cluster.start(id, environment: disk.hanging(id))
+                    try await cluster.start(id, environment: faults.environment(id))
                     _ = try await waitUntilBack(cluster)
                 }
                 try await waitForWrites([writer], beyond: writer.acknowledgedCount + 20)
                 let victim = try await cluster.leader()
-                try disk.setHanging(victim, true)
+                try faults.set(.hangSyncs, to: 1, on: victim)
                 let before = writer.acknowledgedCount
                 let began = ContinuousClock.now
                 while try await cluster.leader() == victim {
@@ -38,7 +38,7 @@ struct DiskTests {
                 try await waitForWrites([writer], beyond: before + 50)
                 let status = await cluster.statuses().first { $0.nodeID == UInt64(victim) }
                 #expect(status?.role != "leader")
-                try disk.setHanging(victim, false)
+                try faults.set(.hangSyncs, to: 0, on: victim)
                 try await waitForWrites([writer], beyond: writer.acknowledgedCount + 50)
             }
             try await judge([writer], cluster, client)
@@ -49,7 +49,7 @@ struct DiskTests {
         "a sync that fails ends its node with status 70 and the reason, and the others go on", .timeLimit(.minutes(3)))
     func fails() async throws {
         try await withWritableCluster { cluster, client in
-            guard let disk = try FaultyDisk.compiled(in: cluster.folder) else {
+            guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
                 return print("no C compiler: the disk cannot be made to fail")
             }
             let writer = TopicWriter(client: client, prefix: "writer")
@@ -57,8 +57,11 @@ struct DiskTests {
                 try await waitForWrites([writer], beyond: 20)
                 let victim = try await cluster.leader()
                 #expect(try await cluster.terminate(victim) == 0)
-                try await cluster.start(victim, environment: disk.failing(from: 40))
+                let environment = try faults.environment(victim)
+                try faults.set(.failSyncsFrom, to: 40, on: victim)
+                try await cluster.start(victim, environment: environment)
                 #expect(try await cluster.waitForEnd(of: victim) == 70)
+                #expect(try faults.count(.failed, on: victim) > 0)
                 let log = try await cluster.logText(of: victim)
                 #expect(log.contains("cannot synchronize"), "no reason was given")
                 #expect(log.contains("Input/output error"))
@@ -72,7 +75,7 @@ struct DiskTests {
     @Test(
         "a stop while the disk hangs ends within its deadline, with status 70 and the reason", .timeLimit(.minutes(2)))
     func stopWhileHanging() async throws {
-        try await stopped(settings: ["resilience.timeouts.shutdown=4s"]) { cluster, disk, victim in
+        try await stopped(settings: ["resilience.timeouts.shutdown=4s"]) { cluster, faults, victim in
             let began = ContinuousClock.now
             await cluster.beginTermination(victim)
             #expect(try await cluster.waitForEnd(of: victim) == 70)
@@ -86,11 +89,11 @@ struct DiskTests {
 
     @Test("a log that fails while the node stops is not a stop in order: status 70", .timeLimit(.minutes(2)))
     func failureWhileStopping() async throws {
-        try await stopped(settings: ["resilience.timeouts.shutdown=60s"]) { cluster, disk, victim in
+        try await stopped(settings: ["resilience.timeouts.shutdown=60s"]) { cluster, faults, victim in
             await cluster.beginTermination(victim)
             try await cluster.waitForLog(of: victim, "stopping")
-            try disk.fail(victim)
-            try disk.setHanging(victim, false)
+            try faults.set(.failSyncsFrom, to: 1, on: victim)
+            try faults.set(.hangSyncs, to: 0, on: victim)
             #expect(try await cluster.waitForEnd(of: victim) == 70)
             let log = try await cluster.logText(of: victim)
             #expect(log.contains("Input/output error"))
@@ -99,23 +102,23 @@ struct DiskTests {
 
     /// A cluster with a follower whose disk hangs with a write on it, which `body` stops.
     private func stopped(
-        settings: [String], _ body: (LocalCluster, FaultyDisk, Int) async throws -> Void
+        settings: [String], _ body: (LocalCluster, FaultLibrary, Int) async throws -> Void
     ) async throws {
         try await withWritableCluster(settings: settings) { cluster, client in
-            guard let disk = try FaultyDisk.compiled(in: cluster.folder) else {
+            guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
                 return print("no C compiler: the disk cannot be made to hang")
             }
             let leader = try await cluster.leader()
             let victim = leader == 1 ? 2 : 1
             #expect(try await cluster.terminate(victim) == 0)
-            try await cluster.start(victim, environment: disk.hangingAndFailing(victim))
+            try await cluster.start(victim, environment: faults.environment(victim))
             try await cluster.waitUntilHealthy()
-            try disk.setHanging(victim, true)
+            try faults.set(.hangSyncs, to: 1, on: victim)
             for number in 0..<5 {
                 _ = try await client.alterConfigs(
                     .cluster, changes: [ConfigChange(name: "user.n", value: "\(number)")])
             }
-            try await body(cluster, disk, victim)
+            try await body(cluster, faults, victim)
         }
     }
 

@@ -60,16 +60,16 @@ struct HealthTests {
     func diskHangs() async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("health-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        guard let disk = try FaultyDisk.compiled(in: folder) else { return print("no C compiler") }
+        guard let faults = try FaultLibrary.compiled(in: folder) else { return print("no C compiler") }
         let cluster = try LocalCluster(settings: Self.quick, folder: folder)
         for id in 1...3 {
             try await cluster.format(id)
-            try await cluster.start(id, environment: disk.hanging(id))
+            try await cluster.start(id, environment: faults.environment(id))
         }
         try await cluster.waitUntilHealthy()
         let client = await cluster.client()
         let victim = try await cluster.leader() % 3 + 1
-        try disk.setHanging(victim, true)
+        try faults.set(.hangSyncs, to: 1, on: victim)
         // Something has to be synced.
         _ = try await client.alterConfigs(.cluster, changes: [ConfigChange(name: "user.counter", value: "1")])
         try await wait("node \(victim) says that its log hangs") {
@@ -85,7 +85,7 @@ struct HealthTests {
         let metrics = try await cluster.get(victim, "/metrics", port: .metrics).body
         #expect(metrics.contains("timeouts_total{operation=\"health_check\"} "))
         #expect(!metrics.contains("timeouts_total{operation=\"health_check\"} 0\n"))
-        try disk.setHanging(victim, false)
+        try faults.set(.hangSyncs, to: 0, on: victim)
         try await wait("node \(victim) is ready") { try await HealthPage(cluster, victim).httpStatus == 200 }
         await client.close()
         await cluster.stop()
