@@ -172,7 +172,8 @@ let package = Package(
         fuzzTargets,
         tests("TidyTests", []),
         tests(
-            "ChaosTests", ["MetadataClient", "MetadataModel", "Wire", nioCore, grdb], path: "ChaosTests",
-            exclude: ["README.md"]),
+            "ChaosTests",
+            ["MetadataClient", "MetadataModel", "RaftCore", "Simulation", "Wire", nioCore, nioPosix, grdb],
+            path: "ChaosTests", exclude: ["README.md", "report", "soak", "Harness/faults.c"]),
     ]
 )

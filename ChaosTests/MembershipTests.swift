@@ -103,19 +103,23 @@ struct MembershipTests {
         "a node behind a proxy is followed to where it says it is found, not to where it listens",
         .timeLimit(.minutes(2)))
     func advertisedAddress() async throws {
-        try await withCluster(nodes: 3, initial: 3, hasProxies: true) { cluster, client, writers in
+        let network = ProxyNetwork()
+        try await withCluster(nodes: 3, initial: 3, network: network) { cluster, client, writers in
             let leader = try await cluster.leader()
             let mover = leader % 3 + 1
             try await cluster.kill(mover)
-            try await cluster.moveProxy(of: mover)
+            let before = await cluster.peerAddress(of: mover)
+            try await cluster.findElsewhere(mover)
+            let now = await cluster.peerAddress(of: mover)
+            #expect(now != before)
             try await cluster.start(mover)
-            let proxy = try #require(await cluster.proxies[mover])
             try await waitUntil("the others reach node \(mover) through its new proxy") {
                 let own = await cluster.statuses().first { $0.nodeID == mover }
-                return own?.healthy == true && proxy.accepted > 0
+                let connections = try await network.connections(to: mover)
+                return own?.healthy == true && connections > 0
             }
             let list = try await members(cluster, ["add", address(of: mover, cluster)])
-            #expect(list.first { $0.id == mover }?.peerAddress == "127.0.0.1:\(proxy.port)")
+            #expect(list.first { $0.id == mover }?.peerAddress == now)
             try await writeOn(writers, 20)
             _ = try await members(cluster, ["transfer-leadership", "--to", "\(mover)"])
             try await writeOn(writers, 20)
@@ -143,19 +147,19 @@ struct MembershipTests {
             #expect(refused.status == 1 && refused.errors.contains("member_silent"), "\(refused.errors)")
             await cluster.resume(silent)
 
-            if let disk = try FaultyDisk.compiled(in: cluster.folder) {
+            if let faults = try FaultLibrary.compiled(in: cluster.folder) {
                 // It hears and answers, and its log stands still: it never holds what it would need to lead.
                 _ = try await cluster.terminate(silent)
-                try await cluster.start(silent, environment: disk.hanging(silent))
+                try await cluster.start(silent, environment: faults.environment(silent))
                 try await waitUntil("node \(silent) is back") {
                     await cluster.statuses().contains { $0.nodeID == silent && $0.healthy }
                 }
-                try disk.setHanging(silent, true)
+                try faults.set(.hangSyncs, to: 1, on: silent)
                 try await writeOn(writers, 20)
                 let late = try await cluster.metactl(["members", "transfer-leadership", "--to", "\(silent)"])
                 #expect(late.status == 1 && late.errors.contains("transfer_failed"), "\(late.errors)")
                 try await writeOn(writers, 20)
-                try disk.setHanging(silent, false)
+                try faults.set(.hangSyncs, to: 0, on: silent)
             }
             #expect(try await cluster.leader() == leader, "leadership moved")
             try await writeOn(writers, 20)
@@ -232,11 +236,11 @@ struct MembershipTests {
 
     /// A cluster of the first members, an active broker, and two writers that never pause.
     private func withCluster(
-        nodes: Int, initial: Int, hasProxies: Bool = false,
+        nodes: Int, initial: Int, network: any ClusterNetwork = DirectNetwork(),
         _ body: (LocalCluster, MetadataClient, [TopicWriter]) async throws -> Void
     ) async throws {
         let cluster = try LocalCluster(
-            settings: Self.settings, hasProxies: hasProxies, nodes: nodes, initial: initial)
+            settings: Self.settings, network: network, nodes: nodes, initial: initial)
         for id in 1...initial {
             try await cluster.format(id)
             try await cluster.start(id)

@@ -10,15 +10,16 @@ struct SnapshotTests {
         "a transfer whose connection is cut goes on where it stopped, and writers do not notice",
         .timeLimit(.minutes(4)))
     func cutConnection() async throws {
+        let network = ProxyNetwork()
         // Slow and in small pieces, so that there is a middle in which to cut.
         let cluster = try await LocalCluster.started(
             settings: [
                 "raft.log_keep_entries=400", "raft.snapshot_bytes_per_second=64KiB", "raft.snapshot_chunk_bytes=4KiB",
                 "raft.election_timeout=1s",
-            ], hasProxies: true)
+            ], network: network)
         let client = await cluster.client()
         do {
-            try await cutConnection(cluster, client)
+            try await cutConnection(cluster, client, network)
         } catch {
             for id in 1...3 {
                 print("node \(id) printed at last:\n\(try await cluster.logText(of: id).suffix(3_000))")
@@ -31,7 +32,9 @@ struct SnapshotTests {
         await cluster.stop()
     }
 
-    private func cutConnection(_ cluster: LocalCluster, _ client: MetadataClient) async throws {
+    private func cutConnection(
+        _ cluster: LocalCluster, _ client: MetadataClient, _ network: ProxyNetwork
+    ) async throws {
         let broker = BrokerSession(
             client: client, id: BrokerID(1), endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: 9_092)],
             heartbeatInterval: .seconds(1))
@@ -49,18 +52,20 @@ struct SnapshotTests {
             let change = ConfigChange(name: "user.filled", value: "\(number)")
             _ = try await client.alterConfigs(.cluster, changes: [change])
         }
-        let proxy = try #require(await cluster.proxies[follower])
-        let before = proxy.bytesForward
+        let before = try await network.bytes(to: follower)
         try await cluster.start(follower)
         let writer = TopicWriter(client: client, prefix: "during", pace: .milliseconds(20))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await writer.run() }
             do {
-                try await wait("the middle of the transfer") { proxy.bytesForward - before > 80_000 }
-                proxy.cut()
+                try await wait("the middle of the transfer") {
+                    try await network.bytes(to: follower) - before > 80_000
+                }
+                let links = Link.all([1, 2, 3]).filter { $0.to == follower }
+                try await network.set(.refused, on: links)
                 try await Task.sleep(for: .milliseconds(1_500))
                 #expect(try !logs("snapshot installed", await cluster.logText(of: follower)), "it was over too soon")
-                proxy.heal()
+                try await network.set(.open, on: links)
                 try await wait("the snapshot") {
                     try logs("snapshot installed", await cluster.logText(of: follower))
                 }

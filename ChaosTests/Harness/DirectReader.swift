@@ -1,4 +1,5 @@
 import Foundation
+import MetadataClient
 import MetadataModel
 import NIOCore
 import Wire
@@ -10,11 +11,16 @@ final class DirectReader {
     private var lastID: UInt64 = 0
 
     /// Connects and says hello.
-    init(port: UInt16, patience: Duration = .seconds(5)) throws {
-        descriptor = try connectedSocket(port: port, patience: patience)
+    convenience init(port: UInt16, patience: Duration = .seconds(5)) throws {
+        try self.init(MetadataClient.Endpoint(host: "127.0.0.1", port: port), patience: patience)
+    }
+
+    /// - Parameter patience: how long anything may take, connecting included.
+    init(_ endpoint: MetadataClient.Endpoint, patience: Duration = .seconds(5)) throws {
+        descriptor = try connectedSocket(host: endpoint.host, port: endpoint.port, patience: patience)
         try write(ConnectionPreamble.bytes(for: .client))
         guard case .hello = try ask(.hello(ClientHello(clusterID: "", clientName: "direct"))) else {
-            throw LocalCluster.HarnessFailure(description: "port \(port) does not answer hello")
+            throw LocalCluster.HarnessFailure(description: "\(endpoint) does not answer hello")
         }
     }
 
@@ -22,10 +28,22 @@ final class DirectReader {
 
     /// The value of a configuration key of the cluster; nil when the node refuses to read now.
     func config(_ name: String, _ consistency: ReadConsistency) throws -> String? {
-        let request = ReadRequest(
-            query: .configs(.cluster, after: nil, limit: 100), consistency: consistency, timeoutMilliseconds: 2_000)
+        switch try answer(.configs(.cluster, after: nil, limit: 100), consistency) {
+        case .configs(let page): return page.items.first { $0.name == name }?.value ?? ""
+        case nil: return nil
+        case let other?: throw LocalCluster.HarnessFailure(description: "a read was answered with \(other)")
+        }
+    }
+
+    /// The answer to any question; nil when the node refuses to read now.
+    func answer(
+        _ query: Query, _ consistency: ReadConsistency, timeout: Duration = .seconds(2)
+    ) throws -> QueryResult? {
+        let (seconds, attoseconds) = timeout.components
+        let milliseconds = UInt32(seconds * 1_000 + attoseconds / 1_000_000_000_000_000)
+        let request = ReadRequest(query: query, consistency: consistency, timeoutMilliseconds: milliseconds)
         switch try ask(.read(request)) {
-        case .read(.configs(let page), _): return page.items.first { $0.name == name }?.value ?? ""
+        case .read(let result, _): return result
         case .failure: return nil
         case let other: throw LocalCluster.HarnessFailure(description: "a read was answered with \(other)")
         }
@@ -57,15 +75,22 @@ final class DirectReader {
     }
 }
 
-/// A connection to a port of this machine; what is waited for longer than `patience` fails.
-func connectedSocket(port: UInt16, patience: Duration = .seconds(5)) throws -> Int32 {
+/// A connection to a port, of this machine if nothing else is said; what is waited for longer than `patience` fails.
+func connectedSocket(host: String = "127.0.0.1", port: UInt16, patience: Duration = .seconds(5)) throws -> Int32 {
     let descriptor = socket(AF_INET, streamSocketType, 0)
-    var limit = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
-    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    let (seconds, attoseconds) = patience.components
+    var limit = timeval(tv_sec: Int(seconds), tv_usec: suseconds_t(attoseconds / 1_000_000_000_000))
+    // The time to send also limits the time to connect.
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+        setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else {
+        close(descriptor)
+        throw LocalCluster.HarnessFailure(description: "\(host) is no address")
+    }
     let connected = withUnsafePointer(to: &address) { pointer in
         pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
             connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

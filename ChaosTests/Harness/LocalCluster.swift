@@ -29,20 +29,23 @@ actor LocalCluster {
     private let joining: URL
     private var joiners: Set<Int>
     private let settings: [String]
-    private var ports: [[Int: UInt16]] = []
+    /// Of each node, in the order of their ids.
+    private var ports: [NodePorts] = []
+    private var places: [NodePlace] = []
     private(set) var nodes: [Node] = []
-    /// What stands before the peer port of each node, by its id; empty unless asked for.
-    private(set) var proxies: [Int: TCPProxy] = [:]
+    nonisolated let network: any ClusterNetwork
 
     /// - Parameters:
     ///   - settings: `key=value`, beside those of addresses and data.
     ///   - folder: where everything lies, instead of a folder of its own; the nodes' folders in it may exist.
-    ///   - hasProxies: whether the nodes reach each other through proxies that can be cut.
+    ///   - network: through which the nodes reach each other; it is closed with the cluster.
     ///   - nodes: how many there can be, numbered from 1.
     ///   - initial: how many of them are formatted as the first members; the others join.
     init(
-        settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false, nodes count: Int = 3, initial: Int = 3
+        settings: [String] = [], folder: URL? = nil, network: any ClusterNetwork = DirectNetwork(),
+        nodes count: Int = 3, initial: Int = 3
     ) throws {
+        self.network = network
         self.folder =
             folder ?? FileManager.default.temporaryDirectory.appendingPathComponent("chaos-\(UUID().uuidString)")
         let folder = self.folder
@@ -52,14 +55,16 @@ actor LocalCluster {
         joiners = Set((1...count).filter { $0 > initial })
         var members: [String] = []
         for id in 1...count {
-            let own = Array(numbers[(id - 1) * 4..<id * 4])
-            if hasProxies { proxies[id] = try TCPProxy(target: own[1]) }
+            let own = numbers[(id - 1) * 4..<id * 4].map { $0 }
+            let ownPorts = NodePorts(client: own[0], peer: own[1], health: own[2], metrics: own[3])
+            let place = try network.place(id, ports: ownPorts)
             if id <= initial {
-                members.append("    - \"\(id)=127.0.0.1:\(proxies[id]?.port ?? own[1]),127.0.0.1:\(own[0])\"")
+                members.append("    - \"\(id)=\(place.peerAddress),\(place.host):\(ownPorts.client)\"")
             }
             nodes.append(
-                Node(id: id, clientPort: own[0], log: folder.appendingPathComponent("node\(id).log")))
-            ports.append([0: own[0], 1: own[1], 2: own[2], 3: own[3]])
+                Node(id: id, clientPort: ownPorts.client, log: folder.appendingPathComponent("node\(id).log")))
+            ports.append(ownPorts)
+            places.append(place)
         }
         configuration = folder.appendingPathComponent("cluster.yaml")
         try """
@@ -82,9 +87,9 @@ actor LocalCluster {
     }
 
     nonisolated static func started(
-        settings: [String] = [], folder: URL? = nil, hasProxies: Bool = false
+        settings: [String] = [], folder: URL? = nil, network: any ClusterNetwork = DirectNetwork()
     ) async throws -> LocalCluster {
-        let cluster = try LocalCluster(settings: settings, folder: folder, hasProxies: hasProxies)
+        let cluster = try LocalCluster(settings: settings, folder: folder, network: network)
         for id in 1...3 {
             try await cluster.format(id)
             try await cluster.start(id)
@@ -94,7 +99,12 @@ actor LocalCluster {
     }
 
     var endpoints: [MetadataClient.Endpoint] {
-        nodes.map { MetadataClient.Endpoint(host: "127.0.0.1", port: $0.clientPort) }
+        nodes.map { endpoint(of: $0.id) }
+    }
+
+    /// Where clients reach the node.
+    func endpoint(of id: Int) -> MetadataClient.Endpoint {
+        MetadataClient.Endpoint(host: places[id - 1].host, port: ports[id - 1].client)
     }
 
     func client() -> MetadataClient { MetadataClient(MetadataClient.Options(endpoints: endpoints)) }
@@ -102,18 +112,12 @@ actor LocalCluster {
     // MARK: Processes
 
     private func arguments(_ id: Int) -> [String] {
-        guard let own = ports.indices.contains(id - 1) ? ports[id - 1] : nil else { return [] }
-        var ownSettings = [
-            "node.id=\(id)", "node.data_dir=\(folder.path)/node\(id)",
-            "node.client_address=127.0.0.1:\(own[0] ?? 0)", "node.peer_address=127.0.0.1:\(own[1] ?? 0)",
-            "health.http.port=\(own[2] ?? 0)", "metrics.port=\(own[3] ?? 0)",
-        ]
-        // Behind a proxy, where a node listens is not where it is found.
-        if let proxy = proxies[id] {
-            ownSettings += [
-                "node.peer_address=0.0.0.0:\(own[1] ?? 0)", "node.advertised_peer_address=127.0.0.1:\(proxy.port)",
-            ]
-        }
+        guard ports.indices.contains(id - 1) else { return [] }
+        let ownSettings =
+            [
+                "node.id=\(id)", "node.data_dir=\(folder.path)/node\(id)", "health.http.port=\(ports[id - 1].health)",
+                "metrics.port=\(ports[id - 1].metrics)",
+            ] + places[id - 1].settings
         let file = joiners.contains(id) ? joining : configuration
         return ["--config", file.path] + (ownSettings + settings).flatMap { ["--set", $0] }
     }
@@ -142,9 +146,13 @@ actor LocalCluster {
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         let handle = try FileHandle(forWritingTo: log)
         try handle.seekToEnd()
+        let command =
+            places[id - 1].launcher + [LocalCluster.binaries.appendingPathComponent("metad").path, "run"]
+            + arguments(id)
+            + ownSettings.flatMap { ["--set", $0] }
         let process = Process()
-        process.executableURL = LocalCluster.binaries.appendingPathComponent("metad")
-        process.arguments = ["run"] + arguments(id) + ownSettings.flatMap { ["--set", $0] }
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
         if !environment.isEmpty {
             process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         }
@@ -243,33 +251,45 @@ actor LocalCluster {
     /// From its next start on the node listens for clients and peers elsewhere.
     func move(_ id: Int) throws {
         let numbers = try freePorts(2)
-        ports[id - 1][Port.client.rawValue] = numbers[0]
-        ports[id - 1][Port.peer.rawValue] = numbers[1]
+        ports[id - 1].client = numbers[0]
+        ports[id - 1].peer = numbers[1]
         nodes[id - 1].clientPort = numbers[0]
+        try findElsewhere(id)
     }
 
-    /// From its next start on the others reach the node through another proxy.
-    func moveProxy(of id: Int) throws {
-        proxies[id]?.close()
-        proxies[id] = try TCPProxy(target: ports[id - 1][Port.peer.rawValue] ?? 0)
+    /// From its next start on the others reach the node by another way.
+    func findElsewhere(_ id: Int) throws { places[id - 1] = try network.place(id, ports: ports[id - 1]) }
+
+    /// Where the other nodes find it.
+    func peerAddress(of id: Int) -> String { places[id - 1].peerAddress }
+
+    /// The number of its process while it has one.
+    func processID(of id: Int) -> pid_t? {
+        guard let process = nodes[id - 1].process, process.isRunning else { return nil }
+        return process.processIdentifier
     }
 
     /// Runs `metactl` against the whole cluster.
     func metactl(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let process = Process()
-        process.executableURL = LocalCluster.binaries.appendingPathComponent("metactl")
+        try LocalCluster.metactl(arguments, endpoints: endpoints)
+    }
+
+    static func metactl(
+        _ arguments: [String], endpoints: [MetadataClient.Endpoint]
+    ) throws -> (status: Int32, output: String, errors: String) {
         let targets = endpoints.map(\.description).joined(separator: ",")
-        process.arguments = arguments + ["--endpoints", targets, "--output", "json"]
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        // Answers fit a pipe's buffer, so that one can be read after the other.
-        let printed = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let complained = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, printed, complained)
+        return try runToEnd(
+            binaries.appendingPathComponent("metactl").path,
+            arguments + ["--endpoints", targets, "--output", "json"])
+    }
+
+    /// A new disk for a node that is to join, whatever there was.
+    func prepareToJoin(_ id: Int) throws {
+        joiners.insert(id)
+        if FileManager.default.fileExists(atPath: directory(of: id).path) {
+            try FileManager.default.removeItem(at: directory(of: id))
+        }
+        try format(id)
     }
 
     /// Asks the process to end, as an operator would, and returns its exit code.
@@ -287,13 +307,13 @@ actor LocalCluster {
     }
 
     /// Ends everything and removes the data.
-    func stop() {
+    func stop() async {
         for node in nodes {
             guard let process = node.process, process.isRunning else { continue }
             signal(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
-        for proxy in proxies.values { proxy.close() }
+        await network.close()
         do {
             try FileManager.default.removeItem(at: folder)
         } catch {
@@ -313,21 +333,29 @@ actor LocalCluster {
 
     // MARK: Observing
 
-    enum Port: Int {
-        case client = 0
-        case peer = 1
-        case health = 2
-        case metrics = 3
+    enum Port {
+        case client
+        case peer
+        case health
+        case metrics
+    }
+
+    private func number(of port: Port, _ id: Int) -> UInt16 {
+        switch port {
+        case .client: ports[id - 1].client
+        case .peer: ports[id - 1].peer
+        case .health: ports[id - 1].health
+        case .metrics: ports[id - 1].metrics
+        }
     }
 
     /// The client and the peer port.
-    func openPorts(of id: Int) -> [UInt16] { [Port.client, .peer].compactMap { ports[id - 1][$0.rawValue] } }
+    func openPorts(of id: Int) -> [UInt16] { [ports[id - 1].client, ports[id - 1].peer] }
 
     func get(
         _ id: Int, _ path: String, port: Port = .health, method: String = "GET"
     ) async throws -> (status: Int, body: String) {
-        let number = ports[id - 1][port.rawValue] ?? 0
-        guard let url = URL(string: "http://127.0.0.1:\(number)\(path)") else {
+        guard let url = URL(string: "http://\(places[id - 1].host):\(number(of: port, id))\(path)") else {
             throw HarnessFailure(description: "not a path: \(path)")
         }
         var request = URLRequest(url: url)

@@ -2,7 +2,7 @@ import Foundation
 import MetadataClient
 
 /// `metactl simulate-brokers` as a process, with a pipe for its orders.
-final class SimulatedBrokers {
+final class SimulatedBrokers: Sendable {
     private let process = Process()
     private let orders = Pipe()
     private let log: URL
