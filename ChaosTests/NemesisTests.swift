@@ -1,0 +1,72 @@
+import MetadataModel
+import Testing
+
+/// What is planned and how it is measured, without a cluster.
+@Suite("The nemesis")
+struct NemesisTests {
+    @Test("a seed gives the same schedule again, another seed another one")
+    func sameSeed() {
+        func schedule(_ seed: UInt64) -> FaultSchedule {
+            FaultSchedule(seed: seed, length: .seconds(300), nodes: 5)
+        }
+        #expect(schedule(3) == schedule(3))
+        #expect(schedule(3) != schedule(4))
+        // The first faults of a seed: a change of the generator changes what people have noted down.
+        let first = schedule(3).rounds[0].faults.prefix(2).map { "\($0.fault) at \($0.begins)" }
+        #expect(
+            first == [
+                "one way, from a follower to the leader, silent at 2.456 seconds",
+                "the leader isolated, on and off every 300 ms at 3.676 seconds",
+            ])
+    }
+
+    @Test("in some hours every kind of fault strikes, within its round, and none beside one that it excludes")
+    func everyKind() {
+        for nodes in [3, 5] {
+            let schedule = FaultSchedule(seed: 1, length: .seconds(4 * 3_600), nodes: nodes)
+            #expect(Set(schedule.rounds.flatMap { $0.faults.map(\.fault) }) == Set(FaultSchedule.kinds(nodes)))
+            for round in schedule.rounds {
+                for (number, fault) in round.faults.enumerated() {
+                    #expect(fault.begins + fault.lasts < round.length)
+                    for other in round.faults[..<number] where other.overlaps(fault) {
+                        #expect(!other.fault.excludes(fault.fault))
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("shapes cut what their names say")
+    func shapes() {
+        func cut(_ partition: Partition, _ members: ClosedRange<Int>) -> String {
+            partition.links(of: Array(members)).sorted().map(\.description).joined(separator: " ")
+        }
+        #expect(cut(.isolated(2), 1...3) == "1>2 2>1 2>3 3>2")
+        #expect(cut(.groups([[1, 2], [3]]), 1...4) == "1>3 1>4 2>3 2>4 3>1 3>2 3>4 4>1 4>2 4>3")
+        #expect(cut(.oneWay(from: 1, to: 3), 1...3) == "1>3")
+        #expect(cut(.deaf(1), 1...3) == "2>1 3>1")
+        #expect(cut(.mute(1), 1...3) == "1>2 1>3")
+        #expect(cut(.bridge(3), 1...5) == "1>4 1>5 2>4 2>5 4>1 4>2 5>1 5>2")
+        #expect(cut(.ring, 1...3) == "1>3 3>1")
+        #expect(cut(.ring, 1...5) == "1>3 1>4 2>4 2>5 3>1 3>5 4>1 4>2 5>2 5>3")
+    }
+
+    @Test("unavailability is the longest time without an answer, from the fault to its end and what it outlasts")
+    func gaps() {
+        let second: UInt64 = 1_000_000_000
+        func call(_ at: Double, _ action: RecordedCall.Action, _ ending: RecordedCall.Ending) -> RecordedCall {
+            let time = UInt64(at * Double(second))
+            return RecordedCall(lane: 1, action: action, invoked: time, returned: time, ending: ending)
+        }
+        func write(_ at: Double) -> RecordedCall { call(at, .write("r", value: "\(at)"), .done(.zero)) }
+        let calls = [
+            write(0.5), write(2.5), call(3, .write("r", value: "x"), .unknown("")), write(5), write(9),
+            call(6, .read("r"), .value(nil, .zero)), call(6.5, .read("r"), .failed("")),
+        ]
+        var record = FaultRecord(name: "", began: second, ended: 2 * second)
+        Availability(calls, end: 10 * second).measure(&record)
+        // From 2.5 to 5; the write at 9 is behind the time that counts, 6, and so is the second before it.
+        #expect(record.writesUnavailable == .milliseconds(2_500))
+        #expect(record.readsUnavailable == .seconds(5))
+    }
+}
