@@ -10,20 +10,10 @@ struct DiskTests {
         "a leader whose syncs hang loses leadership within two election timeouts, and does no harm when they wake up",
         .timeLimit(.minutes(3)))
     func hangs() async throws {
-        try await withWritableCluster { cluster, client in
-            guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
-                return print("no C compiler: the disk cannot be made to hang")
-            }
+        try await withFaults { cluster, client, faults in
             let writer = TopicWriter(client: client, prefix: "writer")
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 20)
-                // All of them can be made to hang, so whoever leads can.
-                for id in 1...3 {
-                    _ = try await cluster.terminate(id)
-                    try await cluster.start(id, environment: faults.environment(id))
-                    _ = try await waitUntilBack(cluster)
-                }
-                try await waitForWrites([writer], beyond: writer.acknowledgedCount + 20)
                 let victim = try await cluster.leader()
                 try faults.set(.hangSyncs, to: 1, on: victim)
                 let before = writer.acknowledgedCount
@@ -48,18 +38,12 @@ struct DiskTests {
     @Test(
         "a sync that fails ends its node with status 70 and the reason, and the others go on", .timeLimit(.minutes(3)))
     func fails() async throws {
-        try await withWritableCluster { cluster, client in
-            guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
-                return print("no C compiler: the disk cannot be made to fail")
-            }
+        try await withFaults { cluster, client, faults in
             let writer = TopicWriter(client: client, prefix: "writer")
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 20)
                 let victim = try await cluster.leader()
-                #expect(try await cluster.terminate(victim) == 0)
-                let environment = try faults.environment(victim)
-                try faults.set(.failSyncsFrom, to: 40, on: victim)
-                try await cluster.start(victim, environment: environment)
+                try faults.set(.failSyncsFrom, to: 1, on: victim)
                 #expect(try await cluster.waitForEnd(of: victim) == 70)
                 #expect(try faults.count(.failed, on: victim) > 0)
                 let log = try await cluster.logText(of: victim)
@@ -68,6 +52,73 @@ struct DiskTests {
                 try await waitForWrites([writer], beyond: writer.acknowledgedCount + 50)
                 try await cluster.start(victim)
             }
+            try await judge([writer], cluster, client)
+        }
+    }
+
+    @Test(
+        "slow disks make writes slow and nothing else: the leader leads on, and a slow follower holds nobody up",
+        .timeLimit(.minutes(2)))
+    func slow() async throws {
+        try await withFaults { cluster, client, faults in
+            let writers = (1...4).map { TopicWriter(client: client, prefix: "writer\($0)") }
+            let written = { writers.map(\.acknowledgedCount).reduce(0, +) }
+            let leader = try await cluster.leader()
+            let term = await cluster.statuses().map(\.term).max()
+            try await withRunning(writers) {
+                try await waitForWrites(writers, beyond: 40)
+                for id in 1...3 { try faults.set(.delaySyncs, to: 40, on: id) }
+                var began = ContinuousClock.now
+                let before = written()
+                try await waitForWrites(writers, beyond: before + 100)
+                let together = ContinuousClock.now - began
+                for id in 1...3 { #expect(try faults.count(.delayed, on: id) > 5, "node \(id) was not slow") }
+                // Each round of four writes waits for two syncs, one after the other, or one when they overlap.
+                #expect(together > .milliseconds(40 * 100 / 4 / 2), "100 writes took \(together)")
+                for id in 1...3 { try faults.set(.delaySyncs, to: 0, on: id) }
+                let slow = leader % 3 + 1
+                let delayed = try faults.count(.delayed, on: slow)
+                try faults.set(.delaySyncs, to: 500, on: slow)
+                began = .now
+                let then = written()
+                try await waitForWrites(writers, beyond: then + 400)
+                let alone = ContinuousClock.now - began
+                print("100 writes on slow disks took \(together), 400 with one slow follower \(alone)")
+                try await Task.sleep(for: .seconds(2))
+                #expect(try faults.count(.delayed, on: slow) > delayed)
+                try faults.set(.delaySyncs, to: 0, on: slow)
+            }
+            #expect(await cluster.statuses().map(\.term).max() == term, "a slow disk cost an election")
+            try await judge(writers, cluster, client)
+        }
+    }
+
+    @Test(
+        "a leader whose file system takes no more writes hands over, and goes on when it does again",
+        .timeLimit(.minutes(3)))
+    func noRoom() async throws {
+        // Free blocks are there by the file system's own count, so only the failed write itself tells.
+        try await withFaults(settings: ["raft.segment_bytes=1MiB"]) { cluster, client, faults in
+            let writer = TopicWriter(client: client, prefix: "writer")
+            try await withRunning([writer]) {
+                try await waitForWrites([writer], beyond: 20)
+                let victim = try await cluster.leader()
+                try faults.set(.fullFrom, to: 1, on: victim)
+                // Enough for the log to need another file.
+                for round in 1...60 {
+                    _ = try await client.alterConfigs(
+                        .cluster,
+                        changes: [
+                            ConfigChange(name: "user.big\(round)", value: String(repeating: "x", count: 60_000))
+                        ], timeout: .seconds(20))
+                }
+                #expect(try faults.count(.refused, on: victim) > 0, "every write had room")
+                #expect(try await cluster.leader() != victim, "node \(victim) leads without room for its log")
+                try await waitForWrites([writer], beyond: writer.acknowledgedCount + 50)
+                try faults.set(.fullFrom, to: 0, on: victim)
+                if await cluster.processID(of: victim) == nil { try await cluster.start(victim) }
+            }
+            print("longest pause of the writer: \(writer.stop().longestGap)")
             try await judge([writer], cluster, client)
         }
     }

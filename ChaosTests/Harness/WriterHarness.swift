@@ -9,7 +9,29 @@ import Testing
 func withWritableCluster(
     settings: [String] = [], folder: URL? = nil, _ body: (LocalCluster, MetadataClient) async throws -> Void
 ) async throws {
-    let cluster = try await LocalCluster.started(settings: settings, folder: folder)
+    try await withBroker(of: LocalCluster.started(settings: settings, folder: folder), body)
+}
+
+/// The same, with the library of faults before the C library of each node, and power that can be lost.
+func withFaults(
+    settings: [String] = [], _ body: (LocalCluster, MetadataClient, FaultLibrary) async throws -> Void
+) async throws {
+    let cluster = try LocalCluster(settings: settings)
+    guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
+        await cluster.stop()
+        return print("no C compiler: nodes cannot be given faults")
+    }
+    for id in 1...3 {
+        try await cluster.format(id)
+        try await cluster.start(id, environment: faults.environment(id, losesPower: true))
+    }
+    try await cluster.waitUntilHealthy()
+    try await withBroker(of: cluster) { try await body($0, $1, faults) }
+}
+
+private func withBroker(
+    of cluster: LocalCluster, _ body: (LocalCluster, MetadataClient) async throws -> Void
+) async throws {
     let client = await cluster.client()
     let broker = BrokerSession(
         client: client, id: BrokerID(1), endpoints: [Endpoint(name: "PLAINTEXT", host: "127.0.0.1", port: 9_092)],

@@ -20,6 +20,8 @@ struct Protection {
 
     var state = State.sound
     var room: DiskRoom
+    /// The database takes nothing for the moment, whatever the disk says of its room.
+    var isSuspended = false
     var comparison = DigestComparison()
     /// No digest had a majority at this entry; nil when the last comparison agreed.
     var undecidedAt: UInt64?
@@ -39,6 +41,9 @@ struct Protection {
         self.room = room
         comparedAt = now
     }
+
+    /// A member with room is to lead in place of this one.
+    var lacksRoom: Bool { room.isLow || isSuspended }
 
     /// Why nothing is answered from the state; nil on a sound member.
     var quarantine: String? {

@@ -36,6 +36,14 @@ extension Replica {
         announce()
     }
 
+    /// The state machine cannot take what is committed, for want of room say, and is asked again and again: or it can once more.
+    /// A leader that answers nothing hands over as one whose disk is nearly full does.
+    package mutating func applyingChanged(isSuspended: Bool) {
+        guard protection.isSuspended != isSuspended else { return }
+        protection.isSuspended = isSuspended
+        announce()
+    }
+
     package mutating func notified(_ notice: PeerNotice, from peer: NodeID) {
         switch notice {
         case .condition(let condition):
@@ -70,7 +78,7 @@ extension Replica {
 
     /// Tells the others how this member is: at every change, and now and then.
     private mutating func announce() {
-        let condition = PeerCondition(isDiskLow: protection.room.isLow, isUnfit: !isStateUsable)
+        let condition = PeerCondition(isDiskLow: protection.lacksRoom, isUnfit: !isStateUsable)
         protection.announcedAt = now
         for member in core.configuration.members where member.id != id {
             effects.append(.notify(member.id, .condition(condition)))
@@ -104,9 +112,9 @@ extension Replica {
         return protection.fit(since: max(oldest, earliest)).filter { $0 != id && core.configuration.isVoter($0) }
     }
 
-    /// A leader whose disk is nearly full hands over to a member with room, if there is one.
+    /// A leader whose disk is nearly full, or whose database takes nothing, hands over to a member with room, if there is one.
     private mutating func offerLeadership() {
-        guard protection.room.isLow, protection.offeredAt.map({ now - $0 >= Self.offerMilliseconds }) ?? true else {
+        guard protection.lacksRoom, protection.offeredAt.map({ now - $0 >= Self.offerMilliseconds }) ?? true else {
             return
         }
         guard let best = successors.first, fitOthers().contains(best), !protection.isDiskLow(best) else { return }

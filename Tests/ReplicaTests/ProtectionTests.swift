@@ -613,11 +613,13 @@ struct FullDiskTests {
 
     @Test("a leader hands over to a member with room, and keeps leading when there is none")
     func handsOver() {
-        func asksToTakeOver(_ condition: PeerCondition) -> Bool {
+        func asksToTakeOver(
+            _ condition: PeerCondition, after trouble: (inout Replica) -> Void = { $0.diskMeasured(freeBytes: 1) }
+        ) -> Bool {
             var member = OfThree(options: options)
             member.lead()
             member.others(condition)
-            member.replica.diskMeasured(freeBytes: 1)
+            trouble(&member.replica)
             member.turn()
             member.tick()
             return member.seen.contains {
@@ -627,6 +629,13 @@ struct FullDiskTests {
         #expect(asksToTakeOver(PeerCondition(isDiskLow: false, isUnfit: false)))
         #expect(!asksToTakeOver(PeerCondition(isDiskLow: true, isUnfit: false)))
         #expect(!asksToTakeOver(PeerCondition(isDiskLow: false, isUnfit: true)))
+        let sound = PeerCondition(isDiskLow: false, isUnfit: false)
+        #expect(asksToTakeOver(sound) { $0.applyingChanged(isSuspended: true) }, "it can apply nothing")
+        #expect(
+            !asksToTakeOver(sound) {
+                $0.applyingChanged(isSuspended: true)
+                $0.applyingChanged(isSuspended: false)
+            })
     }
 
     @Test("commands that make the state larger are told from those that do not")

@@ -68,6 +68,7 @@ extension Node {
         loggers.storage.notice("applying goes on")
         gate.proposals.probeSoon()
         storeTrouble = nil
+        replica.applyingChanged(isSuspended: false)
     }
 
     private func applyingIsSuspended(_ error: StoreError) {
@@ -76,6 +77,7 @@ extension Node {
                 "applying is suspended, and tried again every second", metadata: ["error": "\(error)"])
         }
         storeTrouble = "\(error)"
+        replica.applyingChanged(isSuspended: true)
         operations.retried(.apply)
     }
 
