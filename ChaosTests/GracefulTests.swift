@@ -3,7 +3,7 @@ import MetadataClient
 import MetadataModel
 import Testing
 
-/// What an operator does to a healthy cluster, under writers and readers.
+/// What an operator does to a healthy cluster, under writers, readers and watches.
 @Suite("Graceful restarts", .serialized)
 struct GracefulTests {
     @Test(
@@ -20,6 +20,8 @@ struct GracefulTests {
         }
         let writers = (1...4).map { TopicWriter(client: client, prefix: "writer\($0)") }
         let reader = TopicReader(client: client)
+        let watcher = TopicWatcher(client: client, after: try await client.summary().version)
+        let watching = Task { await watcher.run() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in writers { group.addTask { await writer.run() } }
             group.addTask { await reader.run() }
@@ -55,6 +57,12 @@ struct GracefulTests {
         }
         #expect(acknowledged > 200)
         #expect(reader.failures.isEmpty, "reads failed: \(reader.failures.prefix(3))")
+        let written = writers.reduce(into: Set<String>()) { $0.formUnion($1.stop().acknowledged) }
+        for _ in 1...200 where !watcher.heard.isSuperset(of: written) { try await Task.sleep(for: .milliseconds(50)) }
+        watching.cancel()
+        await watching.value
+        #expect(watcher.heard == written, "the watch heard of \(watcher.heard.count) of \(written.count) topics")
+        #expect(watcher.failures.isEmpty, "the watch: \(watcher.failures.prefix(3))")
         await broker.close()
         await client.close()
         await cluster.stop()
