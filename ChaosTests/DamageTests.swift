@@ -63,7 +63,10 @@ struct DamageTests {
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 100)
                 let database = cluster.directory(of: victim).appendingPathComponent("metadata.sqlite").path
-                let changed = try await DatabaseQueue(path: database).write { rows in
+                // The node holds the lock for some milliseconds at a time.
+                var patient = GRDB.Configuration()
+                patient.busyMode = .timeout(10)
+                let changed = try await DatabaseQueue(path: database, configuration: patient).write { rows in
                     try rows.execute(
                         sql: "UPDATE partition SET leader_epoch = leader_epoch + 1 "
                             + "WHERE topic = (SELECT min(id) FROM topic) AND number = 0")
