@@ -203,6 +203,11 @@ package final class MetadataNode: Service {
             return try await ServerBootstrap(group: loop)
                 .serverChannelOption(.backlog, value: 1_024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .serverChannelInitializer { [logger] channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger))
+                    }
+                }
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
                 // A host that went away without a word holds its place no longer than this: idle, then three probes.
                 .childChannelOption(.socketOption(.so_keepalive), value: 1)

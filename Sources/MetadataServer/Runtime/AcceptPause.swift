@@ -1,0 +1,39 @@
+import Foundation
+import Logging
+import NIOCore
+
+/// A process without a descriptor left cannot take the connections that wait, and would be told of them again and again, without
+/// a pause, by the system: it stops listening for a moment instead.
+final class AcceptPause: ChannelInboundHandler {
+    typealias InboundIn = any Channel
+
+    private static let pause = TimeAmount.milliseconds(100)
+    /// What accept(2) fails with for want of descriptors or memory.
+    private static let shortages: Set<CInt> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+
+    private let logger: Logger
+    /// So that the shortage is said once, and its end too.
+    private var isShort = false
+
+    init(logger: Logger) { self.logger = logger }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isShort { logger.notice("connections are taken again") }
+        isShort = false
+        context.fireChannelRead(data)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.fireErrorCaught(error)
+        guard let code = (error as? IOError)?.errnoCode, AcceptPause.shortages.contains(code) else { return }
+        if !isShort { logger.error("connections wait: none can be taken", metadata: ["error": "\(error)"]) }
+        isShort = true
+        let channel = context.channel
+        channel.setOption(.autoRead, value: false).whenSuccess {
+            channel.eventLoop.scheduleTask(in: AcceptPause.pause) {
+                // A channel that was closed meanwhile has no options any more, and needs none.
+                _ = channel.setOption(.autoRead, value: true)
+            }
+        }
+    }
+}
