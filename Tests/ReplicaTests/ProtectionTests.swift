@@ -630,12 +630,12 @@ struct FullDiskTests {
         #expect(!asksToTakeOver(PeerCondition(isDiskLow: true, isUnfit: false)))
         #expect(!asksToTakeOver(PeerCondition(isDiskLow: false, isUnfit: true)))
         let sound = PeerCondition(isDiskLow: false, isUnfit: false)
-        #expect(asksToTakeOver(sound) { $0.applyingChanged(isSuspended: true) }, "it can apply nothing")
-        #expect(
-            !asksToTakeOver(sound) {
-                $0.applyingChanged(isSuspended: true)
-                $0.applyingChanged(isSuspended: false)
-            })
+        let appliesNothing = asksToTakeOver(sound) { $0.applyingChanged(isSuspended: true) }
+        #expect(appliesNothing)
+        let appliesAgain = asksToTakeOver(sound) { replica in
+            for isSuspended in [true, false] { replica.applyingChanged(isSuspended: isSuspended) }
+        }
+        #expect(!appliesAgain)
     }
 
     @Test("commands that make the state larger are told from those that do not")
