@@ -7,12 +7,7 @@ struct RunClock: Sendable {
     private let start = ContinuousClock.now
 
     /// Nanoseconds since the beginning.
-    var now: UInt64 { nanoseconds(of: ContinuousClock.now) }
-
-    func nanoseconds(of moment: ContinuousClock.Instant) -> UInt64 {
-        let (seconds, attoseconds) = start.duration(to: moment).components
-        return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds) / 1_000_000_000)
-    }
+    var now: UInt64 { start.duration(to: .now).wholeNanoseconds }
 
     func sleep(until nanoseconds: UInt64) async throws {
         try await Task.sleep(until: start + .nanoseconds(Int64(nanoseconds)), clock: .continuous)
@@ -41,9 +36,6 @@ final class HistoryRecorder: Sendable {
 
     var allCalls: [RecordedCall] { calls.withLock { $0 } }
     var allDeliveries: [Delivery] { deliveries.withLock { $0 } }
-
-    /// Calls that were answered so far.
-    var answered: Int { calls.withLock { calls in calls.count { $0.isAnswered } } }
 
     /// Times a call, whatever comes of it.
     @discardableResult

@@ -112,8 +112,6 @@ final class Workload: Sendable {
         for watcher in watchers { await watcher.stop() }
     }
 
-    var watches: [String] { watchers.map(\.name) }
-
     // MARK: Lanes
 
     private var goesOn: Bool { !isStopping.withLock { $0 } }
