@@ -35,7 +35,8 @@ extension Node {
         switch result {
         case .applied(let report, let events, let digest):
             self.digest = digest
-            applyingGoesOn()
+            // What cannot be committed can still be applied, in memory.
+            if !commitFails { applyingGoesOn() }
             lastCommitAt = .now()
             for event in events { logBrokers(event) }
             replica.applied(report)
@@ -98,6 +99,7 @@ extension Node {
     }
 
     func committed(_ error: StoreError?) {
+        commitFails = error != nil
         guard let error else { return applyingGoesOn() }
         guard error.isRetriable else { return databaseFailed(error) }
         applyingIsSuspended(error)

@@ -54,6 +54,8 @@ final class Node {
     var isStopping = false
     var turnIsScheduled = false
     var commitIsScheduled = false
+    /// The last commit that was heard of.
+    var commitFails = false
     var lastStatus: Status?
     /// Steps of rebalances that were late in this term of office and are counted.
     var stepTimeouts = 0
