@@ -43,6 +43,8 @@ struct HealthTests {
     @Test("a node without a quorum is not ready, lives, and is ready again when it is back", .timeLimit(.minutes(2)))
     func quorumLost() async throws {
         let cluster = try await LocalCluster.started(settings: Self.quick)
+        // The page of a node that has just started knows no leader either.
+        try await cluster.waitUntilReady()
         for id in 2...3 { await cluster.pause(id) }
         try await wait("node 1 is out of service") {
             let page = try await HealthPage(cluster, 1)
