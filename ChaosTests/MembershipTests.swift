@@ -13,8 +13,10 @@ struct MembershipTests {
         try await withCluster(nodes: 5, initial: 1) { cluster, client, writers in
             for pair in [[2, 3], [4, 5]] {
                 for id in pair { try await join(id, cluster) }
-                let waiting = try await cluster.get(pair[0], "/health/ready")
-                #expect(waiting.status == 503 && waiting.body.contains("waits to be added"), "\(waiting.body)")
+                try await waitUntil("node \(pair[0]) says why it is not ready") {
+                    let page = try await cluster.get(pair[0], "/health/ready")
+                    return page.status == 503 && page.body.contains("waits to be added")
+                }
                 for id in pair {
                     let added = try await members(cluster, ["add", address(of: id, cluster)])
                     #expect(added.contains { $0.id == id })
