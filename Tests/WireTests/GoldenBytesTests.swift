@@ -145,7 +145,7 @@ struct GoldenBytesTests {
         known.configurationIndex = LogIndex(7)
         known.peerAddress = "p:1"
         let golden: [(PeerFrame, String)] = [
-            (.hello(hello), "0000001d0a1b0a0163100119020000000000000021030000000000000028024003"),
+            (.hello(hello), "0000001d0a1b0a0163100119020000000000000021030000000000000028024004"),
             (
                 .messages(messages),
                 "0000003a12380a1e0801100218034216080610021805220202032a020100320202003a02aabb0a0808011002180348080a0c0801100218035a0408051004"
@@ -161,7 +161,7 @@ struct GoldenBytesTests {
             (.refusal(PeerRefusal(reason: .notAMember, detail: "d")), "000000072a050801120164"),
             (
                 .hello(known),
-                "000000240a220a01631001190200000000000000210300000000000000280230073a03703a314003"
+                "000000240a220a01631001190200000000000000210300000000000000280230073a03703a314004"
             ),
         ]
         for (frame, bytes) in golden { #expect(hex(frame.frame()) == bytes, "\(frame)") }

@@ -26,16 +26,6 @@ actor NodesInProcess {
     nonisolated let logs: LogPipeline
     private let settings: [String: String]
     private var running: [Int: Running] = [:]
-    /// All that ever ran.
-    private var lives: [Life] = []
-
-    private struct Life {
-        weak var node: MetadataNode?
-        weak var exporter: SpanExporter?
-    }
-
-    /// Nodes that are still known to somebody: to the one who runs them, or to a task that was left behind.
-    var livingCount: Int { lives.count { $0.node != nil || $0.exporter != nil } }
 
     /// - Parameters:
     ///   - count: of nodes, numbered from 1.
@@ -86,7 +76,6 @@ actor NodesInProcess {
         let node = try MetadataNode(
             configuration, registry: MetricsRegistry(),
             administration: Administration(logs: logs.control, reloads: reloads), logger: logger)
-        lives.append(Life(node: node, exporter: node.spanExport.exporter))
         var group = ServiceGroupConfiguration(
             services: [
                 .init(service: node.spanExport), .init(service: reloads),
