@@ -3,7 +3,7 @@ import Logging
 import NIOCore
 
 /// A process without a descriptor left cannot take the connections that wait, and would be told of them again and again, without
-/// a pause, by the system: it stops listening for a moment instead.
+/// a pause, by the system: it stops asking for a moment instead.
 final class AcceptPause: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
