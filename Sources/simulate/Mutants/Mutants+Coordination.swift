@@ -7,7 +7,7 @@ extension Mutant {
         Mutant(
             "silent-broker-lives", "a broker whose heartbeats have stopped is never fenced", under: [.lostBroker],
             .expression(
-                "Replica/Replica.swift", "for (broker, epoch) in ⟦liveness.expired(now: now)⟧ {", "[]")),
+                "Replica/Replica+Brokers.swift", "for (broker, epoch) in ⟦liveness.expired(now: now)⟧ {", "[]")),
         Mutant(
             "second-rebalance", "a rebalance begins while another one runs", under: [.coordinator],
             .expression(rebalance, "if let running = try latestRebalance(), ⟦running.isRunning⟧ {", "false")),

@@ -2,7 +2,7 @@ import Simulation
 
 extension Mutant {
     private static let core = "RaftCore/RaftNode+Reads.swift"
-    private static let shell = "Replica/Replica.swift"
+    private static let clients = "Replica/Replica+Clients.swift"
 
     static let reads = [
         Mutant(
@@ -33,12 +33,12 @@ extension Mutant {
             .expression(core, "⟦pending.id == attempt⟧", "true")),
         Mutant(
             "read-before-applied", "a confirmed read is served before its index is applied",
-            .expression(shell, "reads.served(at: ⟦core.appliedIndex⟧)", "core.commitIndex")),
+            .expression("Replica/Replica+Turn.swift", "reads.served(at: ⟦core.appliedIndex⟧)", "core.commitIndex")),
         Mutant(
             "at-least-before-applied", "a read of at least a version is served before that version is applied",
-            .expression(shell, "if ⟦index <= core.appliedIndex⟧ {", "index <= core.commitIndex")),
+            .expression(clients, "if ⟦index <= core.appliedIndex⟧ {", "index <= core.commitIndex")),
         Mutant(
             "stale-without-bound", "a stale read is served however long no leader was heard",
-            .expression(shell, "if ⟦lag <= maxLag⟧ {", "true")),
+            .expression(clients, "if ⟦lag <= maxLag⟧ {", "true")),
     ]
 }

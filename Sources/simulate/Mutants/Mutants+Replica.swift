@@ -2,12 +2,13 @@ import Simulation
 
 extension Mutant {
     private static let shell = "Replica/Replica.swift"
+    private static let turn = "Replica/Replica+Turn.swift"
 
     static let replica = [
         Mutant(
             "deposed-leader-keeps-proposals", line: 32,
             "a deposed leader answers a write by what another put at its index",
-            .expression(shell, "for token in ⟦proposals.abandon()⟧ {", "[] as [RequestToken]")),
+            .expression(turn, "for token in ⟦proposals.abandon()⟧ {", "[] as [RequestToken]")),
         Mutant(
             "leads-with-a-silent-disk", line: 20, "heartbeats flow while the leader's disk hangs (hashicorp/raft 503)",
             under: [.hungSync],
@@ -20,7 +21,7 @@ extension Mutant {
         Mutant(
             "log-time-goes-back", line: 30, "a new leader does not know the time of entries that it has not applied",
             .statements(
-                shell, "⟦logClock.saw(try LogEnvelope(decoding: entry.payload).timeMilliseconds)⟧",
+                turn, "⟦logClock.saw(try LogEnvelope(decoding: entry.payload).timeMilliseconds)⟧",
                 "_ = try LogEnvelope(decoding: entry.payload)")),
     ]
 }

@@ -2,7 +2,7 @@ import Simulation
 
 extension Mutant {
     private static let core = "RaftCore/RaftNode+Snapshot.swift"
-    private static let shell = "Replica/Replica.swift"
+    private static let shell = "Replica/Replica+StateMachine.swift"
 
     static let snapshots = [
         Mutant(
