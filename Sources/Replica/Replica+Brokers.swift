@@ -20,10 +20,7 @@ extension Replica {
         advanceClock(to: time)
         inheritSilences()
         guard grantsLeases else {
-            if isLeader, belief == .shaken {
-                let id = reads.drawID()
-                if core.read(id: id) { belief = .asked(id) }
-            }
+            askWhetherItLeads()
             effects.append(.replyHeartbeat(token, .notLeader(isLeader ? nil : core.status.leader)))
             return
         }
@@ -67,6 +64,13 @@ extension Replica {
         case .unknownBroker, .staleEpoch:
             effects.append(.replyHeartbeat(token, .unknownBroker))
         }
+    }
+
+    /// After it stood still: as for a read, a majority has to say so (Diss. §6.4).
+    mutating func askWhetherItLeads() {
+        guard isLeader, belief == .shaken else { return }
+        let id = reads.drawID()
+        if core.read(id: id) { belief = .asked(id) }
     }
 
     /// Whether this member may tell brokers what they are. It knows the state of all of them, those included that an earlier

@@ -17,6 +17,7 @@ extension Replica {
         let servable = reads.served(at: core.appliedIndex)
         if !servable.isEmpty { effects.append(.serveReads(servable)) }
         compact()
+        if isLeader, belief == .firm { lastLeaderContact = now }
         defer { effects.removeAll(keepingCapacity: true) }
         return effects
     }
@@ -74,8 +75,6 @@ extension Replica {
             belief = .firm
             protection.comparison.removeAll()
         }
-        // It was its own leader until now; what it holds is no older than that.
-        if led, !leads { lastLeaderContact = now }
         if leads, !led || status.term != reportedStatus.term { becameLeader() }
         reportedStatus = status
         effects.append(.statusChanged(status))

@@ -48,6 +48,7 @@ package struct Replica {
 
     /// Milliseconds on a clock that only goes forward; its origin means nothing.
     var now: UInt64
+    /// When this member last heard from a leader, or led without a doubt.
     var lastLeaderContact: UInt64?
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before, and
     /// a majority has followed it since it was elected.
@@ -81,7 +82,7 @@ package struct Replica {
     enum Belief: Hashable {
         /// CheckQuorum sees to it. Exit: `shaken` when this process stood still for longer than an election takes.
         case firm
-        /// Another may lead by now, for any time. Exit: `asked` when a broker wants to know.
+        /// Another may lead by now, for any time. Exit: `asked` with the next tick or heartbeat of a broker.
         case shaken
         /// The others are asked, as for the read with this id. Exits: `firm` when a majority has answered, `shaken` when the
         /// question was lost.
@@ -158,9 +159,10 @@ package struct Replica {
     package var livenessReading: LivenessReading? { liveness.reading }
     package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
 
-    /// Milliseconds since this member last heard from a leader; zero on the leader; nil when it never did.
+    /// Milliseconds since this member last heard from a leader; nil when it never did. Zero on the leader, unless it stood still:
+    /// it hears from the others first.
     package var millisecondsSinceLeaderContact: UInt64? {
-        if isLeader { return 0 }
+        if isLeader, belief == .firm { return 0 }
         return lastLeaderContact.map { now - $0 }
     }
 
@@ -183,6 +185,7 @@ package struct Replica {
         }
         tickProtection()
         guard isLeader else { return }
+        askWhetherItLeads()
         watchDisk()
         tickMembership()
         // Heartbeats and writes are refused then: the silence of brokers and sessions is this member's own.

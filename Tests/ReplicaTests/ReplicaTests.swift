@@ -211,7 +211,7 @@ struct ReplicaTests {
     }
 
     @Test(
-        "a leader that steps down has heard a leader until then: stale reads go on within their lag, by the time of the read and not of the last tick"
+        "a leader that steps down has heard a leader until its last turn as one: stale reads go on within their lag, by the time of the read and not of the last tick"
     )
     func staleAfterLeading() {
         var alone = Alone()
@@ -234,7 +234,28 @@ struct ReplicaTests {
         #expect(alone.others.contains(.serveReads([token])))
         #expect(
             alone.others.contains(
-                .refuseReads([RequestToken(connection: 5, request: 5)], .tooStale(milliseconds: 500))))
+                .refuseReads([RequestToken(connection: 5, request: 5)], .tooStale(milliseconds: 520))))
+    }
+
+    @Test("a leader that stood still may be deposed: its state is as old as the pause, until a majority has answered")
+    func staleAfterPause() {
+        var member = OfThree()
+        member.lead()
+        let stale = ReadConsistency.stale(maxLagMilliseconds: 100)
+        member.now += 5_000
+        member.replica.read(stale, token: token, now: member.now)
+        member.turn()
+        #expect(member.replica.isLeader)
+        #expect(member.seen.contains(.refuseReads([token], .tooStale(milliseconds: 5_000))))
+        member.tick()
+        let asked = member.seen.compactMap { if case .send(let messages) = $0 { messages } else { nil } }.joined()
+        for message in asked {
+            guard case .heartbeat(_, let round) = message.kind else { continue }
+            member.receive(.heartbeatResponse(round: round), from: message.to)
+        }
+        member.replica.read(stale, token: token, now: member.now)
+        member.turn()
+        #expect(member.seen.contains(.serveReads([token])))
     }
 
     @Test("a leader stamps already the writes of the turn in which it was elected with the log's time")
