@@ -110,7 +110,7 @@ extension Replica {
     mutating func judgeBrokers() {
         electedAt = core.lastIndex
         // Which shutdowns are done this leader has not seen.
-        withdrawing = WithdrawingBrokers(brokers.values)
+        withdrawing = WithdrawingBrokers(brokers.all)
         liveness.becameLeader(now: now, brokers: registeredBrokers.map { ($0.id, $0.epoch, $0.state) })
         coordination.becameLeader(now: now, brokers: registeredBrokers)
     }

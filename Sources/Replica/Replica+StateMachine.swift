@@ -131,8 +131,7 @@ extension Replica {
         version = image.version
         durable = image.applied
         logClock.saw(image.logTimeMilliseconds)
-        brokers = [:]
-        for broker in image.brokers { brokers[broker.id] = broker }
+        brokers = BrokerTable(image.brokers)
         silences = image.silences
         unfinished = image.unfinished
         withdrawing = WithdrawingBrokers(image.brokers)

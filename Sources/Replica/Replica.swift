@@ -33,7 +33,7 @@ package struct Replica {
     var logClock: LogClock
     /// Every registered broker, as of the last apply. A copy of what the state machine holds, kept so that a new leader
     /// need not read it.
-    var brokers: [BrokerID: Broker] = [:]
+    var brokers: BrokerTable
     /// Likewise, what the log says of those that are silent.
     var silences: BrokerSilences
     /// Likewise, what was begun and takes more than one entry.
@@ -113,6 +113,7 @@ package struct Replica {
         let applied = restored.entries.lazy.filter { $0.index <= restored.applied }
         self.compaction.restored(logBytes: applied.reduce(0) { $0 + $1.cost })
         self.logClock = LogClock(seen: image.logTimeMilliseconds, now: now)
+        self.brokers = BrokerTable(image.brokers)
         self.silences = image.silences
         self.unfinished = image.unfinished
         self.withdrawing = WithdrawingBrokers(image.brokers)
@@ -127,7 +128,6 @@ package struct Replica {
             room: DiskRoom(lowBytes: options.diskLowBytes, highBytes: options.diskHighBytes), now: now)
         self.membership = MembershipRequests(core)
         self.reportedStatus = core.status
-        for broker in image.brokers { brokers[broker.id] = broker }
     }
 
     /// Takes over what may change while the member runs: what the coordinator does, how often digests are compared, and when the
@@ -157,7 +157,7 @@ package struct Replica {
     package func usedBytes(of broker: BrokerID) -> UInt64? { liveness.usedBytes(of: broker) }
     /// What this leader has heard of the brokers; nil on a member that does not lead.
     package var livenessReading: LivenessReading? { liveness.reading }
-    package var registeredBrokers: [Broker] { brokers.values.sorted { $0.id < $1.id } }
+    package var registeredBrokers: [Broker] { brokers.all }
 
     /// Milliseconds since this member last heard from a leader; nil when it never did. Zero on the leader, unless it stood still:
     /// it hears from the others first.
