@@ -10,7 +10,14 @@ extension SimulatedCluster {
     /// Nobody leads for this long at most, once a core is healed.
     static let leaderlessMicrosecondsMax: UInt64 = 3_000_000
     /// Clients stop to ask for more this long before the end.
-    private var quietMicroseconds: UInt64 { 1_500_000 + coordinationMicroseconds }
+    private var quietMicroseconds: UInt64 { 1_500_000 + snapshotsMicroseconds + coordinationMicroseconds }
+    /// A log that keeps less than is written while a snapshot is on its way brings nobody up to date before it is quiet; then
+    /// everybody takes one more, each in its turn.
+    private var snapshotsMicroseconds: UInt64 {
+        plan.kinds.contains(.shortLog) ? UInt64(options.nodes + 2) * 400_000 : 0
+    }
+    /// What the end of a run waits for besides.
+    private var patienceMicroseconds: UInt64 { snapshotsMicroseconds + coordinationMicroseconds }
     /// A coordinator gets this long besides: its looks at a cluster are seconds apart.
     private var coordinationMicroseconds: UInt64 { plan.coordinator == nil ? 0 : 4_000_000 }
     /// What was committed this long before the end has to be applied everywhere in the core.
@@ -24,7 +31,7 @@ extension SimulatedCluster {
         planFaults()
         try proceed(until: options.faultyMilliseconds * 1_000)
         try recover()
-        let end = (options.faultyMilliseconds + options.recoveryMilliseconds) * 1_000 + coordinationMicroseconds
+        let end = (options.faultyMilliseconds + options.recoveryMilliseconds) * 1_000 + patienceMicroseconds
         var settled = LogIndex.zero
         while queue.now < end {
             if queue.now + SimulatedCluster.settlingMicroseconds <= end {
@@ -44,7 +51,7 @@ extension SimulatedCluster {
         switch phase {
         case .faulty: true
         case .recovering(_, let since):
-            queue.now < since + options.recoveryMilliseconds * 1_000 + coordinationMicroseconds - quietMicroseconds
+            queue.now < since + options.recoveryMilliseconds * 1_000 + patienceMicroseconds - quietMicroseconds
         }
     }
 

@@ -32,7 +32,7 @@ struct ProgramTests {
                 let run = try run(
                     ["run", "--seeds", "11", "--nodes", nodes, "--store", store, "--trace", file.path])
                 #expect(run.status == 0, "\(run.output)")
-                #expect(run.output.hasPrefix("1 runs, 17 simulated seconds"))
+                #expect(run.output.hasPrefix("1 runs, 19 simulated seconds"))
             }
             let traces = try files.map { try Data(contentsOf: $0) }
             #expect(traces[0].count > 1_000)
