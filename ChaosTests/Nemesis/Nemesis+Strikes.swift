@@ -257,6 +257,8 @@ extension Nemesis {
         let value = resource == .memory ? former.virtualBytes : 3
         begins(&record)
         try await setLimit(resource, "\(value)", of: process)
+        // Waits until the node has a descriptor for it, and is answered then.
+        let page = Task { [cluster] in try await cluster.get(id, "/health/live").status }
         await last(lasts)
         var isAnswering: Bool?
         if resource == .descriptors { isAnswering = await takesConnections(id) }
@@ -271,6 +273,10 @@ extension Nemesis {
         try await restart(id)
         guard !isAlive || (during == value && isAnswering != true) else {
             throw FaultFailure(description: "the limit was not in force: \(record.evidence)")
+        }
+        guard resource == .descriptors, isAlive else { return page.cancel() }
+        guard try await page.value == 200 else {
+            throw FaultFailure(description: "node \(id) did not answer who asked for its health meanwhile")
         }
     }
 

@@ -166,6 +166,14 @@ private struct ListenerService: Service {
                 availableConnectionsDelegate: .maximum(HTTPServers.connectionsMax, logger: logger)),
             onServerRunning: { channel in
                 opened.set()
+                do {
+                    try await channel.eventLoop.submit {
+                        try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger), position: .first)
+                    }.get()
+                } catch {
+                    // The listener is closing already.
+                    logger.debug("no pause without descriptors", metadata: ["error": "\(error)"])
+                }
                 let bound = NetworkAddress(
                     host: address.host, port: channel.localAddress?.port ?? address.port)
                 logger.info(

@@ -3,7 +3,8 @@ import Logging
 import NIOCore
 
 /// A process without a descriptor left cannot take the connections that wait, and would be told of them again and again, without
-/// a pause, by the system: it stops asking for a moment instead.
+/// a pause, by the system: it stops asking for a moment instead. To be the first handler of a channel that listens: those
+/// behind it do not hear of the shortage, which some servers would take for the end of the listener.
 final class AcceptPause: ChannelInboundHandler {
     typealias InboundIn = any Channel
 
@@ -24,8 +25,9 @@ final class AcceptPause: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.fireErrorCaught(error)
-        guard let code = (error as? IOError)?.errnoCode, AcceptPause.shortages.contains(code) else { return }
+        guard let code = (error as? IOError)?.errnoCode, AcceptPause.shortages.contains(code) else {
+            return context.fireErrorCaught(error)
+        }
         if !isShort { logger.error("connections wait: none can be taken", metadata: ["error": "\(error)"]) }
         isShort = true
         let channel = context.channel
