@@ -54,7 +54,7 @@ struct MembershipTests {
             let victim = leader % 3 + 1
             try await cluster.kill(victim)
             try await writeOn(writers, 20)
-            try await cluster.wipeToJoin(victim)
+            try await cluster.prepareToJoin(victim)
             try await cluster.start(victim)
             try await waitUntil("node \(victim) answers") {
                 await cluster.statuses().contains { $0.nodeID == victim }

@@ -89,7 +89,7 @@ struct RecoverTests {
         // The two are made anew and join: three voters again, as the procedure says.
         for id in 2...3 { try await cluster.kill(id) }
         for id in 2...3 {
-            try await cluster.wipeToJoin(id, ownSettings: settings)
+            try await cluster.prepareToJoin(id, ownSettings: settings)
             try await cluster.start(id, ownSettings: settings)
             for _ in 0..<400 where await !cluster.statuses().contains(where: { $0.nodeID == UInt64(id) }) {
                 try await Task.sleep(for: .milliseconds(50))

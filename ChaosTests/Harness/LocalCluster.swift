@@ -241,10 +241,13 @@ actor LocalCluster {
         try format(id)
     }
 
-    /// A lost disk again, and an operator who knows what to do: the new directory is that of a node that joins.
-    func wipeToJoin(_ id: Int, ownSettings: [String] = []) throws {
+    /// A new disk for a node that is to join, whatever there was: for a newcomer, or after a loss by an operator who knows what
+    /// to do.
+    func prepareToJoin(_ id: Int, ownSettings: [String] = []) throws {
         joiners.insert(id)
-        try FileManager.default.removeItem(at: directory(of: id))
+        if FileManager.default.fileExists(atPath: directory(of: id).path) {
+            try FileManager.default.removeItem(at: directory(of: id))
+        }
         try format(id, ownSettings: ownSettings)
     }
 
@@ -283,19 +286,10 @@ actor LocalCluster {
             arguments + ["--endpoints", targets, "--output", "json"])
     }
 
-    /// A new disk for a node that is to join, whatever there was.
-    func prepareToJoin(_ id: Int) throws {
-        joiners.insert(id)
-        if FileManager.default.fileExists(atPath: directory(of: id).path) {
-            try FileManager.default.removeItem(at: directory(of: id))
-        }
-        try format(id)
-    }
-
-    /// Asks the process to end, as an operator would, and returns its exit code.
     /// SIGTERM alone; `waitForEnd` follows.
     func beginTermination(_ id: Int) { nodes[id - 1].process?.terminate() }
 
+    /// Asks the process to end, as an operator would, and returns its exit code.
     func terminate(_ id: Int) throws -> Int32 {
         guard let process = nodes[id - 1].process else {
             throw HarnessFailure(description: "node \(id) is not running")
