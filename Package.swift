@@ -173,7 +173,7 @@ let package = Package(
         tests("TidyTests", []),
         tests(
             "ChaosTests",
-            ["MetadataClient", "MetadataModel", "RaftCore", "Simulation", "Wire", nioCore, nioPosix, grdb],
+            ["MetadataClient", "MetadataModel", "RaftCore", "Simulation", "Wire", nioCore, nioPosix, nioHTTP, grdb],
             path: "ChaosTests", exclude: ["README.md", "report", "soak", "Harness/faults.c"]),
     ]
 )

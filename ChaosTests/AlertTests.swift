@@ -5,25 +5,29 @@ import Testing
     import FoundationNetworking
 #endif
 
-/// A real Prometheus with the configuration that is shipped, on a real cluster with real faults.
+/// A real Prometheus and a real Alertmanager with the configuration that is shipped, on a real cluster with real faults.
 @Suite("Alerts", .serialized)
 struct AlertTests {
     private static let provoked = [
         "MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader", "MetadataCrashLoop",
         "MetadataBreakerKeepsOpening", "MetadataErrorRate", "MetadataDiskLow",
     ]
-    private static let prometheus = ProcessInfo.processInfo.environment["PROMETHEUS"]
+    private static let hasServers = ["PROMETHEUS", "ALERTMANAGER"].allSatisfy {
+        ProcessInfo.processInfo.environment[$0] != nil
+    }
 
     @Test(
-        "alerts fire within half a minute of the fault, and clear when it is over",
-        .enabled(if: prometheus != nil, "set PROMETHEUS to the path of prometheus; cluster/test does"),
-        .timeLimit(.minutes(4)))
+        "alerts fire within half a minute of the fault, are told in Slack, and clear when it is over",
+        .enabled(if: hasServers, "set PROMETHEUS and ALERTMANAGER to the servers; cluster/test does"),
+        .timeLimit(.minutes(5)))
     func fireAndClear() async throws {
         try await ScriptedCluster.with { scripts in
             // One failure opens a breaker, so that a node that is away for a second is enough.
             try scripts.run("sed -i 's/failure_threshold: 5/failure_threshold: 1/' cluster/node?.yaml")
             let up = try scripts.run("cluster/up")
             try #require(up.status == 0, "\(up.output)")
+            let slack = try await SlackChannels.opened()
+            let alertmanager = try startAlertmanager(in: scripts, webhook: slack.webhook)
             let shipped = try Prometheus.start(in: scripts, folder: "cluster/prometheus", port: 9_190)
             // The same rules in less time: windows of minutes become 20 seconds, waits of minutes 2, a look every second. As
             // they are shipped they would not forget a fault before minutes are over.
@@ -63,6 +67,11 @@ struct AlertTests {
             try scripts.run("cluster/node 2 kill; cluster/node 3 kill")
             try await shipped.wait(
                 toFire: "MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader")
+            // Alertmanager waits 10 s for what else there is to say.
+            try await scripts.wait(for: "a page in Slack") {
+                slack.has("FIRING MetadataQuorumHasNoLeader (local)", in: "#streambus-on-call")
+            }
+            #expect(!slack.has("MetadataNodeWithoutLeader", in: "#streambus"), "a consequence is not told")
 
             try scripts.run("cluster/node 2 start; cluster/node 3 start")
             try await shipped.waitToClear("MetadataQuorumHasNoLeader", "MetadataNodeDown", "MetadataNodeWithoutLeader")
@@ -78,13 +87,40 @@ struct AlertTests {
             for node in 1...3 { try scripts.run("cluster/node \(node) restart") }
             try await shipped.waitToClear("MetadataDiskLow")
             try await hasty.waitToClear("MetadataErrorRate")
+            try await scripts.wait(for: "the end of the page in Slack", within: .seconds(90)) {
+                slack.has("RESOLVED MetadataQuorumHasNoLeader (local)", in: "#streambus-on-call")
+            }
             load.send(SIGTERM)
             load.wait()
+            alertmanager.send(SIGTERM)
+            alertmanager.wait()
+            try await slack.close()
             shipped.stop()
             hasty.stop()
             #expect(try scripts.run("cluster/down").status == 0)
         }
     }
+}
+
+/// A command of docs/operations/monitor.md, with the program at the place that a variable names.
+private func command(of program: String, at variable: String) throws -> String {
+    let page = try String(
+        contentsOf: ScriptedCluster.repository.appendingPathComponent("docs/operations/monitor.md"), encoding: .utf8)
+    let block = try #require(page.split(separator: "```sh\n").first { $0.hasPrefix(program + " ") })
+    let arguments = block.prefix { $0 != "`" }.dropFirst(program.count)
+    return "exec \(ProcessInfo.processInfo.environment[variable] ?? program)" + arguments
+}
+
+/// With the address of a webhook of ours, and everything else as it is shipped.
+private func startAlertmanager(in scripts: ScriptedCluster, webhook: String) throws -> ScriptProcess {
+    try scripts.run(
+        """
+        printf %s \(webhook) >slack_url
+        sed -i "s#/etc/alertmanager/slack_url#$PWD/slack_url#" cluster/prometheus/alertmanager.yaml
+        """)
+    return try scripts.start(
+        scripts.translated(command(of: "prometheus-alertmanager", at: "ALERTMANAGER")),
+        output: scripts.root.appendingPathComponent("alertmanager.log"))
 }
 
 /// A Prometheus server and what it thinks.
@@ -99,16 +135,11 @@ private final class Prometheus {
 
     /// Starts the command of docs/operations/monitor.md, with another folder and port.
     static func start(in scripts: ScriptedCluster, folder: String, port: Int) throws -> Prometheus {
-        let page = try String(
-            contentsOf: ScriptedCluster.repository.appendingPathComponent("docs/operations/monitor.md"), encoding: .utf8
-        )
-        let block = try #require(page.firstMatch(of: /```sh\n(prometheus [^`]*)```/)).1
-        let command = block.replacing("cluster/prometheus", with: folder).replacing("9190", with: "\(port)")
+        let command = try command(of: "prometheus", at: "PROMETHEUS")
+            .replacing("cluster/prometheus", with: folder).replacing("9190", with: "\(port)")
             .replacing("cluster/run", with: folder)
-        let program = ProcessInfo.processInfo.environment["PROMETHEUS"] ?? "prometheus"
         let output = scripts.root.appendingPathComponent("\(folder).log".replacing("/", with: "-"))
-        let process = try scripts.start(
-            "exec \(program)" + scripts.translated(String(command.dropFirst("prometheus".count))), output: output)
+        let process = try scripts.start(scripts.translated(command), output: output)
         return Prometheus(process: process, address: "http://127.0.0.1:\(scripts.port(port))/api/v1/")
     }
 
