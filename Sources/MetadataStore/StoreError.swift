@@ -10,6 +10,8 @@ package enum StoreError: Error, Hashable, Sendable {
     case outOfMemory(operation: String)
     /// Another connection held a lock for longer than the busy timeout. Nothing was changed: try the same call again.
     case busy(operation: String)
+    /// A circuit breaker let nothing through, since the same failed again and again. Nothing was changed: try again later.
+    case refused(operation: String, reason: String)
     /// What was read cannot have been written by this store.
     case corrupt(what: String)
     /// The file is a SQLite database of another program.
@@ -29,7 +31,7 @@ package enum StoreError: Error, Hashable, Sendable {
     /// resources suspends apply, everything else stops the node).
     package var isRetriable: Bool {
         switch self {
-        case .diskFull, .outOfMemory, .busy: true
+        case .diskFull, .outOfMemory, .busy, .refused: true
         case .sqlite, .corrupt, .foreignDatabase, .schemaTooNew, .pragma, .snapshot, .file, .closed: false
         }
     }
@@ -42,7 +44,7 @@ package enum StoreError: Error, Hashable, Sendable {
         case .sqlite(let code, _, _, _):
             [SQLITE_ERROR, SQLITE_READONLY, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_SCHEMA, SQLITE_FORMAT].contains(
                 code)
-        case .diskFull, .outOfMemory, .busy, .schemaTooNew, .snapshot, .file, .closed: false
+        case .diskFull, .outOfMemory, .busy, .refused, .schemaTooNew, .snapshot, .file, .closed: false
         }
     }
 }
@@ -55,6 +57,7 @@ extension StoreError: CustomStringConvertible {
         case .diskFull(let operation): "\(operation): no space left for the database"
         case .outOfMemory(let operation): "\(operation): out of memory"
         case .busy(let operation): "\(operation): the database stayed locked"
+        case .refused(let operation, let reason): "\(operation): \(reason)"
         case .corrupt(let what): "the database is damaged: \(what)"
         case .foreignDatabase(let path, let applicationID):
             "\(path) is a database of another program (application id \(applicationID))"

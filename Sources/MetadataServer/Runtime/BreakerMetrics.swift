@@ -4,7 +4,7 @@ import Telemetry
 /// Shows the circuit breakers of a node.
 enum BreakerMetrics {
     static func register(in registry: MetricsRegistry, breakers: CircuitBreakers) {
-        registry.addCollector {
+        registry.addCollector { registry in
             let all = breakers.all
             registry.gauges(
                 "circuitbreaker_state", help: "0 closed, 1 open, 2 half-open.", label: "name",

@@ -19,7 +19,7 @@ enum GateMetrics {
                     labels: ["reason": obstacle.rawValue])
             )
         }
-        registry.addCollector {
+        registry.addCollector { registry in
             guard let reading = published.reading?.gate else { return }
             requests.set(reading.requests)
             bytes.set(reading.bytes)

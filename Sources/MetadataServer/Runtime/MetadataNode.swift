@@ -27,7 +27,7 @@ package final class MetadataNode: Service {
     private let logger: Logger
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
-    private let storage: NodeStorage
+    let storage: NodeStorage
     private let published: PublishedState
     private let breakers = CircuitBreakers(clock: ContinuousClock())
     private let registry: MetricsRegistry
@@ -53,10 +53,10 @@ package final class MetadataNode: Service {
         let opened = try OpenedStorage(configuration, logger: logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         loop = group.next()
+        let breakerOptions = CircuitBreaker.Options(configuration.resilience.circuitBreaker)
         storage = try NodeStorage(
-            opened: opened, loop: loop,
-            breaker: breakers.breaker(
-                "store", options: CircuitBreaker.Options(configuration.resilience.circuitBreaker)),
+            opened: opened, loop: loop, breaker: breakers.breaker("store", options: breakerOptions),
+            upkeep: breakers.breaker("store-upkeep", options: breakerOptions),
             syncDuration: registry.histogram(
                 "raft_log_sync_duration_seconds", help: "How long syncs of the log took."))
         published = PublishedState(
@@ -79,9 +79,7 @@ package final class MetadataNode: Service {
                 ("service.name", "streambus-metadata"), ("service.instance.id", "\(configuration.node.id)"),
                 ("streambus.cluster", configuration.cluster.id),
             ],
-            breaker: breakers.breaker(
-                "trace-export", options: CircuitBreaker.Options(configuration.resilience.circuitBreaker)),
-            logger: logger.component("traces"))
+            breaker: breakers.breaker("trace-export", options: breakerOptions), logger: logger.component("traces"))
         exporter.register(in: registry)
         exporter.follow(configuration.tracing, tracer)
         spanExport = SpanExport(exporter: exporter)
@@ -233,6 +231,7 @@ package final class MetadataNode: Service {
         let patience = configuration.resilience.timeouts.shutdown / 2
         try await BlockingWork.run("ending the threads of log and database", within: patience) { try storage.stop() }
         let failure = try await loop.submit { node?.value.failure }.get()
+        storage.disconnect()
         try await group.shutdownGracefully()
         if let failure { throw failure }
     }

@@ -144,6 +144,9 @@ extension Node {
         case .failure(let error) where error.isDamage:
             replica.checkpointed(.zero)
             databaseFailed(error)
+        case .failure(.refused):
+            // The failures before were logged.
+            replica.checkpointed(.zero)
         case .failure(let error):
             // A sync that failed is not tried again: the next one could succeed without what this one lost (fsyncgate).
             guard error.isRetriable else { return fail(error) }

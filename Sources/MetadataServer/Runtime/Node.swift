@@ -93,7 +93,7 @@ final class Node {
 
     lazy var snapshotsOut = SnapshotSender(node: self, storage: storage)
     lazy var snapshotsIn = SnapshotReceiver(node: self, storage: storage)
-    lazy var loopBound = NIOLoopBound(self, eventLoop: eventLoop)
+    var loopBound: NIOLoopBound<Node> { NIOLoopBound(self, eventLoop: eventLoop) }
 
     /// - Parameter failed: fails when the node cannot go on; the process ends with that reason.
     init(
@@ -167,6 +167,7 @@ final class Node {
         slowTicker?.cancel()
         diskTicker?.cancel()
         for link in links.values { link.stop() }
+        links.removeAll()
         for connection in connections.values { connection.end() }
         publish()
     }

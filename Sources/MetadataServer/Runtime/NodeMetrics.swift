@@ -34,7 +34,7 @@ enum NodeMetrics {
             (role, registry.gauge("raft_role", help: "1 for the role that the node has.", labels: ["role": role]))
         }
         let hasLeader = registry.gauge("raft_has_leader", help: "1 when the node knows a leader.")
-        registry.addCollector {
+        registry.addCollector { registry in
             guard let reading = published.reading else { return }
             term.set(reading.status.term)
             commit.set(reading.status.commitIndex)
@@ -69,7 +69,7 @@ enum NodeMetrics {
         let underWay = registry.gauge("raft_snapshot_under_way", help: "1 while this node sends a snapshot.")
         let duration = registry.gauge(
             "raft_snapshot_duration_seconds", help: "How long the latest transfer to a follower took.")
-        registry.addCollector {
+        registry.addCollector { _ in
             guard let reading = published.reading else { return }
             let (out, incoming) = (reading.snapshotsOut, reading.snapshotsIn)
             sent.raise(to: out.succeeded)
@@ -101,7 +101,7 @@ enum NodeMetrics {
         let topics = registry.gauge("metadata_topics_count", help: "Topics.")
         let partitions = registry.gauge("metadata_partitions_count", help: "Partitions of all topics.")
         let sessions = registry.gauge("metadata_sessions_count", help: "Open client sessions.")
-        registry.addCollector {
+        registry.addCollector { _ in
             guard let reading = published.reading else { return }
             version.set(reading.status.version.rawValue)
             brokers.set(reading.brokers.count)
@@ -135,7 +135,7 @@ enum NodeMetrics {
         }
         let started = counter("started")
         let ended = Rebalance.Ending.allCases.map { ($0, counter($0.rawValue)) }
-        registry.addCollector {
+        registry.addCollector { _ in
             guard let reading = published.reading else { return }
             let status = reading.status.coordinator
             imbalance.set(status?.imbalance ?? 0)
@@ -161,7 +161,7 @@ enum NodeMetrics {
         let quarantines = registry.counter("metad_quarantines_total", help: "How often damage was found in this node.")
         let repairs = registry.counter("metad_repairs_total", help: "Repairs that this process finished.")
         let scrubs = registry.counter("metad_scrubs_total", help: "Scrubs of the database that found nothing.")
-        registry.addCollector {
+        registry.addCollector { _ in
             guard let protection = published.reading?.protection else { return }
             quarantined.set(protection.isQuarantined)
             repairing.set(protection.isRepairing)
@@ -187,7 +187,7 @@ enum NodeMetrics {
         let logBytes = registry.gauge("metad_log_size_bytes", help: "Size of the log on disk.")
         let databaseBytes = registry.gauge("metad_database_size_bytes", help: "Size of the database on disk.")
         let free = registry.gauge("metad_disk_free_bytes", help: "Free room on the data directory's file system.")
-        registry.addCollector {
+        registry.addCollector { registry in
             registry.gauges(
                 "metad_queue_depth", help: "What waits for each of the node's threads.", label: "queue",
                 storage.queueDepths.map { ($0, Double($1)) })

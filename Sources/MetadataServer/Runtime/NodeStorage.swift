@@ -42,6 +42,8 @@ final class NodeStorage: Sendable {
     private let scrubber: BatchWorker<@Sendable () -> Void>
     /// Asks the file system how much room there is; a disk that hangs holds up nothing else.
     private let watcher: BatchWorker<@Sendable () -> Void>
+    /// Around what is done to the database besides applying and reading: it comes back by itself, as often as it fails.
+    let upkeep: SharedCircuitBreaker
     private let reads: Recency
     private static let readsArePending = TimeAmount.milliseconds(50)
     private let isStopping = Atomic(false)
@@ -49,10 +51,13 @@ final class NodeStorage: Sendable {
 
     /// - Parameters:
     ///   - breaker: keeps reads off a database that fails, so that their clients learn it at once and ask elsewhere.
+    ///   - upkeep: has checkpoints, scrubs and copies rest when they fail again and again.
     ///   - syncDuration: how long each sync of the log took.
     init(
-        opened: OpenedStorage, loop: any EventLoop, breaker: SharedCircuitBreaker, syncDuration: HistogramHandle
+        opened: OpenedStorage, loop: any EventLoop, breaker: SharedCircuitBreaker, upkeep: SharedCircuitBreaker,
+        syncDuration: HistogramHandle
     ) throws {
+        self.upkeep = upkeep
         self.restored = opened.restored
         self.image = opened.image
         self.store = opened.store
@@ -110,6 +115,9 @@ final class NodeStorage: Sendable {
     private let held: HandedOver<(log: LogThreadLog, directory: OpenDataDirectory)>
 
     func connect(to node: NIOLoopBound<Node>) { outbox.connect(node) }
+
+    /// The node is not needed any more, and nobody else is told what is still under way.
+    func disconnect() { outbox.disconnect() }
 
     // These answer when what was asked for before is done, on the thread that is meant.
 
@@ -213,7 +221,7 @@ final class NodeStorage: Sendable {
         scrubber.submit { [self] in
             let clock = ContinuousClock()
             var sliceBegan = clock.now
-            let result = Result { () throws(StoreError) in
+            let result = upkeep.around("scrub") { () throws(StoreError) in
                 try store.scrub(
                     pace: {
                         Thread.sleep(forTimeInterval: 3 * ((clock.now - sliceBegan) / .seconds(1)))
@@ -242,11 +250,11 @@ final class NodeStorage: Sendable {
 
     func checkpoint() {
         let store = store
-        commit { [background, applyThread, outbox] error in
+        commit { [upkeep, background, applyThread, outbox] error in
             if let error { return outbox.send { $0.checkpointed(.failure(error)) } }
             background.submit {
                 // The bulk is copied beside the writer; then it is held up for little.
-                let result = Result { () throws(StoreError) in try store.checkpoint(.passive) }
+                let result = upkeep.around("checkpoint") { () throws(StoreError) in try store.checkpoint(.passive) }
                 if case .success = result, store.isWALLong { return applyThread.submit(.restartWAL) }
                 outbox.send { $0.checkpointed(result) }
             }
@@ -385,6 +393,8 @@ final class Outbox: Sendable {
     init(loop: any EventLoop) { self.loop = loop }
 
     func connect(_ node: NIOLoopBound<Node>) { self.node.withLock { $0 = node } }
+
+    func disconnect() { node.withLock { $0 = nil } }
 
     func send(_ deliver: @escaping @Sendable (Node) -> Void) {
         loop.execute {

@@ -119,8 +119,8 @@ final class SnapshotSender {
         node.loggers.snapshots.info("copying the state for a snapshot", metadata: ["snapshot": "\(id)"])
         let store = storage.store
         let path = path(of: id)
-        storage.inBackground {
-            Result { () throws(StoreError) in try store.writeSnapshot(to: path) }
+        storage.inBackground { [upkeep = storage.upkeep] in
+            upkeep.around("copy") { () throws(StoreError) in try store.writeSnapshot(to: path) }
         } then: { node, result in
             node.snapshotsOut.copied(result, id: id)
         }

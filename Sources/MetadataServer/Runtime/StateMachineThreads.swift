@@ -133,7 +133,7 @@ extension StoreError {
     /// them (fsyncgate).
     fileprivate var leavesStateAsItWas: Bool {
         switch self {
-        case .diskFull, .outOfMemory, .busy, .snapshot, .file: true
+        case .diskFull, .outOfMemory, .busy, .refused, .snapshot, .file: true
         case .sqlite, .corrupt, .foreignDatabase, .schemaTooNew, .pragma, .closed: false
         }
     }

@@ -121,7 +121,7 @@ package struct LogPipeline: Sendable {
     package func register(in registry: MetricsRegistry) {
         let dropped = registry.counter("log_dropped_total", help: "Log events that were never written.")
         let writer = writer
-        registry.addCollector { dropped.raise(to: writer.droppedTotal) }
+        registry.addCollector { _ in dropped.raise(to: writer.droppedTotal) }
     }
 
     private func handler(component: String, provider: Logger.MetadataProvider?) -> any LogHandler {

@@ -36,7 +36,7 @@ package final class MetricsRegistry: Sendable {
 
     private struct State {
         var families: [String: Family] = [:]
-        var collectors: [@Sendable () -> Void] = []
+        var collectors: [@Sendable (MetricsRegistry) -> Void] = []
     }
 
     private let state = Mutex(State())
@@ -113,14 +113,15 @@ package final class MetricsRegistry: Sendable {
         }
     }
 
-    /// Runs before every scrape, outside any lock: for values that are cheaper to read than to keep up to date.
-    package func addCollector(_ collect: @escaping @Sendable () -> Void) {
+    /// Runs before every scrape, outside any lock: for values that are cheaper to read than to keep up to date. It is given this
+    /// registry; one that held it would keep both in memory for ever.
+    package func addCollector(_ collect: @escaping @Sendable (MetricsRegistry) -> Void) {
         state.withLock { $0.collectors.append(collect) }
     }
 
     /// The text exposition format, version 0.0.4: families by name, series by label values.
     package func exposition() -> String {
-        for collect in state.withLock({ $0.collectors }) { collect() }
+        for collect in state.withLock({ $0.collectors }) { collect(self) }
         let families = state.withLock { $0.families }
         var text = PrometheusText()
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {

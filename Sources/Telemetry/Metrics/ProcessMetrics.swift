@@ -32,7 +32,7 @@ package struct ProcessMetrics: Sendable {
         let files = registry.gauge("process_open_fds", help: "Number of open file descriptors.")
         let cpu = registry.floatingCounter(
             "process_cpu_seconds_total", help: "Total user and system CPU time spent in seconds.")
-        registry.addCollector {
+        registry.addCollector { _ in
             guard let reading = read() else { return }
             resident.set(reading.residentBytes)
             virtual.set(reading.virtualBytes)

@@ -52,7 +52,7 @@ package final class SpanExporter: Sendable {
         let sent = registry.counter("trace_spans_exported_total", help: "Spans that a collector took.")
         let lost = registry.counter("trace_spans_dropped_total", help: "Spans that were never exported.")
         let waiting = registry.gauge("trace_spans_waiting", help: "Spans that wait for their export.")
-        registry.addCollector { [self] in
+        registry.addCollector { [self] _ in
             sent.raise(to: exported.load(ordering: .relaxed))
             lost.raise(to: buffer.droppedTotal)
             waiting.set(buffer.count)

@@ -37,7 +37,7 @@ struct NodeLifeTests {
     }
 
     @Test(
-        "a hundred lives with writes under way leave no file, socket or thread behind, and lose no write",
+        "a hundred lives with writes under way leave no file, socket, thread or task behind, and lose no write",
         .enabled(if: FileManager.default.fileExists(atPath: "/proc/self/fd")), .timeLimit(.minutes(5)))
     func cycles() async throws {
         let nodes = try NodesInProcess(1, settings: Self.quick)
@@ -71,6 +71,13 @@ struct NodeLifeTests {
         }
         #expect(after.files == before.files)
         #expect(after.threads <= before.threads + 4, "\(before.threads) threads before, \(after.threads) after")
+        // A task that did not end would know its node.
+        var living = await nodes.living
+        for _ in 0..<200 where living > 0 {
+            try await Task.sleep(for: .milliseconds(50))
+            living = await nodes.living
+        }
+        #expect(living == 0)
         try await nodes.start(1)
         let values = try await client.configs(of: .cluster).filter { $0.name.hasPrefix("user.k") }.map(\.value)
         #expect(values == Array(repeating: "52", count: 8))

@@ -19,6 +19,12 @@ actor NodesInProcess {
         var task: Task<Void, any Error>
     }
 
+    private struct Trace {
+        weak var node: MetadataNode?
+        /// Known to the loop's side of a node, and to whatever waits for a thread of it.
+        weak var storage: NodeStorage?
+    }
+
     nonisolated let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
         "nodes-\(UUID().uuidString)", isDirectory: true)
     nonisolated let ports: [(client: Int, peer: Int)]
@@ -26,6 +32,7 @@ actor NodesInProcess {
     nonisolated let logs: LogPipeline
     private let settings: [String: String]
     private var running: [Int: Running] = [:]
+    private var traces: [Trace] = []
 
     /// - Parameters:
     ///   - count: of nodes, numbered from 1.
@@ -83,6 +90,7 @@ actor NodesInProcess {
             ], logger: logger)
         group.maximumGracefulShutdownDuration = configuration.resilience.timeouts.shutdown
         let services = ServiceGroup(configuration: group)
+        traces.append(Trace(node: node, storage: node.storage))
         running[id] = Running(group: services, task: Task { try await services.run() })
     }
 
@@ -92,6 +100,9 @@ actor NodesInProcess {
         await node.group.triggerGracefulShutdown()
         try await node.task.value
     }
+
+    /// Of all that were started, those of which a part is still in memory.
+    var living: Int { traces.count { $0.node != nil || $0.storage != nil } }
 
     func stopAll() async throws {
         for id in running.keys.sorted() { try await stop(id) }

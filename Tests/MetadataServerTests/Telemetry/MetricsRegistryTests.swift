@@ -88,7 +88,7 @@ struct MetricsRegistryTests {
     func collectors() {
         let registry = MetricsRegistry()
         let gauge = registry.gauge("metad_lazy", help: "Read at scrape.")
-        registry.addCollector { [registry] in
+        registry.addCollector { registry in
             gauge.add(1)
             _ = registry.gauge("metad_other", help: "Made during a scrape.")
         }
