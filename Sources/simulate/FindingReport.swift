@@ -33,6 +33,9 @@ struct FindingReport {
         try tellTrace(smallest)
     }
 
+    /// Of a rule whose first breach was told already.
+    func tellInALine() { print("seed \(finding.seed): \(finding.rule) again; repeat: \(command(options))") }
+
     private func tellTrace(_ options: SimulationOptions) throws {
         let path = FileManager.default.temporaryDirectory.appending(path: "simulate-\(finding.seed).trace").path
         let worker = try Worker(

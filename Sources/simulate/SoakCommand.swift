@@ -7,7 +7,7 @@ struct SoakCommand: ParsableCommand {
         commandName: "soak", abstract: "Run seeds drawn anew on all cores for some time.",
         discussion: """
             Clusters of one to five members take turns, one in nine on SQLite. Each broken rule is told once, with the smallest run that shows it; \
-            seeds that break it again are counted. Exits with status 1 if there was a finding.
+            of seeds that break it again only how to repeat them. Exits with status 1 if there was a finding.
             """)
 
     @Option(help: "How long.")
@@ -64,7 +64,8 @@ struct SoakCommand: ParsableCommand {
                 computedSeconds += worker.computedSeconds
                 for finding in worker.findings {
                     broken[finding.rule, default: 0] += 1
-                    if broken[finding.rule] == 1 { try FindingReport(finding: finding, options: options).tell() }
+                    let report = FindingReport(finding: finding, options: options)
+                    if broken[finding.rule] == 1 { try report.tell() } else { report.tellInALine() }
                 }
             }
         }
