@@ -83,8 +83,9 @@ extension BrokerLiveness {
         var notedMillisecondsMax: UInt64 { timeoutMilliseconds - noteMilliseconds }
         /// A proposal that came to nothing is made again after this.
         var retryMilliseconds: UInt64 { timeoutMilliseconds / 2 }
-        /// A gap between two calls that is longer is a pause of this node: what arrived meanwhile was not heard.
-        var pauseMilliseconds: UInt64 { timeoutMilliseconds / 2 }
+        /// A gap between two calls that is longer is a pause of this node: what arrived meanwhile was not heard. Far shorter than a
+        /// timeout, since pauses may follow one another.
+        var pauseMilliseconds: UInt64 { min(1_000, timeoutMilliseconds / 2) }
     }
 }
 

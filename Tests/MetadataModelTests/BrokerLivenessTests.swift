@@ -135,6 +135,21 @@ struct BrokerLivenessTests {
         #expect(run(from: 64_200, through: 64_200) == [[64_200, 1]], "what was left of the lease has passed")
     }
 
+    @Test("pauses of less than a timeout fence nobody either, however many there are")
+    mutating func manyPauses() {
+        liveness = BrokerLiveness(heartbeatTimeoutMilliseconds: 30_000, graceMilliseconds: 0)
+        lead([broker(1)])
+        beat(1, now: 0)
+        var now: UInt64 = 0
+        for _ in 0..<10 {
+            now += 10_000
+            #expect(run(from: now, through: now + 200) == [])
+            now += 200
+        }
+        #expect(run(from: now, through: now + 27_900) == [], "2 s of silence were this node's to hear")
+        #expect(run(from: now + 28_000, through: now + 28_100).count == 1)
+    }
+
     @Test("a pause that ends with a heartbeat of one broker does not judge the others")
     mutating func pauseEndsWithHeartbeat() {
         lead([broker(1), broker(2)])
