@@ -10,7 +10,7 @@ final class RunJudge {
     private var time = LogTimeChecker()
     private var rules = MetadataRulesChecker()
     private var effects = OneEffectChecker()
-    private var freshness = ReadFreshnessChecker()
+    private var freshness = ReadFreshnessChecker(doubtMicroseconds: SimulatedCluster.doubtMicroseconds)
     private var leaderless: LeaderlessChecker?
     private var health = ClusterHealthChecker(
         fencingMicrosecondsMax: 2 * SimulatedCluster.brokerTimeoutMilliseconds * 1_200 + 700_000)
@@ -42,12 +42,17 @@ final class RunJudge {
         _ core: RaftNode, writes: [Persist], at now: UInt64, holders: (LogPosition) -> Set<NodeID>
     ) throws(Violation) {
         try raft.turnEnds(core, writes: writes, at: now, holders: holders)
-        if core.status.role == .leader { freshness.hears(core.id, at: now) }
+        if core.status.role == .leader {
+            freshness.leads(core.id, core.configuration, in: core.status.term, at: now)
+        }
     }
 
     /// A member that is in `term` takes messages in.
     func receives(_ messages: [Message], on node: NodeID, in term: Term, at now: UInt64) {
-        for message in messages { raft.receives(message, on: node, in: term, at: now) }
+        for message in messages {
+            raft.receives(message, on: node, in: term, at: now)
+            freshness.receives(node, from: message.from, in: message.term, at: now)
+        }
     }
 
     /// A member knows this leader after it took in something from it.

@@ -14,6 +14,12 @@ package final class SimulatedCluster {
     static let electionTimeoutTicks = 10
     /// How far a member's ticks may be from real time within an election timeout: its clock is wrong and its turns are late.
     static let slackMicroseconds: UInt64 = 120_000
+    /// A leader may take itself for one for two election timeouts after a majority has answered, and for a pause that it does
+    /// not note.
+    static var doubtMicroseconds: UInt64 {
+        (2 * UInt64(electionTimeoutTicks) * tickMilliseconds + ReplicaOptions().pauseMilliseconds) * 1_000
+            + slackMicroseconds
+    }
     static let clientCount = 3
 
     let options: SimulationOptions

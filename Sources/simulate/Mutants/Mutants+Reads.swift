@@ -40,5 +40,11 @@ extension Mutant {
         Mutant(
             "stale-without-bound", "a stale read is served however long no leader was heard",
             .expression(clients, "if ⟦lag <= maxLag⟧ {", "true")),
+        Mutant(
+            "stale-after-pause", "a leader that was stopped takes its state for the present before it has asked",
+            under: [.pause],
+            .expression("Replica/Replica.swift", "if isLeader, ⟦belief == .firm⟧ { return 0 }", "true"),
+            .expression(
+                "Replica/Replica+Turn.swift", "if isLeader, ⟦belief == .firm⟧ { lastLeaderContact = now }", "true")),
     ]
 }

@@ -59,4 +59,36 @@ struct ClientCheckerTests {
         checker.restarts(one)
         finds("bounded staleness") { try serve(at: 1_001) }
     }
+
+    @Test("a leader hears itself for as long as a majority answers, of both voter sets")
+    func staleLeader() throws {
+        let (two, three, four) = (NodeID(2), NodeID(3), NodeID(4))
+        let members = [one, two, three, four].map {
+            Member(id: $0, disk: DiskID(high: 1, low: 1), peerAddress: "", clientAddress: "")
+        }
+        let three3 = Configuration(members: Array(members.prefix(3)), voters: [one, two, three])
+        let joint = Configuration(members: members, voters: [one, four], outgoing: [one, two, three])
+        var checker = ReadFreshnessChecker(doubtMicroseconds: 1_000)
+        func serve(at now: UInt64) throws {
+            try checker.serves(.zero, lagMaxMicroseconds: 100, slackMicroseconds: 10, on: one, at: now)
+        }
+        checker.leads(one, three3, in: Term(1), at: 5_000)
+        try serve(at: 5_110)
+        checker.receives(one, from: two, in: Term(1), at: 7_000)
+        checker.leads(one, three3, in: Term(1), at: 7_000)
+        try serve(at: 7_110)
+        // Paused until then: what it knows is as old as the last answer, and the doubt that it is allowed.
+        checker.leads(one, three3, in: Term(1), at: 20_000)
+        try serve(at: 8_110)
+        finds("bounded staleness") { try serve(at: 20_000) }
+        checker.receives(one, from: two, in: Term(2), at: 20_000)
+        checker.leads(one, three3, in: Term(1), at: 20_000)
+        finds("bounded staleness") { try serve(at: 20_000) }
+        checker.receives(one, from: two, in: Term(1), at: 20_000)
+        checker.leads(one, joint, in: Term(1), at: 20_000)
+        finds("bounded staleness") { try serve(at: 20_000) }
+        checker.receives(one, from: four, in: Term(1), at: 20_000)
+        checker.leads(one, joint, in: Term(1), at: 20_000)
+        try serve(at: 20_110)
+    }
 }
