@@ -5,6 +5,14 @@ import Replica
 import Resilience
 import Wire
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// What operators do by hand. Each leaves a line that says who did what, from where, and what came of it.
 extension Node {
     /// - Parameter who: what the client calls itself; nobody has checked that.
@@ -33,9 +41,7 @@ extension Node {
 enum Audit {
     /// Nil for those that are not.
     static func subject(of command: [UInt8]) -> String? {
-        guard let number = Command.kindNumber(ofEncoded: command), let kind = Command.kindNames[number],
-            audited.contains(kind)
-        else { return nil }
+        guard let number = Command.kindNumber(ofEncoded: command), let kind = audited[number] else { return nil }
         // Of settings, which are many, only a change that may be the pause of rebalances is looked into.
         if kind == "alter_configs", !mentionsPause(command) { return nil }
         let whole: Command
@@ -59,20 +65,26 @@ enum Audit {
     private static func mentionsPause(_ command: [UInt8]) -> Bool {
         command.withUnsafeBytes { bytes in
             pauseName.withUnsafeBytes { name in
-                guard bytes.count >= name.count else { return false }
-                return (0...(bytes.count - name.count)).contains { start in
-                    bytes[start] == name[0] && bytes[start..<(start + name.count)].elementsEqual(name)
+                guard let name = name.baseAddress, let start = bytes.baseAddress else { return false }
+                let end = start + bytes.count
+                var rest = start
+                // Done for every write of a setting: most bytes are passed over by the C library.
+                while end - rest >= pauseName.count, let place = memchr(rest, Int32(pauseName[0]), end - rest) {
+                    rest = UnsafeRawPointer(place)
+                    if end - rest >= pauseName.count, memcmp(rest, name, pauseName.count) == 0 { return true }
+                    rest += 1
                 }
+                return false
             }
         }
     }
 
     private static let pauseName = Array(Rebalance.pauseConfigName.utf8)
 
-    /// What an operator does to the cluster as a whole.
-    private static let audited: Set<String> = [
-        "alter_configs", "start_rebalance", "end_rebalance", "set_feature_level",
-    ]
+    /// What an operator does to the cluster as a whole, by the numbers of its commands.
+    private static let audited = Command.kindNames.filter {
+        ["alter_configs", "start_rebalance", "end_rebalance", "set_feature_level"].contains($0.value)
+    }
 }
 
 extension CircuitBreakers {
