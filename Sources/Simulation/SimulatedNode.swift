@@ -88,6 +88,10 @@ final class SimulatedNode {
         firstMembers = members
         self.logOptions = logOptions
         self.logOptions.diskID = disk
+        // What was wrong with the disk before went with it.
+        fileSystem.capacityBytes = .max
+        fileSystem.flippedReadsPerMille = 0
+        fileSystem.syncsUntilError = nil
         do {
             try fileSystem.createDirectory(SimulatedNode.root)
             try fileSystem.createDirectory(SimulatedNode.directory)
