@@ -33,6 +33,8 @@ struct EntryTraces {
         /// What others put their spans under; nil on members that do not lead.
         var traceparent: String?
         var apply: RecordedSpan?
+        /// Applied here. A leader goes on telling others of it that do not have it yet.
+        var isApplied = false
         var since: NIODeadline
     }
 
@@ -119,7 +121,7 @@ struct EntryTraces {
 
     /// The log may have been synced, committed or applied further.
     private mutating func progressed(_ core: borrowing RaftNode, applied: LogIndex) {
-        for place in followed.indices {
+        for place in followed.indices where !followed[place].isApplied {
             let index = followed[place].position.index
             // Another entry stands there still, or stood there until now.
             if let term = core.term(at: index), term != followed[place].position.term { continue }
@@ -131,7 +133,14 @@ struct EntryTraces {
             }
             if index <= applied { end(&followed[place].apply, at: followed[place].position) }
         }
-        followed.removeAll { $0.position.index <= applied }
+        let others = core.progress
+        followed.removeAll { item in
+            let index = item.position.index
+            return index <= applied && (item.traceparent == nil || others.allSatisfy { $0.match >= index })
+        }
+        for place in followed.indices where followed[place].position.index <= applied {
+            followed[place].isApplied = true
+        }
     }
 
     /// Forgets what will not come to an end.
