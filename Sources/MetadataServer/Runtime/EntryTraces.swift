@@ -52,6 +52,8 @@ struct EntryTraces {
 
     /// A traced request is about to be handed to the replica.
     mutating func gathered(_ token: RequestToken, under request: RecordedSpan) {
+        // New ones come before those that only a slow member still has to hear of.
+        if gathered.count + followed.count >= EntryTraces.entriesMax { followed.removeAll(where: \.isApplied) }
         guard gathered.count + followed.count < EntryTraces.entriesMax else { return }
         let propose = tracer.startSpan("raft.propose", context: request.context)
         gathered.append(Gathered(token: token, request: request, propose: propose, since: .now()))
@@ -133,7 +135,7 @@ struct EntryTraces {
             }
             if index <= applied { end(&followed[place].apply, at: followed[place].position) }
         }
-        let others = core.progress
+        let others = core.progress.filter(\.isActive)
         followed.removeAll { item in
             let index = item.position.index
             return index <= applied && (item.traceparent == nil || others.allSatisfy { $0.match >= index })
