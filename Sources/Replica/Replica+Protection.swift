@@ -90,7 +90,10 @@ extension Replica {
         if isLeader {
             // Nobody to do better: a leader that answers no reads is more than no leader.
             guard !fitOthers().isEmpty else { return }
-            if now - since > 2 * options.diskSilenceMilliseconds { core.stepDown() } else { resign() }
+            // A member that alone has everything is elected again and again, however long it has been damaged: each time it
+            // needs a moment to bring another up to date.
+            let tried = now - max(since, leaderSince)
+            if tried > 2 * options.diskSilenceMilliseconds { core.stepDown() } else { resign() }
         } else if canBeSpared(since: since) {
             protection.state = .repairing(reason: reason)
             effects.append(.repair(reason))

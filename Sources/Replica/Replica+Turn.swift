@@ -91,6 +91,7 @@ extension Replica {
             }
         }
         logClock.resume(now: now)
+        leaderSince = now
         lastSessionSweep = now
         judgeBrokers()
     }

@@ -53,6 +53,8 @@ package struct Replica {
     /// The end of the log when this member last became leader: applied that far, it knows all that was committed before, and
     /// a majority has followed it since it was elected.
     var electedAt = LogIndex.zero
+    /// When this member last became leader.
+    var leaderSince: UInt64 = 0
     var lastSessionSweep: UInt64
     /// The log ends here when nothing but the last sweep was written.
     var sweptThrough = LogIndex.zero

@@ -106,6 +106,29 @@ struct QuarantineTests {
         #expect(member.repairs == ["x"])
     }
 
+    @Test("elected long after it was damaged, because it alone has everything, it stays until another is up to date")
+    func electedLate() {
+        var member = OfThree(options: ReplicaOptions(diskSilenceMilliseconds: 300))
+        member.follow(NodeID(2))
+        member.replica.damaged("x")
+        member.wait(1_900)
+        for _ in 0..<60 where !member.replica.isLeader {
+            member.tick()
+            member.receive(.preVoteResponse(granted: true), from: NodeID(3), term: member.replica.status.term.next)
+            member.receive(.voteResponse(granted: true), from: NodeID(3))
+        }
+        member.seen = []
+        for _ in 0..<5 { member.tick() }
+        #expect(member.replica.isLeader, "another is not up to date yet")
+        member.others()
+        let asked = member.seen.contains {
+            if case .send(let messages) = $0 { messages.contains { $0.kind == .timeoutNow } } else { false }
+        }
+        #expect(asked, "nobody was asked to take over")
+        for _ in 0..<35 where member.replica.isLeader { member.tick() }
+        #expect(!member.replica.isLeader, "nobody took over")
+    }
+
     @Test("a leader that nobody whole could follow up stays, and answers no reads: leadership does not flap")
     func lonelyLeader() {
         var member = OfThree(options: ReplicaOptions(diskSilenceMilliseconds: 300))
