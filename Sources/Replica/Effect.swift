@@ -107,6 +107,8 @@ package enum Effect: Sendable, Equatable {
 package enum ProtectionEvent: Hashable, Sendable {
     /// This member's state is damaged; nothing is answered from it any more.
     case quarantined(String)
+    /// The state was damaged, and a snapshot of another member has taken its place.
+    case stateReplaced
     /// A member has another digest than the majority.
     case digestDiffers(NodeID, index: UInt64)
     /// Digests differ and none has a majority: nobody can tell who is right.

@@ -7,7 +7,7 @@ struct Protection {
         /// Exits: `quarantined` when damage is found.
         case sound
         /// Damage was found at this time: nothing is answered from the state, leadership is handed over, and the repair waits
-        /// until the others can spare this member. Exits: `repairing`.
+        /// until the others can spare this member. Exits: `repairing`, or `sound` when a snapshot takes the state's place.
         case quarantined(reason: String, since: UInt64)
         /// The runtime was told to begin anew. No exit: this life ends.
         case repairing(reason: String)
@@ -61,6 +61,16 @@ struct Protection {
     /// True when this member has another digest than `verdict` there.
     func contradicts(_ verdict: DigestMark) -> Bool {
         marks.contains { $0.index == verdict.index && $0.digest != verdict.digest }
+    }
+
+    /// A snapshot took the place of the state: what was known of the state before says nothing of this one.
+    ///
+    /// - Returns: whether the state before was damaged.
+    mutating func stateReplaced() -> Bool {
+        marks.removeAll()
+        guard case .quarantined = state else { return false }
+        state = .sound
+        return true
     }
 
     mutating func heard(_ condition: PeerCondition, of node: NodeID, now: UInt64) {

@@ -28,6 +28,13 @@ extension Replica {
         leaveOrRepair()
     }
 
+    /// Only a member whose state is sound sends snapshots.
+    mutating func stateReplaced() {
+        guard protection.stateReplaced() else { return }
+        effects.append(.protection(.stateReplaced))
+        announce()
+    }
+
     package mutating func diskMeasured(freeBytes: UInt64) {
         let wasLow = protection.room.isLow
         protection.room.measured(freeBytes: freeBytes)

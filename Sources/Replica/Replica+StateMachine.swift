@@ -105,7 +105,8 @@ extension Replica {
     mutating func compact() {
         let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
         if compaction.shouldCheckpoint(entriesInLog: held) { effects.append(.checkpoint) }
-        guard
+        // A damaged database is no snapshot: what the log holds may be all that another member can be brought up to date with.
+        guard protection.quarantine == nil,
             let target = compaction.cut(
                 core: core, durable: durable, isSnapshotUnderWay: !core.pendingSnapshotPeers.isEmpty),
             let term = core.term(at: target)
@@ -135,6 +136,7 @@ extension Replica {
         silences = image.silences
         unfinished = image.unfinished
         withdrawing = WithdrawingBrokers(image.brokers)
+        stateReplaced()
         if liveness.isLeading {
             // What waits was wanted of brokers as they were before.
             own.abandon()

@@ -17,7 +17,7 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     // Starts.
     case logWaitedForRoom, logMisread, nodeFailed
     // Repair.
-    case repairBegan, repairInterrupted, memberRepaired, statePlanted, quarantined, minorityFound
+    case repairBegan, repairInterrupted, memberRepaired, statePlanted, quarantined, quarantineEnded, minorityFound
     case recoveryRequested, readWhileRepairing
     // Snapshots.
     case snapshotSent, snapshotInstalled, snapshotResumed, snapshotWaited, snapshotGivenUp, snapshotChunkDamaged
@@ -150,6 +150,7 @@ extension SimulatedCluster {
     func mark(_ event: ProtectionEvent) {
         switch event {
         case .quarantined: report.reached(.quarantined)
+        case .stateReplaced: report.reached(.quarantineEnded)
         case .digestDiffers: report.reached(.minorityFound)
         case .diskLow: report.reached(.diskLow)
         case .diskHasRoom: report.reached(.diskHasRoom)

@@ -131,7 +131,7 @@ final class RunJudge {
         case .quarantined: isRight = damaged.contains(node)
         case .digestDiffers(let other, _): isRight = damaged.contains(other)
         case .digestsUndecided: isRight = !damaged.isEmpty
-        case .diskLow, .diskHasRoom: isRight = true
+        case .stateReplaced, .diskLow, .diskHasRoom: isRight = true
         }
         guard !isRight else { return }
         throw Violation(rule: "a sound state is not called damaged", detail: "node \(node): \(event)")

@@ -31,6 +31,55 @@ struct QuarantineTests {
         #expect(member.repairs == [], "it is asked for once")
     }
 
+    @Test("a snapshot in place of the damaged state ends it, and nothing is repaired")
+    func replaced() {
+        var member = OfThree()
+        member.follow(NodeID(2))
+        member.others()
+        member.replica.damaged("a row flipped")
+        let snapshot = IncomingSnapshot(
+            id: 1, from: NodeID(2), term: Term(2), position: LogPosition(index: LogIndex(10), term: Term(2)),
+            configuration: member.replica.core.configuration)
+        member.replica.snapshotReceived(snapshot)
+        member.turn()
+        #expect(member.replica.quarantine == "a row flipped")
+        member.seen = []
+        member.replica.snapshotInstalled(
+            StateMachineImage(applied: snapshot.position, version: Version(10), logTimeMilliseconds: 0, brokers: []))
+        member.turn()
+        #expect(member.seen.contains(.protection(.stateReplaced)))
+        let fit = PeerNotice.condition(PeerCondition(isDiskLow: false, isUnfit: false))
+        #expect(member.seen.contains(.notify(NodeID(2), fit)), "the others go on without it")
+        #expect(member.replica.quarantine == nil)
+        member.seen = []
+        member.wait(3_000)
+        member.replica.read(.atLeast(Version(10)), token: token, now: member.now)
+        member.turn()
+        #expect(member.repairs == [])
+        #expect(!member.seen.contains(.refuseReads([token], .repairing)))
+    }
+
+    @Test("it keeps its log, whatever its length: a damaged database is no snapshot")
+    func keepsItsLog() {
+        func base(isDamaged: Bool) -> LogIndex {
+            var member = OfThree(options: ReplicaOptions(logEntriesMax: 20, checkpointBytes: 1))
+            member.follow(NodeID(2))
+            if isDamaged { member.replica.damaged("x") }
+            var last = LogPosition(index: LogIndex(1), term: Term(1))
+            for index in UInt64(2)...60 {
+                let entry = Entry(term: Term(2), index: LogIndex(index), kind: .noop, payload: [])
+                member.receive(.append(previous: last, entries: [entry], commit: entry.index), from: NodeID(2))
+                last = entry.position
+                member.replica.checkpointed(last)
+                member.turn()
+            }
+            #expect(member.replica.appliedIndex == last.index)
+            return member.replica.core.base.index
+        }
+        #expect(base(isDamaged: false) > .zero)
+        #expect(base(isDamaged: true) == .zero)
+    }
+
     @Test("members that one entry damages within moments keep their logs: what was said before does not count")
     func together() {
         let unfit = PeerCondition(isDiskLow: false, isUnfit: true)

@@ -132,6 +132,9 @@ extension Node {
             loggers.storage.critical(
                 "this node's state is damaged; nothing is answered from it, and it repairs itself from the other members",
                 metadata: ["reason": "\(reason)"])
+        case .stateReplaced:
+            loggers.storage.notice("a snapshot has taken the place of the damaged state: this node is sound again")
+            scheduleScrub(in: Node.firstScrubDelay)
         case .digestDiffers(let node, let index):
             protectionCounts.mismatches += 1
             loggers.storage.critical(
