@@ -28,7 +28,7 @@ struct ResourceTests {
                     try await cluster.logText(of: leader).contains("connections wait: none can be taken")
                 }
                 for _ in 1...500 where try await !isShort() { try await Task.sleep(for: .milliseconds(20)) }
-                #expect(try await isShort(), "\(try descriptors(of: process)) descriptors of \(open + 4): some are left")
+                #expect(try await isShort(), "there are descriptors left")
                 let (began, used, before) = (ContinuousClock.now, try time(of: process), writer.acknowledgedCount)
                 try await waitForWrites([writer], beyond: before + 100)
                 // Whoever is told again and again of what it cannot take would do nothing else.
