@@ -15,6 +15,7 @@ extension Mutant {
             .statements(writing, "⟦\(sync)⟧\(behindSync)", "_ = end")),
         Mutant(
             "sync-tried-again", line: 25, "a sync that failed is tried again, and succeeds (fsyncgate)",
+            under: [.failedSync, .powerLoss],
             .statements(writing, "⟦\(sync)⟧\(behindSync)", "do { \(sync) } catch { \(sync) }")),
         Mutant(
             "damage-cut", line: 26, "any damage is taken for a torn tail and cut (Protocol-Aware Recovery, FAST 2018)",

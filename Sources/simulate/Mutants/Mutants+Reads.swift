@@ -42,7 +42,7 @@ extension Mutant {
             .expression(clients, "if ⟦lag <= maxLag⟧ {", "true")),
         Mutant(
             "stale-after-pause", "a leader that was stopped takes its state for the present before it has asked",
-            under: [.pause],
+            under: [.pause, .isolation, .clockRates],
             .expression("Replica/Replica.swift", "if isLeader, ⟦belief == .firm⟧ { return 0 }", "true"),
             .expression(
                 "Replica/Replica+Turn.swift", "if isLeader, ⟦belief == .firm⟧ { lastLeaderContact = now }", "true")),

@@ -7,7 +7,7 @@ extension Mutant {
     static let snapshots = [
         Mutant(
             "older-snapshot-installed", line: 4, "a snapshot older than what is applied is installed (openraft 0.7.3)",
-            under: [.shortLog, .isolation, .slowApply],
+            under: [.shortLog, .isolation, .slowApply, .transfer],
             .expression(shell, "if ⟦snapshot.position.index > core.commitIndex⟧ {", "true")),
         Mutant(
             "snapshot-keeps-configuration", line: 3,
@@ -24,6 +24,7 @@ extension Mutant {
                 "position.index <= log.lastIndex")),
         Mutant(
             "log-cut-beyond-the-checkpoint", line: 5, "the log is cut further than the database is durable",
+            under: [.shortLog, .powerLoss],
             .expression(
                 "Replica/CompactionPolicy.swift", "min(half, ⟦durable.index⟧, core.appliedIndex)", "core.appliedIndex")),
         Mutant(
