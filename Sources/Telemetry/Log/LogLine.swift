@@ -73,19 +73,9 @@ struct LogLine {
 
     /// A JSON string (RFC 8259 §7), cut at `textBytesMax`.
     static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in cut(text).unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case "\r": result += "\\r"
-            case "\t": result += "\\t"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F: result += unicodeEscape(scalar)
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
+        var bytes: [UInt8] = []
+        bytes.appendQuoted(cut(text))
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func plain(_ text: String) -> String {

@@ -81,7 +81,7 @@ package final class SpanExporter: Sendable {
         let batch = buffer.take(SpanExporter.batchMax)
         do {
             try await breaker.call(deadline: SpanExporter.deadline, judge: Refused.saysOfCollector) { [resource] in
-                let json = try SpanDocument(batch, resource: resource).json()
+                let json = SpanDocument.json(batch, resource: resource)
                 let status = try await HTTPPost.send(json, to: endpoint)
                 guard (200..<300).contains(status) else { throw Refused(status: status) }
             }

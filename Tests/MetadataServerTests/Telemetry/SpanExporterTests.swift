@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import NIOHTTP1
 import Resilience
@@ -44,6 +45,36 @@ struct SpanExporterTests {
         #expect(spans[1].start <= spans[0].start && spans[0].end <= spans[1].end)
         #expect(spans.map(\.sender) == ["7", "7"])
         try await collector.stop()
+    }
+
+    @Test("each kind of attribute has the form that OTLP gives it, whatever its text, and events come along")
+    func attributes() throws {
+        tracer.configure(sampling: 1)
+        let span = tracer.startSpan("a \"name\" with \\ and \n \u{1} \u{7f} é 🙂")
+        span.attributes["text"] = "tab\tquote\""
+        span.attributes["whole"] = Int64.max
+        span.attributes["part"] = 0.5
+        span.attributes["endless"] = Double.infinity
+        span.attributes["truth"] = true
+        span.addEvent(SpanEvent(name: "event", attributes: ["of": "event"]))
+        span.end()
+        let json = SpanDocument.json(tracer.buffer.take(1), resource: [("service.name", "test")])
+        let document = try JSONDecoder().decode(Document.self, from: Data(json))
+        let written = try #require(document.resourceSpans.first?.scopeSpans.first?.spans.first)
+        #expect(written.name == "a \"name\" with \\ and \n \u{1} \u{7f} é 🙂")
+        #expect(
+            written.attributes == [
+                Document.Attribute(key: "endless", value: ["stringValue": .text("\(SpanAttribute.double(.infinity))")]),
+                Document.Attribute(key: "part", value: ["doubleValue": .number(0.5)]),
+                Document.Attribute(key: "text", value: ["stringValue": .text("tab\tquote\"")]),
+                Document.Attribute(key: "truth", value: ["boolValue": .truth(true)]),
+                Document.Attribute(key: "whole", value: ["intValue": .text("9223372036854775807")]),
+            ])
+        #expect(written.events.map(\.name) == ["event"])
+        #expect(
+            written.events.first?.attributes == [
+                Document.Attribute(key: "of", value: ["stringValue": .text("event")])
+            ])
     }
 
     @Test("a trace that is not sampled records nothing, and neither do the spans below it")
@@ -138,4 +169,45 @@ struct SpanExporterTests {
         #expect(collector.spans.map(\.name) == (0..<(2 * SpanExporter.batchMax + 1)).map(String.init))
         try await collector.stop()
     }
+}
+
+/// What a collector reads of a document.
+private struct Document: Decodable {
+    enum Value: Decodable, Hashable {
+        case text(String)
+        case number(Double)
+        case truth(Bool)
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let truth = try? container.decode(Bool.self) {
+                self = .truth(truth)
+            } else if let number = try? container.decode(Double.self) {
+                self = .number(number)
+            } else {
+                self = .text(try container.decode(String.self))
+            }
+        }
+    }
+
+    struct Attribute: Decodable, Hashable {
+        var key: String
+        var value: [String: Value]
+    }
+
+    struct Event: Decodable {
+        var name: String
+        var attributes: [Attribute]
+    }
+
+    struct Span: Decodable {
+        var name: String
+        var attributes: [Attribute]
+        var events: [Event]
+    }
+
+    struct Scope: Decodable { var spans: [Span] }
+    struct OfResource: Decodable { var scopeSpans: [Scope] }
+
+    var resourceSpans: [OfResource]
 }
