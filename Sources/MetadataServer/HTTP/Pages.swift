@@ -34,18 +34,18 @@ struct Pages: RouterMiddleware {
         let path = request.uri.path
         // Of a page that there is, the router would say that there is none (RFC 9110, §15.5.6).
         guard request.method == .get || request.method == .head || !paths.contains(path) else {
-            return try problem(.methodNotAllowed, "this page can only be read", request, [.allow: "GET, HEAD"])
+            return problem(.methodNotAllowed, "this page can only be read", request, [.allow: "GET, HEAD"])
         }
         do {
             return try await next(request, context)
         } catch let error as any HTTPResponseError where error.status == .notFound {
             let known = paths.sorted().joined(separator: ", ")
-            return try problem(.notFound, "there is no such page; there are \(known)", request)
+            return problem(.notFound, "there is no such page; there are \(known)", request)
         } catch let error as any HTTPResponseError {
-            return try problem(error.status, "\(error)", request)
+            return problem(error.status, "\(error)", request)
         } catch {
             logger.error("a page failed", metadata: ["path": "\(path)", "error": "\(error)"])
-            return try problem(.internalServerError, "the page could not be made", request)
+            return problem(.internalServerError, "the page could not be made", request)
         }
     }
 }
@@ -53,11 +53,11 @@ struct Pages: RouterMiddleware {
 extension Pages {
     private func problem(
         _ status: HTTPResponse.Status, _ detail: String, _ request: Request, _ headers: HTTPFields = [:]
-    ) throws -> Response {
+    ) -> Response {
         // An answer to HEAD has no body (RFC 9110, §9.3.2).
         guard request.method != .head else { return Response(status: status, headers: headers) }
         let operation = "\(request.method) \(request.uri.path)"
-        return try ProblemDetails(status, detail, operation: operation).response(headers)
+        return ProblemDetails.response(status, detail, operation: operation, headers)
     }
 }
 

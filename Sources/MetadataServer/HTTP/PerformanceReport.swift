@@ -1,89 +1,77 @@
 import Telemetry
 
 /// The JSON form of `Performance`. Times are in milliseconds.
-struct PerformanceReport: Encodable, Equatable {
-    struct Latency: Encodable, Equatable {
-        var count: UInt64
-        var meanMs: Double
-        var p50Ms: Double
-        var p90Ms: Double
-        var p99Ms: Double
-        var p999Ms: Double
-    }
-
-    struct Latencies: Encodable, Equatable {
-        var seconds: Double?
-        var operations: [String: Latency]
-    }
-
-    struct Requests: Encodable, Equatable {
-        var inFlight: Int
-        var openWrites: Int
-        var openReads: Int
-    }
-
-    struct Cache: Encodable, Equatable {
-        var bytes: Int
-        var hits: Int
-        var misses: Int
-        /// Null before the first look.
-        @Nullable var hitRatio: Double?
-    }
-
-    struct Pool: Encodable, Equatable {
-        var inUse: Int
-        @Nullable var max: Int?
-    }
-
-    struct Memory: Encodable, Equatable {
-        var residentBytes: Int
-        var virtualBytes: Int
-        var threads: Int
-        var openFiles: Int
-        var cpuSeconds: Double
-    }
-
-    var recent: Latencies
-    var sinceStart: Latencies
-    var queues: [String: Int]
-    var requests: Requests
-    var caches: [String: Cache]
-    var pools: [String: Pool]
-    @Nullable var memory: Memory?
-
-    init(_ performance: Performance) {
-        recent = Latencies(
-            seconds: (performance.recentSeconds * 10).rounded() / 10,
-            operations: performance.recent.mapValues(Latency.init))
-        sinceStart = Latencies(operations: performance.sinceStart.mapValues(Latency.init))
-        queues = performance.queues
-        requests = Requests(
-            inFlight: performance.inflightRequests, openWrites: performance.openWrites,
-            openReads: performance.openReads)
-        caches = performance.caches.mapValues { cache in
-            let looks = cache.hits + cache.misses
-            return Cache(
-                bytes: cache.bytes, hits: cache.hits, misses: cache.misses,
-                hitRatio: looks == 0 ? nil : (Double(cache.hits) / Double(looks) * 10_000).rounded() / 10_000)
-        }
-        pools = [
-            "client_connections": Pool(
-                inUse: performance.clientConnections, max: performance.clientConnectionsMax),
-            "watches": Pool(inUse: performance.watches, max: nil),
-        ]
-        memory = performance.memory.map {
-            Memory(
-                residentBytes: Int($0.residentBytes), virtualBytes: Int($0.virtualBytes), threads: Int($0.threads),
-                openFiles: $0.openFiles, cpuSeconds: $0.cpuSeconds)
+enum PerformanceReport {
+    static func json(_ performance: Performance) -> [UInt8] {
+        JSONText.object { json in
+            json.member("recent") { json in
+                json.member("seconds", (performance.recentSeconds * 10).rounded() / 10)
+                json.latencies(performance.recent)
+            }
+            json.member("since_start") { $0.latencies(performance.sinceStart) }
+            json.member("queues") { json in
+                for (name, length) in performance.queues.byName { json.member(name, length) }
+            }
+            json.member("requests") { json in
+                json.member("in_flight", performance.inflightRequests)
+                json.member("open_writes", performance.openWrites)
+                json.member("open_reads", performance.openReads)
+            }
+            json.member("caches") { json in
+                for (name, cache) in performance.caches.byName { json.member(name) { $0.cache(cache) } }
+            }
+            json.member("pools") { json in
+                json.member("client_connections") { json in
+                    json.member("in_use", performance.clientConnections)
+                    json.member("max", performance.clientConnectionsMax)
+                }
+                json.member("watches") { json in
+                    json.member("in_use", performance.watches)
+                    json.member("max", nil as Int?)
+                }
+            }
+            guard let memory = performance.memory else { return json.member("memory", nil as Int?) }
+            json.member("memory") { json in
+                json.member("resident_bytes", Int(memory.residentBytes))
+                json.member("virtual_bytes", Int(memory.virtualBytes))
+                json.member("threads", Int(memory.threads))
+                json.member("open_files", memory.openFiles)
+                json.member("cpu_seconds", memory.cpuSeconds)
+            }
         }
     }
 }
 
-extension PerformanceReport.Latency {
-    fileprivate init(_ latency: Performance.Latency) {
-        func milliseconds(_ seconds: Double) -> Double { (seconds * 1_000_000).rounded() / 1_000 }
-        self.init(
-            count: latency.count, meanMs: milliseconds(latency.mean), p50Ms: milliseconds(latency.p50),
-            p90Ms: milliseconds(latency.p90), p99Ms: milliseconds(latency.p99), p999Ms: milliseconds(latency.p999))
+extension JSONText {
+    fileprivate mutating func latencies(_ operations: [String: Performance.Latency]) {
+        member("operations") { json in
+            for (name, latency) in operations.byName {
+                json.member(name) { json in
+                    json.member("count", latency.count)
+                    json.milliseconds("mean_ms", latency.mean)
+                    json.milliseconds("p50_ms", latency.p50)
+                    json.milliseconds("p90_ms", latency.p90)
+                    json.milliseconds("p99_ms", latency.p99)
+                    json.milliseconds("p999_ms", latency.p999)
+                }
+            }
+        }
     }
+
+    private mutating func milliseconds(_ key: String, _ seconds: Double) {
+        member(key, (seconds * 1_000_000).rounded() / 1_000)
+    }
+
+    fileprivate mutating func cache(_ cache: Performance.Cache) {
+        let looks = cache.hits + cache.misses
+        member("bytes", cache.bytes)
+        member("hits", cache.hits)
+        member("misses", cache.misses)
+        // Null before the first look.
+        member("hit_ratio", looks == 0 ? nil : (Double(cache.hits) / Double(looks) * 10_000).rounded() / 10_000)
+    }
+}
+
+extension Dictionary where Key == String {
+    fileprivate var byName: [Element] { sorted { $0.key < $1.key } }
 }

@@ -5,91 +5,68 @@ import Tracing
 enum SpanDocument {
     /// - Parameter resource: who sends it, by the semantic conventions: `service.name` and so on.
     static func json(_ spans: [FinishedSpan], resource: [(key: String, value: String)]) -> [UInt8] {
-        var json = JSONText()
-        json.object { json in
-            json.key("resourceSpans")
-            json.array([resource]) { json, resource in
+        JSONText.object { json in
+            json.member("resourceSpans", CollectionOfOne(spans)) { json, spans in
                 json.object { json in
-                    json.key("resource")
-                    json.object { json in
-                        json.key("attributes")
-                        json.array(resource) { $0.attribute($1.key, .string($1.value)) }
+                    json.member("resource") { json in
+                        json.member("attributes", resource) { $0.attribute($1.key, .string($1.value)) }
                     }
-                    json.key("scopeSpans")
-                    json.array([spans]) { json, spans in
+                    json.member("scopeSpans", CollectionOfOne(spans)) { json, spans in
                         json.object { json in
-                            json.key("scope")
-                            json.object { $0.member("name", "streambus") }
-                            json.key("spans")
-                            json.array(spans) { $0.span($1) }
+                            json.member("scope") { $0.member("name", "streambus") }
+                            json.member("spans", spans) { $0.span($1) }
                         }
                     }
                 }
             }
         }
-        return json.bytes
     }
 }
 
 extension JSONText {
-    fileprivate mutating func member(_ key: String, _ text: String) {
-        self.key(key)
-        string(text)
-    }
-
     fileprivate mutating func span(_ span: FinishedSpan) {
         object { json in
             json.member("traceId", span.context.traceID)
             json.member("spanId", span.context.spanID)
             if let parent = span.parent { json.member("parentSpanId", TraceContext.spanID(parent)) }
             json.member("name", span.name)
-            json.key("kind")
-            json.integer(span.kind.number)
+            json.member("kind", span.kind.number)
             json.member("startTimeUnixNano", "\(span.startNanoseconds)")
             json.member("endTimeUnixNano", "\(span.endNanoseconds)")
             json.attributes(span.attributes)
-            json.key("events")
-            json.array(span.events) { json, event in
+            json.member("events", span.events) { json, event in
                 json.object { json in
                     json.member("timeUnixNano", "\(event.nanosecondsSinceEpoch)")
                     json.member("name", event.name)
                     json.attributes(event.attributes)
                 }
             }
-            json.key("status")
-            json.object { json in
-                json.key("code")
-                json.integer(span.status?.number ?? 0)
+            json.member("status") { json in
+                json.member("code", span.status?.number ?? 0)
                 if let message = span.status?.message { json.member("message", message) }
             }
         }
     }
 
-    /// The member `attributes`, by name.
+    /// By name.
     private mutating func attributes(_ attributes: SpanAttributes) {
         var all: [(key: String, value: SpanAttribute)] = []
         attributes.forEach { key, value in all.append((key, value)) }
-        key("attributes")
-        array(all.sorted { $0.key < $1.key }) { $0.attribute($1.key, $1.value) }
+        member("attributes", all.sorted { $0.key < $1.key }) { $0.attribute($1.key, $1.value) }
     }
 
     /// `KeyValue` with an `AnyValue`: one member, named for the type. Lists are written as text: none of ours has any.
     fileprivate mutating func attribute(_ key: String, _ value: SpanAttribute) {
         object { json in
             json.member("key", key)
-            json.key("value")
-            json.object { json in
+            json.member("value") { json in
                 switch value {
                 case .string(let text): json.member("stringValue", text)
                 case .stringConvertible(let value): json.member("stringValue", "\(value)")
-                case .bool(let truth):
-                    json.key("boolValue")
-                    json.truth(truth)
+                case .bool(let truth): json.member("boolValue", truth)
                 case .int32(let number): json.member("intValue", "\(number)")
                 case .int64(let number): json.member("intValue", "\(number)")
-                case .double(let number) where number.isFinite:
-                    json.key("doubleValue")
-                    json.number(number)
+                case .double(let number) where number.isFinite: json.member("doubleValue", number)
                 default: json.member("stringValue", "\(value)")
                 }
             }
