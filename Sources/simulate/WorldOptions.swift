@@ -15,6 +15,9 @@ struct WorldOptions: ParsableArguments {
     @Option(help: "Kinds of faults that may strike, with commas between them, or \"none\". All by default.")
     var faults: FaultKinds?
 
+    @Option(help: "Kinds of faults that take part in each run; others as they are drawn.")
+    var always = FaultKinds()
+
     @Option(help: "Instead of a drawn world a calm one with about this many writes a second: for measuring.")
     var load: Int?
 
@@ -32,7 +35,7 @@ struct WorldOptions: ParsableArguments {
 
     var simulation: SimulationOptions {
         SimulationOptions(
-            nodes: nodes, store: store, faultyMilliseconds: milliseconds, faults: faults ?? .all,
+            nodes: nodes, store: store, faultyMilliseconds: milliseconds, faults: faults ?? .all, always: always,
             load: load.map { SimulationOptions.Load(writesPerSecond: $0) })
     }
 }
@@ -45,6 +48,7 @@ extension SimulationOptions {
         if store != usual.store { arguments += ["--store", store.rawValue] }
         if faultyMilliseconds != usual.faultyMilliseconds { arguments += ["--milliseconds", "\(faultyMilliseconds)"] }
         if let load { arguments += ["--load", "\(load.writesPerSecond)"] }
+        if !always.isEmpty { arguments += ["--always", "\(always)"] }
         if faults != usual.faults { arguments += ["--faults", faults.isEmpty ? "none" : "\(faults)"] }
         return arguments
     }

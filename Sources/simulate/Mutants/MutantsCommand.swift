@@ -45,7 +45,11 @@ struct Mutants: ParsableCommand {
             return
         }
         try package.build()
-        let clean = try finish([try start(nil, package)])
+        let clean = try finish([
+            try MutantRun(
+                program: package.program, folder: package.runs, mutant: nil, name: "none", faults: FaultKinds(),
+                firstSeed: first, seeds: seeds, limit: .seconds(seconds))
+        ])
         guard case .clean(let sound) = clean[0] else {
             tell("without any mutant active the copy is found to be wrong: \(clean[0])")
             throw ExitCode(1)
@@ -56,10 +60,19 @@ struct Mutants: ParsableCommand {
         var missed: [String] = []
         for start in stride(from: 0, to: chosen.count, by: jobs) {
             let batch = Array(chosen[start..<min(start + jobs, chosen.count)])
-            let verdicts = try finish(try batch.map { try self.start($0, package) })
+            let verdicts = try finish(
+                try batch.map { number in
+                    let mutant = Mutant.all[number]
+                    return try MutantRun(
+                        program: package.program, folder: package.runs, mutant: number, name: mutant.name,
+                        faults: mutant.faults, firstSeed: first, seeds: seeds, limit: .seconds(seconds))
+                })
             for (number, verdict) in zip(batch, verdicts) {
                 let mutant = Mutant.all[number]
                 switch verdict {
+                case .caught(_, let seeds, _) where try !isClean(first + UInt64(seeds) - 1, mutant, package):
+                    missed.append(mutant.name)
+                    tell("| \(mutant.name) | \(mutant.title) | **also found without it** | \(seeds) | |")
                 case .caught(let rule, let seeds, let milliseconds):
                     tell("| \(mutant.name) | \(mutant.title) | \(rule) | \(seeds) | \(milliseconds / 1_000) s |")
                 case .clean(let seeds):
@@ -77,12 +90,13 @@ struct Mutants: ParsableCommand {
         if !missed.isEmpty { throw ExitCode(1) }
     }
 
-    private func start(_ mutant: Int?, _ package: MutatedPackage) throws -> MutantRun {
-        try MutantRun(
-            program: package.program, folder: package.folder.appending(path: "runs"), mutant: mutant,
-            name: mutant.map { Mutant.all[$0].name } ?? "none",
-            faults: mutant.map { Mutant.all[$0].faults } ?? FaultKinds(), firstSeed: first, seeds: seeds,
-            limit: .seconds(seconds))
+    /// Whether nothing is found with this seed, and the faults that the mutant needs, when no mutant is active.
+    private func isClean(_ seed: UInt64, _ mutant: Mutant, _ package: MutatedPackage) throws -> Bool {
+        let run = try MutantRun(
+            program: package.program, folder: package.runs, mutant: nil, name: mutant.name + "-without",
+            faults: mutant.faults, firstSeed: seed, seeds: 1, limit: .seconds(seconds))
+        guard case .clean = try finish([run])[0] else { return false }
+        return true
     }
 
     /// Waits for all of them.

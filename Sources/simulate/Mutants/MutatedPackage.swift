@@ -7,6 +7,7 @@ struct MutatedPackage {
     let mutants: [Mutant]
 
     var folder: URL { root.appending(path: ".build-mutants") }
+    var runs: URL { folder.appending(path: "runs") }
     var program: URL { folder.appending(path: ".build/release/simulate") }
 
     /// Reads the sources of a mutated file; nil when there is none.

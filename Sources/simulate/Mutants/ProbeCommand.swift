@@ -12,10 +12,9 @@ struct Probe: ParsableCommand {
     var seeds: SeedRange
 
     @Option(help: "Kinds of faults that take part in each run.")
-    var always = ""
+    var always = FaultKinds()
 
     func run() throws {
-        let always = FaultKinds(always.split(separator: ",").compactMap { FaultKind(name: $0) })
         for seed in seeds.first...seeds.last {
             tell(ProbeLine.begins(seed: seed))
             // Three nodes and five by turns: some mistakes need one, some the other.
