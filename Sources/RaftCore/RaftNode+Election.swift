@@ -55,7 +55,8 @@ extension RaftNode {
     /// Diss. §9.6: answers for the term asked for, changes nothing here.
     mutating func handlePreVoteRequest(_ message: Message, last: LogPosition) {
         let granted =
-            message.term > term && !hearsLeader && isUpToDate(last) && !configuration.voters.isEmpty && !isRecovering
+            message.term > term && !hearsLeader && isUpToDate(last) && !configuration.voters.isEmpty
+            && isMeant(by: configuration) && !isRecovering
         let answer = Message(
             from: id, to: message.from, term: granted ? message.term : term, kind: .preVoteResponse(granted: granted))
         outbox.append(answer)
@@ -72,9 +73,12 @@ extension RaftNode {
             return
         }
         let isFree = hardState.vote == nil && leader == nil || hardState.vote == message.from
-        // A member without any configuration has been part of nothing yet: it may be a wiped disk under an old name. One that
-        // lost its log cannot judge whether the candidate's holds what was committed with its help.
-        guard isFree, isUpToDate(last), !configuration.voters.isEmpty, !isRecovering, case .follower = state else {
+        // A member without any configuration has been part of nothing yet: it may be a wiped disk under an old name, and is one if
+        // its configuration means another. One that lost its log cannot judge whether the candidate's holds what was committed
+        // with its help.
+        guard isFree, isUpToDate(last), !configuration.voters.isEmpty, isMeant(by: configuration), !isRecovering,
+            case .follower = state
+        else {
             send(.voteResponse(granted: false), to: message.from)
             return
         }
@@ -237,13 +241,25 @@ extension RaftNode {
 
     /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
     /// are used up, which takes a member that inflates them on purpose.
-    var isElectable: Bool { (configuration.isVoter(id) || isLeaving) && !isRecovering && term < Self.termMax }
+    var isElectable: Bool { (votes(by: configuration) || isLeaving) && !isRecovering && term < Self.termMax }
+
+    /// Whether a configuration has a vote for this member.
+    func votes(by configuration: Configuration) -> Bool { configuration.isVoter(id) && isMeant(by: configuration) }
+
+    /// Whether a configuration means this member where it has its name. Who comes again with an empty disk receives the whole log
+    /// again, and with it configurations by which its name, even alone, was a majority: they mean the disk before it, which
+    /// had acknowledged what followed (KIP-853). Disks that are not named yet, which is so until a cluster's first leader names
+    /// them, are those of members that began with a log.
+    private func isMeant(by configuration: Configuration) -> Bool {
+        guard disk != .unknown, let named = configuration.member(id)?.disk else { return true }
+        return named == .unknown ? !beganEmpty : named == disk
+    }
 
     /// By its own log this member votes no more, and that is not known to be committed. It may be the only one that has the entry:
     /// then nobody else is elected against its longer log, and it is needed until the entry is committed. Its own vote does not
     /// count (Diss. §4.2.2).
     private var isLeaving: Bool {
-        !isConfigurationCommitted && configurations.at(commitIndex)?.isVoter(id) ?? false
+        !isConfigurationCommitted && configurations.at(commitIndex).map { votes(by: $0) } ?? false
     }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that

@@ -12,6 +12,10 @@ import DequeModule
 public struct RaftNode: Sendable {
     /// The name of this member.
     public let id: NodeID
+    /// The disk of this member; `unknown` where nobody tells disks apart.
+    let disk: DiskID
+    /// Nothing was on the disk when this life began: whoever it is, it was not there when the cluster was made.
+    let beganEmpty: Bool
     /// Timers and limits, fixed for the life of the value.
     public let options: Options
 
@@ -57,12 +61,17 @@ public struct RaftNode: Sendable {
     /// Makes a member from what its disk holds. It starts as a follower, or as a learner if it does not vote.
     ///
     /// - Parameters:
+    ///   - disk: this member's own. By a configuration that names another disk for `id` it has no vote; `unknown` is any.
     ///   - restored: has to be sound: `restored.problem()` is nil. Check that first and refuse to start with its reason.
     ///   - seed: spreads the election timeouts. It has to differ between members, and between two starts of one member.
-    public init(id: NodeID, options: Options, restored: RestoredState, seed: UInt64) {
+    public init(
+        id: NodeID, disk: DiskID = .unknown, options: Options, restored: RestoredState, seed: UInt64
+    ) {
         if let problem = restored.problem() { preconditionFailure("restored state is not sound: \(problem)") }
         if let problem = options.problem() { preconditionFailure("options are not sound: \(problem)") }
         self.id = id
+        self.disk = disk
+        beganEmpty = restored.base == .zero && restored.entries.isEmpty
         self.options = options
         hardState = restored.hardState
         log = EntryLog(base: restored.base, entries: restored.entries)
@@ -233,7 +242,7 @@ public struct RaftNode: Sendable {
 
     var role: Role {
         switch state {
-        case .follower: configuration.isVoter(id) ? .follower : .learner
+        case .follower: votes(by: configuration) ? .follower : .learner
         case .preCandidate: .preCandidate
         case .candidate: .candidate
         case .leader: .leader

@@ -106,7 +106,7 @@ package struct Replica {
             "log restored with applied \(restored.applied), state machine is at \(image.applied.index)")
         self.id = id
         self.options = options
-        self.core = RaftNode(id: id, options: options.raft, restored: restored, seed: seed)
+        self.core = RaftNode(id: id, disk: disk, options: options.raft, restored: restored, seed: seed)
         self.version = image.version
         self.committedEnd = image.applied.index.next
         self.compaction = CompactionPolicy(

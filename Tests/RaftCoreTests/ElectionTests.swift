@@ -209,6 +209,36 @@ import Testing
         #expect(node.status == Status(role: .learner, term: 1, leader: nil))
     }
 
+    @Test("who comes again with an empty disk has no say by configurations that mean the disk before it (KIP-853)")
+    func anotherDiskUnderTheName() {
+        let named = Cluster.configuration(voters: [1])
+        var bootstrap = Cluster.configuration(voters: [1, 2, 3])
+        for place in bootstrap.members.indices { bootstrap.members[place].disk = .unknown }
+        for configuration in [named, bootstrap] {
+            // The log comes again, and the leader falls silent in the middle.
+            var node = makeNode(1, voters: [], hardState: .initial, disk: DiskID(high: 9, low: 1))
+            let entry = Entry(term: 1, index: 1, kind: .configuration, payload: configuration.encoded())
+            node.receive(.append(previous: .zero, entries: [entry], commit: 0), from: 4, term: 5)
+            _ = node.drain()
+            #expect(node.configuration == configuration)
+            #expect(node.status.role == .learner)
+            node.receive(.timeoutNow, from: 4, term: 5)
+            for _ in 0..<100 { node.tick() }
+            #expect(node.status.role == .learner && node.status.term == 5, "it campaigns")
+            node.receive(.preVoteRequest(last: at(9, 5)), from: 2, term: 6)
+            #expect(node.drain().kinds(to: 2) == [.preVoteResponse(granted: false)])
+            node.receive(.voteRequest(last: at(9, 5), transfer: false), from: 2, term: 6)
+            #expect(node.drain().kinds(to: 2) == [.voteResponse(granted: false)])
+        }
+        // The disk that is meant, and one that began with the first configuration in its log.
+        for (configuration, disk) in [(named, DiskID(high: 0, low: 1)), (bootstrap, DiskID(high: 9, low: 1))] {
+            let entry = Entry(term: 1, index: 1, kind: .configuration, payload: configuration.encoded())
+            var node = makeNode(1, voters: [], entries: [entry], disk: disk)
+            for _ in 0..<100 { node.tick() }
+            #expect(node.status.role != .learner && node.status.role != .follower)
+        }
+    }
+
     @Test("a leader that no quorum answers steps down after exactly one election timeout (Diss. §6.2)")
     func checkQuorum() {
         var node = makeNode(voters: [1, 2, 3, 4, 5])

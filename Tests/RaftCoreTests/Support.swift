@@ -4,12 +4,12 @@
 func makeNode(
     _ id: NodeID = 1, voters: [UInt64] = [1, 2, 3], learners: [UInt64] = [], options: Options = Options(),
     hardState: HardState = .initial, base: LogPosition = .zero, entries: [Entry] = [], applied: LogIndex? = nil,
-    isRecovering: Bool = false, seed: UInt64 = 1
+    isRecovering: Bool = false, disk: DiskID = .unknown, seed: UInt64 = 1
 ) -> RaftNode {
     let configuration: Configuration =
         voters.isEmpty ? .empty : Cluster.configuration(voters: voters, learners: learners)
     return RaftNode(
-        id: id, options: options,
+        id: id, disk: disk, options: options,
         restored: RestoredState(
             hardState: hardState, base: base, entries: entries, applied: applied ?? base.index,
             configuration: configuration, isRecovering: isRecovering),
