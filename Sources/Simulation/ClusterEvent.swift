@@ -42,7 +42,7 @@ enum ClusterEvent {
     case watchTold(client: Int, connection: UInt64, WatchNews)
     case reads(reader: Int)
     /// A read whose answer is judged where it is given.
-    case probe(NodeID)
+    case probe(NodeID, ReadConsistency)
     /// A request whose answer nobody waits for.
     case forgottenRequest(WriteIntent, to: NodeID)
     case heartbeat(broker: Int)
@@ -63,7 +63,7 @@ enum ClusterEvent {
         case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
             .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
-            .refused(let node, _, _), .request(_, _, let node), .probe(let node), .forgottenRequest(_, let node),
+            .refused(let node, _, _), .request(_, _, let node), .probe(let node, _), .forgottenRequest(_, let node),
             .operatorAsks(_, let node), .copiedHeartbeat(_, _, let node):
             node
         case .snapshotCopied(let node, _, _), .snapshotWrote(let node, _, _), .snapshotVerified(let node, _, _),

@@ -198,6 +198,7 @@ extension SimulatedCluster {
         trace.line(queue.now, "node \(id) goes on")
         judge.resumes(id)
         node(id).condition = .running(process)
+        readAfterPause(id)
         var channels: [(channel: ClusterEvent.Channel, events: ArraySlice<ClusterEvent>)] = []
         for event in backlog {
             if let place = channels.firstIndex(where: { $0.channel == event.channel }) {

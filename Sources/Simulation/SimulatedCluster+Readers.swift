@@ -18,20 +18,28 @@ extension SimulatedCluster {
         let pause = plan.readPauseMicroseconds
         queue.plan(in: draw(&readerGenerator, pause / 2, pause * 3 / 2), .reads(reader: number))
         if readerGenerator.below(16) == 0 { readers[number] = nodes[readerGenerator.below(nodes.count)].id }
-        queue.plan(in: draw(&readerGenerator, 100, 1_500), .probe(readers[number]))
+        queue.plan(in: draw(&readerGenerator, 100, 1_500), .probe(readers[number], .linearizable))
     }
 
     /// A member has become the leader: the moment at which it knows least of what was committed before.
     func readFromNewLeader(_ id: NodeID) {
         guard !readers.isEmpty else { return }
-        for number in 1...3 { queue.plan(in: draw(&readerGenerator, 100, 800 * number), .probe(id)) }
+        for number in 1...3 { queue.plan(in: draw(&readerGenerator, 100, 800 * number), .probe(id, .linearizable)) }
     }
 
-    func probe(_ id: NodeID) throws(Violation) {
+    /// A member goes on after a pause: the moment at which it knows least of how old its state is.
+    func readAfterPause(_ id: NodeID) {
+        guard !readers.isEmpty else { return }
+        for microseconds in [UInt64(50), 500] {
+            queue.plan(in: microseconds, .probe(id, .stale(maxLagMilliseconds: 100)))
+        }
+    }
+
+    func probe(_ id: NodeID, _ consistency: ReadConsistency) throws(Violation) {
         guard !clientCuts[Int(id.rawValue) - 1], let process = node(id).running else { return }
         lastProbe += 1
         let token = RequestToken(connection: SimulatedCluster.readerConnections, request: lastProbe)
-        try take(.summary, .linearizable, token: token, on: node(id), process)
+        try take(.summary, consistency, token: token, on: node(id), process)
     }
 
     /// A member takes in a read.

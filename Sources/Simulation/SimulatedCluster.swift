@@ -199,7 +199,7 @@ package final class SimulatedCluster {
         case .watch(let client): watch(client: client)
         case .watchTold(let client, let connection, let news): try watchTold(client, connection, news)
         case .reads(let reader): reads(reader)
-        case .probe(let id): try probe(id)
+        case .probe(let id, let consistency): try probe(id, consistency)
         case .forgottenRequest(let intent, let target): try forgottenRequest(intent, target)
         case .heartbeat(let broker): try heartbeat(broker)
         case .heartbeatAnswered(let broker, let sent, let reply): heartbeatAnswered(broker, sent, reply)
