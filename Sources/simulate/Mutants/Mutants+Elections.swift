@@ -1,3 +1,5 @@
+import Simulation
+
 extension Mutant {
     private static let election = "RaftCore/RaftNode+Election.swift"
     private static let node = "RaftCore/RaftNode.swift"
