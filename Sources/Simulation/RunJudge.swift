@@ -99,6 +99,7 @@ final class RunJudge {
     ) throws(Violation) {
         try raft.applies(entries, digest: digest, on: node)
         freshness.commits(applied.report.version)
+        watches.reaches(applied.report.version)
         for event in applied.events { try watches.happens(event) }
         var outcomes = applied.report.outcomes[...]
         var events = applied.events[...]

@@ -10,6 +10,8 @@ package struct WatchChecker<WatchID: Hashable> {
 
     /// Everything that happened, by rising version.
     private var happened: [ChangeEvent] = []
+    /// The metadata have come this far somewhere. What changes nothing that clients can see has a version too.
+    private var reached = Version.zero
     private var watches: [WatchID: Watch] = [:]
 
     package init() {}
@@ -17,6 +19,7 @@ package struct WatchChecker<WatchID: Hashable> {
     /// The entry at this version changed what clients can see. Every node tells so; the first one counts, and the others have
     /// to say the same.
     package mutating func happens(_ event: ChangeEvent) throws(Violation) {
+        reaches(event.version)
         guard let last = happened.last?.version, event.version <= last else { return happened.append(event) }
         guard let known = happened(at: event.version), known == event else {
             throw Violation(
@@ -25,6 +28,9 @@ package struct WatchChecker<WatchID: Hashable> {
                     + "\(happened(at: event.version)?.changes.description ?? "nothing")")
         }
     }
+
+    /// The metadata have reached this version somewhere.
+    package mutating func reaches(_ version: Version) { reached = max(reached, version) }
 
     /// A watch begins after `version`, or begins anew there. `select` takes out of the changes of one version those that the
     /// watcher asked for.
@@ -47,7 +53,7 @@ package struct WatchChecker<WatchID: Hashable> {
         guard through >= current.position else {
             throw violation(watch, "order", "goes back from version \(current.position) to \(through)")
         }
-        guard through <= happened.last?.version ?? current.position else {
+        guard through <= max(reached, current.position) else {
             throw violation(watch, "future", "is at version \(through), which has not happened")
         }
         var last = current.position
