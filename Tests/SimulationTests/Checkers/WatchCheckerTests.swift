@@ -34,6 +34,9 @@ struct WatchCheckerTests {
         #expect(checker.position(of: 1) == Version(7))
         try checker.delivers([event(4, "x1")], through: Version(7), to: 2)
         try checker.judge(watch: 1, hasReached: Version(7))
+        // Something has changed that no client can see.
+        checker.reaches(Version(9))
+        try checker.delivers([], through: Version(9), to: 1)
         // A watch that begins anew further back gets the same again.
         checker.starts(1, after: Version(2))
         try checker.delivers([event(4, "x1", "b")], through: Version(4), to: 1)
