@@ -219,8 +219,10 @@ extension SimulatedCluster {
         }
         if case .stopped(.refuses) = node.condition { node.loseDisk(makeMachine()) }
         if !node.isUsed {
-            // By mistake as the member that it was: nobody listens to it.
-            let isMistaken = options.nodes > 2 && node.formats == 1 && plan.draw(.wipe, below: 2) == 0
+            // By mistake as the member that it was: nobody listens to it who knows the disk before it.
+            let isMistaken =
+                options.nodes > 2 && node.formats == 1 && plan.draw(.wipe, below: 2) == 0
+                && nodes.allSatisfy { $0 === node || !$0.isUsed || $0.knowsDisk(of: id) }
             return try format(node, for: isMistaken ? firstMembers : [])
         }
         guard let process = node.process else { return }

@@ -31,6 +31,11 @@ extension SimulatedNode {
             initialMembers: firstMembers.isEmpty ? nil : Configuration(voters: firstMembers))
     }
 
+    /// Whether this member would tell another disk under that name from the one before. Not known of one that is down.
+    func knowsDisk(of id: NodeID) -> Bool {
+        process?.replica.core.configuration.member(id).map { $0.disk != .unknown } ?? false
+    }
+
     /// Nothing is wrong on its disk, as far as anybody could know who planned it.
     var isSound: Bool { !isDamaged && stateDamage == .none && fileSystem.flippedReadsPerMille == 0 }
 

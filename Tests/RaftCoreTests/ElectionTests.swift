@@ -233,7 +233,7 @@ import Testing
         // The disk that is meant, and one that began with the first configuration in its log.
         for (configuration, disk) in [(named, DiskID(high: 0, low: 1)), (bootstrap, DiskID(high: 9, low: 1))] {
             let entry = Entry(term: 1, index: 1, kind: .configuration, payload: configuration.encoded())
-            var node = makeNode(1, voters: [], entries: [entry], disk: disk)
+            var node = makeNode(1, voters: [], hardState: HardState(term: 1, vote: nil), entries: [entry], disk: disk)
             for _ in 0..<100 { node.tick() }
             #expect(node.status.role != .learner && node.status.role != .follower)
         }
