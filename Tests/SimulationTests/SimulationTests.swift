@@ -74,6 +74,7 @@ struct SimulationTests {
     /// Reached a few times in a thousand runs, so that as few as these owe nothing.
     private static let seldom: Set<CoverageMark> = [
         .leaderStoppedWhileJoint, .wipedMemberReplaced, .changeRefusedForQuorum, .repairInterrupted, .applySuspended,
+        .quarantineEnded,
     ]
 
     private static let seedsOnSQLite: [(seeds: ClosedRange<UInt64>, nodes: Int)] = [(0...4, 3), (20...21, 5)]

@@ -51,6 +51,8 @@ package final class LogWriter: Sendable {
         var droppedSinceReport: UInt64 = 0
         /// A batch was taken out and is on its way.
         var isWriting = false
+        /// A trap has written what waits, and the process ends: nobody writes it again. Not taken out, which would free memory.
+        var isWrittenByTrap = false
     }
 
     private let descriptor: Int32
@@ -139,6 +141,7 @@ package final class LogWriter: Sendable {
 
     private func drain() {
         let (batch, droppedNow) = pending.withLock { pending -> ([UInt8], UInt64) in
+            if pending.isWrittenByTrap { return ([], 0) }
             defer {
                 pending.bytes = []
                 pending.droppedSinceReport = 0
@@ -157,7 +160,8 @@ package final class LogWriter: Sendable {
         for _ in 0..<LogWriter.trapRoundsMax {
             let isDone = pending.withLockIfAvailable { pending in
                 if pending.isWriting { return false }
-                writeAll(pending.bytes)
+                if !pending.isWrittenByTrap { writeAll(pending.bytes) }
+                pending.isWrittenByTrap = true
                 return true
             }
             if isDone == true { return }
