@@ -48,16 +48,16 @@ extension SimulatedCluster {
     /// Members of any configuration in play, on the disk that it names and with nothing wrong on it.
     var soundMembers: [NodeID] {
         let members = inPlay.all.flatMap(\.members).filter {
-            isOn(ConfigurationsInPlay.Voter(id: $0.id, disk: $0.disk)) && node($0.id).isSound && isFound($0)
+            isOn(ConfigurationsInPlay.Voter(id: $0.id, disk: $0.disk)) && node($0.id).isSound && isFound($0.id)
         }
         return Set(members.map(\.id)).sorted()
     }
 
     /// A learner that moved before it had heard of anybody calls nobody, and nobody finds it until the cluster has taken in
-    /// where it is: its operator has to ask again.
-    private func isFound(_ member: Member) -> Bool {
-        node(member.id).peerAddress == member.peerAddress
-            || inPlay.all.contains { $0.voters.contains(member.id) || $0.outgoing.contains(member.id) }
+    /// where it is, in every configuration that may be the one: its operator has to ask again.
+    private func isFound(_ id: NodeID) -> Bool {
+        inPlay.all.allSatisfy { $0.member(id).map { $0.peerAddress == node(id).peerAddress } ?? true }
+            || inPlay.all.contains { $0.voters.contains(id) || $0.outgoing.contains(id) }
     }
 
     /// Whether `id` belongs to any configuration in play.
