@@ -14,6 +14,7 @@ extension SimulatedCluster {
             delay = UInt64(plan.draw(.slowSync, 20_000, 300_000))
         }
         queue.plan(in: delay, .logDone(node.id, life: process.life))
+        if process.logWork.canBeTorn { planCrash(of: node, process, within: delay, oneIn: 5) }
     }
 
     func logDone(_ id: NodeID, _ life: UInt64) throws(Violation) {
@@ -93,7 +94,8 @@ extension SimulatedCluster {
     func interruptLogWork(_ process: SimulatedProcess, on node: SimulatedNode) {
         node.unfinished = process.unreported + process.logWork
         guard !process.logWork.isEmpty else { return }
-        node.fileSystem.callsUntilPowerFails = diskGenerator.below(14)
+        // A batch is written within three calls; more are made for a new segment, and for the hard state.
+        node.fileSystem.callsUntilPowerFails = diskGenerator.below(diskGenerator.below(2) == 0 ? 3 : 14)
         // How it ends is for the next start to find out.
         process.log.perform(process.logWork) { _ in }
         node.fileSystem.callsUntilPowerFails = nil
@@ -120,5 +122,17 @@ extension SimulatedCluster {
         }
         trace.line(queue.now, "node \(node.id) \(kind) in \(path)")
         return true
+    }
+}
+
+extension [LogJob] {
+    /// Whether a crash can leave a part of it on the disk: more entries than a sector holds, or a term and entries.
+    fileprivate var canBeTorn: Bool {
+        var (hasHardState, entries) = (false, 0)
+        for case .write(let persist) in self {
+            if persist.hardState != nil { hasHardState = true }
+            entries += persist.entries.count
+        }
+        return entries > (hasHardState ? 0 : 3)
     }
 }

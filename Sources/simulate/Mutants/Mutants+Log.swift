@@ -27,13 +27,13 @@ extension Mutant {
         Mutant(
             "torn-batch-kept", line: 49,
             "the records of a batch that is not whole are kept, and the log goes on in its middle",
-            under: [.powerLoss, .burst],
+            under: [.powerLoss, .burst, .slowSync],
             .statements(
                 recovery, "entries.removeLast(entries.count - whole.entries)",
                 "whole = (entries.count, scanner.offset, scanner.last, scanner.chain)")),
         Mutant(
             "torn-tail-left", line: 49, "what was cut stays on the disk, behind the end of the log",
-            under: [.powerLoss, .burst],
+            under: [.powerLoss, .burst, .slowSync],
             .statements(log, "try file.writeZeros(count: torn.bytes, at: torn.offset)", "_ = torn")),
         Mutant(
             "records-without-checksum", line: 26, "a record is taken whatever its checksum says",
@@ -62,7 +62,7 @@ extension Mutant {
                 "_ = offset")),
         Mutant(
             "hard-state-after-the-entries", line: 8, "entries are on the disk before the term that they belong to",
-            under: [.powerLoss, .isolation],
+            under: [.powerLoss, .kill, .isolation, .slowSync],
             .statements(
                 writing, "⟦try storeHardState(state)\n            unfinished?.hardState = nil⟧", "_ = state"),
             .statements(

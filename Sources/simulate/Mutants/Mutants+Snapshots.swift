@@ -30,7 +30,7 @@ extension Mutant {
         Mutant(
             "acknowledged-behind-a-snapshot",
             "entries that a snapshot has replaced are acknowledged once their write ends",
-            under: [.burst, .isolation, .shortLog, .slowSync],
+            under: [.burst, .brokenConnection, .shortLog, .hungSync],
             .statements(core, "⟦withdrawAcknowledgements(after: position.index)⟧", "_ = position")),
     ]
 }
