@@ -10,6 +10,7 @@ enum ClusterEvent {
     case tick(NodeID, life: UInt64)
     case endTurn(NodeID, life: UInt64)
     case logDone(NodeID, life: UInt64)
+    case tryForRoom(NodeID, life: UInt64)
     case applied(NodeID, life: UInt64)
     case checkpointed(NodeID, life: UInt64)
     indirect case surveyed(NodeID, life: UInt64, SurveyRequest)
@@ -60,8 +61,9 @@ enum ClusterEvent {
     /// The machine whose process has to be there for it; what arrives while that is paused waits.
     var process: NodeID? {
         switch self {
-        case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .applied(let node, _),
-            .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _), .answer(let node, _, _),
+        case .tick(let node, _), .endTurn(let node, _), .logDone(let node, _), .tryForRoom(let node, _),
+            .applied(let node, _), .checkpointed(let node, _), .surveyed(let node, _, _), .installed(let node, _, _),
+            .answer(let node, _, _),
             .readFeed(let node, _, _, _, _, _), .tellProgress(let node, _), .closed(let node, _, _, _),
             .refused(let node, _, _), .request(_, _, let node), .probe(let node, _), .forgottenRequest(_, let node),
             .operatorAsks(_, let node), .copiedHeartbeat(_, _, let node):
@@ -96,8 +98,9 @@ enum ClusterEvent {
         case .request(let lane, _, _): .client(lane)
         case .probe: .readers
         case .forgottenRequest, .operatorAsks, .copiedHeartbeat: .nobody
-        case .tick, .endTurn, .logDone, .applied, .checkpointed, .surveyed, .installed, .snapshotCopied, .snapshotWrote,
-            .snapshotVerified, .wakeSender, .answer, .readFeed, .tellProgress, .dial, .silent, .nextOperation, .respond,
+        case .tick, .endTurn, .logDone, .tryForRoom, .applied, .checkpointed, .surveyed, .installed, .snapshotCopied,
+            .snapshotWrote, .snapshotVerified, .wakeSender, .answer, .readFeed, .tellProgress, .dial, .silent,
+            .nextOperation, .respond,
             .attemptTimedOut, .watch, .watchTold, .reads, .heartbeat, .heartbeatAnswered, .operatorHears,
             .operatorTimedOut, .strike, .lift:
             .itself
@@ -146,7 +149,6 @@ enum Lift {
     case start(NodeID)
     /// A process ends while it is about something.
     case crash(NodeID, life: UInt64, FaultKind)
-    case room(NodeID, life: UInt64)
     case fullDisk(NodeID)
     case flippedReads(NodeID)
     case broker(Int)

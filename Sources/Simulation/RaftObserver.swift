@@ -234,10 +234,10 @@ package struct RaftObserver {
     }
 
     /// A message leaves a member, whose disk holds `durable` and the log up to `durableIndex`.
-    /// `heldBy` tells where the log of another member ends.
+    /// `heldBy` tells where the log of another member ends; nil where that is not what it acknowledged any more.
     package mutating func sends(
         _ message: Message, _ core: RaftNode, durable: HardState, durableIndex: LogIndex,
-        heldBy: (NodeID) -> LogPosition
+        heldBy: (NodeID) -> LogPosition?
     ) throws(Violation) {
         switch message.kind {
         case .voteRequest:
@@ -253,9 +253,10 @@ package struct RaftObserver {
             try states.acknowledges(message.from, through: match, durable: durableIndex)
         case .timeoutNow:
             // One that manages its own removal has stepped down by now, and asks the best there is.
-            guard core.status.role == .leader, let term = core.term(at: core.lastIndex) else { return }
+            guard core.status.role == .leader, let term = core.term(at: core.lastIndex), let held = heldBy(message.to)
+            else { return }
             try disturbances.transfers(
-                to: message.to, holding: heldBy(message.to), last: LogPosition(index: core.lastIndex, term: term))
+                to: message.to, holding: held, last: LogPosition(index: core.lastIndex, term: term))
         case .voteResponse, .preVoteResponse, .append, .appendRejected, .heartbeat, .heartbeatResponse,
             .readIndexRequest, .readIndexResponse, .recoveryRequest, .recoveryResponse, .installSnapshot:
             return

@@ -64,10 +64,10 @@ final class RunJudge {
 
     func leads(_ core: RaftNode) throws(Violation) { try raft.leads(core) }
 
-    /// A member sends a message. `heldBy` tells where the log of another one ends.
+    /// A member sends a message. `heldBy` tells where the log of another one ends; nil: it is on another disk by now, or damaged.
     func sends(
         _ message: Message, _ core: RaftNode, disk: SyncedLog, databaseThrough: LogIndex,
-        heldBy: (NodeID) -> LogPosition
+        heldBy: (NodeID) -> LogPosition?
     ) throws(Violation) {
         try raft.sends(
             message, core, durable: disk.hardState, durableIndex: max(disk.last.index, databaseThrough), heldBy: heldBy)

@@ -55,14 +55,14 @@ extension SimulatedCluster {
             // As shipped: what waits is tried again after a while.
             report.reached(.logWaitedForRoom)
             trace.line(queue.now, "node \(id): the log waits for room")
-            queue.plan(in: SimulatedCluster.roomMicroseconds, .lift(.room(id, life: life)))
+            queue.plan(in: SimulatedCluster.roomMicroseconds, .tryForRoom(id, life: life))
         }
         startLogWork(node, process)
         if let synced { try turn(id, life) { $0.persisted(synced) } }
     }
 
     /// There may be room for what the log could not write.
-    func room(_ id: NodeID, _ life: UInt64) {
+    func tryForRoom(_ id: NodeID, _ life: UInt64) {
         guard let process = process(id, life) else { return }
         process.logQueue.append(.resume)
         startLogWork(node(id), process)

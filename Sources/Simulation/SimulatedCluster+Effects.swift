@@ -36,7 +36,7 @@ extension SimulatedCluster {
                 for message in messages {
                     try judge.sends(
                         message, replica.core, disk: node.synced, databaseThrough: node.durableInDatabase
-                    ) { endOfLog(self.node($0)) }
+                    ) { endOfLog(of: $0, named: replica.core.configuration) }
                 }
             }
             for message in messages {
@@ -171,8 +171,12 @@ extension SimulatedCluster {
         try turn(id, life) { $0.checkpointed(durable) }
     }
 
-    /// Where the log of a member ends, synced or not.
-    private func endOfLog(_ node: SimulatedNode) -> LogPosition {
+    /// Where the log of a member ends, synced or not; nil when what it acknowledged went with a disk, or was given up for damage.
+    private func endOfLog(of id: NodeID, named configuration: Configuration) -> LogPosition? {
+        let node = node(id)
+        guard let member = configuration.member(id), isOn(ConfigurationsInPlay.Voter(id: id, disk: member.disk)),
+            node.owed.isEmpty
+        else { return nil }
         guard let process = node.process else { return node.synced.last }
         let last = process.replica.core.lastIndex
         return LogPosition(index: last, term: process.replica.core.term(at: last) ?? process.replica.core.base.term)

@@ -147,8 +147,6 @@ extension SimulatedCluster {
             guard case .faulty = phase, node(id).process?.life == life else { return }
             report.happened(kind)
             try crash(node(id), kind)
-        case .room(let id, let life):
-            room(id, life)
         case .fullDisk(let id):
             node(id).fileSystem.capacityBytes = .max
             node(id).machine.limitRoom(nil)

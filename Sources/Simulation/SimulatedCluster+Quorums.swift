@@ -40,7 +40,7 @@ extension SimulatedCluster {
     }
 
     /// Whether the machine still has the disk that a configuration speaks of. The first configuration names no disks.
-    private func isOn(_ voter: ConfigurationsInPlay.Voter) -> Bool {
+    func isOn(_ voter: ConfigurationsInPlay.Voter) -> Bool {
         guard let node = nodes.first(where: { $0.id == voter.id }), node.isUsed else { return false }
         return voter.disk == node.disk || voter.disk == .unknown && node.formats == 1
     }

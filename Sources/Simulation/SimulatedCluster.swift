@@ -172,6 +172,7 @@ package final class SimulatedCluster {
             guard let process = process(id, life) else { return }
             try endTurn(node(id), process)
         case .logDone(let id, let life): try logDone(id, life)
+        case .tryForRoom(let id, let life): tryForRoom(id, life)
         case .applied(let id, let life): try applied(id, life)
         case .checkpointed(let id, let life): try checkpointed(id, life)
         case .installed(let id, let life, let snapshot): try installed(id, life, snapshot)
