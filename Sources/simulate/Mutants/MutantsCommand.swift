@@ -45,11 +45,7 @@ struct Mutants: ParsableCommand {
             return
         }
         try package.build()
-        let clean = try finish([
-            try MutantRun(
-                program: package.program, folder: package.runs, mutant: nil, name: "none", faults: FaultKinds(),
-                firstSeed: first, seeds: seeds, limit: .seconds(seconds))
-        ])
+        let clean = try finish([try begin(nil, name: "none", faults: FaultKinds(), from: first, seeds: seeds, package)])
         guard case .clean(let sound) = clean[0] else {
             tell("without any mutant active the copy is found to be wrong: \(clean[0])")
             throw ExitCode(1)
@@ -63,9 +59,8 @@ struct Mutants: ParsableCommand {
             let verdicts = try finish(
                 try batch.map { number in
                     let mutant = Mutant.all[number]
-                    return try MutantRun(
-                        program: package.program, folder: package.runs, mutant: number, name: mutant.name,
-                        faults: mutant.faults, firstSeed: first, seeds: seeds, limit: .seconds(seconds))
+                    return try begin(
+                        number, name: mutant.name, faults: mutant.faults, from: first, seeds: seeds, package)
                 })
             for (number, verdict) in zip(batch, verdicts) {
                 let mutant = Mutant.all[number]
@@ -92,11 +87,18 @@ struct Mutants: ParsableCommand {
 
     /// Whether nothing is found with this seed, and the faults that the mutant needs, when no mutant is active.
     private func isClean(_ seed: UInt64, _ mutant: Mutant, _ package: MutatedPackage) throws -> Bool {
-        let run = try MutantRun(
-            program: package.program, folder: package.runs, mutant: nil, name: mutant.name + "-without",
-            faults: mutant.faults, firstSeed: seed, seeds: 1, limit: .seconds(seconds))
+        let run = try begin(nil, name: mutant.name + "-without", faults: mutant.faults, from: seed, seeds: 1, package)
         guard case .clean = try finish([run])[0] else { return false }
         return true
+    }
+
+    private func begin(
+        _ mutant: Int?, name: String, faults: FaultKinds, from firstSeed: UInt64, seeds: UInt64,
+        _ package: MutatedPackage
+    ) throws -> MutantRun {
+        try MutantRun(
+            program: package.program, folder: package.runs, mutant: mutant, name: name, faults: faults,
+            firstSeed: firstSeed, seeds: seeds, limit: .seconds(self.seconds))
     }
 
     /// Waits for all of them.
