@@ -123,7 +123,10 @@ extension SimulatedNode {
         case .fits(let state):
             restored = state
         case .beginsAnew(let write, let state):
+            // What of it happens before a disk fails is for the next start to find out.
+            unfinished = [.write(write)]
             do throws(LogError) { try log.write([write]) } catch { throw .log(error) }
+            unfinished = []
             synced.synced(write)
             restored = state
             beganAnew = true
