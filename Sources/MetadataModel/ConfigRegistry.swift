@@ -47,7 +47,7 @@ package enum ConfigRegistry {
         var seen: Set<String> = []
         for change in changes {
             if let problem = problem(with: change, for: resource) { return problem }
-            guard seen.insert(change.name).inserted else {
+            guard changes.count == 1 || seen.insert(change.name).inserted else {
                 return Refusal(.invalidConfig, "configuration '\(change.name)' is changed twice in one command")
             }
         }

@@ -70,7 +70,7 @@ final class RowReader {
             "SELECT \(Self.partitionColumns) FROM partition p ORDER BY topic, number", "scan partitions")
         allReplicas = try connection.prepare("SELECT broker, topic, number FROM replica", "scan replicas")
         configByName = try connection.prepare(
-            "SELECT \(Self.configColumns) FROM config WHERE resource = ?1 AND name = ?2", "read config")
+            "SELECT value, version FROM config WHERE resource = ?1 AND name = ?2", "read config")
         configsAfter = try connection.prepare(
             "SELECT \(Self.configColumns) FROM config WHERE resource = ?1 AND name > ?2 ORDER BY name", "list configs")
         allConfigs = try connection.prepare(
@@ -248,7 +248,9 @@ final class RowReader {
     func config(_ resource: ConfigResource, name: String) throws(StoreError) -> ConfigEntry? {
         configByName.bind(resource, at: 1)
         configByName.bind(name, at: 2)
-        return try configByName.first(Self.config)
+        return try configByName.first { (row) throws(StoreError) in
+            ConfigEntry(resource: resource, name: name, value: row.text(0), version: Version(row.uint64(1)))
+        }
     }
 
     /// Keys of a resource by name.

@@ -107,7 +107,7 @@ extension WriteRequest {
 
 extension ReadRequest {
     fileprivate init(wire: WireReadRequest) throws(WireError) {
-        guard wire.hasQuery else { throw .malformed("read without query") }
+        guard !wire.query.isEmpty else { throw .malformed("read without query") }
         let consistency: ReadConsistency
         switch wire.consistency {
         case .linearizable: consistency = .linearizable
@@ -116,13 +116,13 @@ extension ReadRequest {
         case nil: throw .unknownValue("read consistency")
         }
         self.init(
-            query: try WireError.converting { () throws(SchemaError) in try Query(schema: wire.query) },
+            query: try WireError.converting { () throws(SchemaError) in try Query(schemaBytes: [UInt8](wire.query)) },
             consistency: consistency, timeoutMilliseconds: wire.timeoutMilliseconds)
     }
 
     fileprivate var wire: WireReadRequest {
         var wire = WireReadRequest()
-        wire.query = query.schema
+        wire.query = Data(query.schemaBytes())
         switch consistency {
         case .linearizable: wire.consistency = .linearizable(ProtoNothing())
         case .atLeast(let version): wire.consistency = .atLeast(version.rawValue)

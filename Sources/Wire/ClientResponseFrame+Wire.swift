@@ -1,3 +1,4 @@
+internal import Foundation
 internal import MetadataModel
 internal import MetadataSchema
 internal import RaftCore
@@ -65,8 +66,10 @@ extension ClientResponse {
         case .write(let outcome):
             self = .write(try WireError.converting { () throws(SchemaError) in try CommandOutcome(schema: outcome) })
         case .read(let answer):
-            guard answer.hasResult else { throw .malformed("read answer without result") }
-            let result = try WireError.converting { () throws(SchemaError) in try QueryResult(schema: answer.result) }
+            guard !answer.result.isEmpty else { throw .malformed("read answer without result") }
+            let result = try WireError.converting { () throws(SchemaError) in
+                try QueryResult(schemaBytes: [UInt8](answer.result))
+            }
             self = .read(result, appliedIndex: answer.appliedIndex)
         case .watchEvents(let watch):
             var events: [ChangeEvent] = []
@@ -103,7 +106,7 @@ extension ClientResponse {
         case .write(let outcome): return .write(outcome.schema)
         case .read(let result, let appliedIndex):
             var wire = WireReadAnswer()
-            wire.result = result.schema
+            wire.result = Data(result.schemaBytes())
             wire.appliedIndex = appliedIndex
             return .read(wire)
         case .watchEvents(let events, let through):

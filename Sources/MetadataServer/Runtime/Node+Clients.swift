@@ -144,9 +144,9 @@ extension Node {
         if let obstacle = gate.obstacle(bytes: connection.bytes(of: token.request), connection: connection.admission) {
             return respond(to: token, .failure(gate.refusal(obstacle)))
         }
-        // Who does not lead says so whatever became of writes while it did.
+        // Who does not lead says so whatever became of writes while it did. As of the last turn: to ask the replica copies it.
         var permit: CircuitBreaker.Permit?
-        if replica.isLeader {
+        if lastStatus?.role == .leader {
             do throws(CircuitBreaker.Rejection) {
                 permit = try gate.proposals.admit()
             } catch {

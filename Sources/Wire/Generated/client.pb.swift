@@ -575,14 +575,8 @@ nonisolated struct WireReadRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var query: MetadataSchema.ProtoQuery {
-    get {_query ?? MetadataSchema.ProtoQuery()}
-    set {_query = newValue}
-  }
-  /// Returns true if `query` has been explicitly set.
-  var hasQuery: Bool {self._query != nil}
-  /// Clears the value of `query`. Subsequent reads from it will return its default value.
-  mutating func clearQuery() {self._query = nil}
+  /// A streambus.metadata.v1.Query; bytes, as the result in a ReadAnswer.
+  var query: Data = Data()
 
   var consistency: WireReadRequest.OneOf_Consistency? = nil
 
@@ -626,8 +620,6 @@ nonisolated struct WireReadRequest: Sendable {
   }
 
   init() {}
-
-  fileprivate var _query: MetadataSchema.ProtoQuery? = nil
 }
 
 nonisolated struct WireWatch: Sendable {
@@ -1062,22 +1054,14 @@ nonisolated struct WireReadAnswer: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var result: MetadataSchema.ProtoQueryResult {
-    get {_result ?? MetadataSchema.ProtoQueryResult()}
-    set {_result = newValue}
-  }
-  /// Returns true if `result` has been explicitly set.
-  var hasResult: Bool {self._result != nil}
-  /// Clears the value of `result`. Subsequent reads from it will return its default value.
-  mutating func clearResult() {self._result = nil}
+  /// A streambus.metadata.v1.QueryResult. Bytes, because the encoder measures a message once for each message around it.
+  var result: Data = Data()
 
   var appliedIndex: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
-
-  fileprivate var _result: MetadataSchema.ProtoQueryResult? = nil
 }
 
 nonisolated struct WireWatchEvents: Sendable {
@@ -2073,7 +2057,7 @@ nonisolated extension WireReadRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._query) }()
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.query) }()
       case 2: try {
         var v: MetadataSchema.ProtoNothing?
         var hadOneofValue = false
@@ -2114,9 +2098,9 @@ nonisolated extension WireReadRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._query {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
+    if !self.query.isEmpty {
+      try visitor.visitSingularBytesField(value: self.query, fieldNumber: 1)
+    }
     switch self.consistency {
     case .linearizable?: try {
       guard case .linearizable(let v)? = self.consistency else { preconditionFailure() }
@@ -2139,7 +2123,7 @@ nonisolated extension WireReadRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 
   static func ==(lhs: WireReadRequest, rhs: WireReadRequest) -> Bool {
-    if lhs._query != rhs._query {return false}
+    if lhs.query != rhs.query {return false}
     if lhs.consistency != rhs.consistency {return false}
     if lhs.timeoutMilliseconds != rhs.timeoutMilliseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
@@ -2936,7 +2920,7 @@ nonisolated extension WireReadAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._result) }()
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.result) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.appliedIndex) }()
       default: break
       }
@@ -2944,13 +2928,9 @@ nonisolated extension WireReadAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._result {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
+    if !self.result.isEmpty {
+      try visitor.visitSingularBytesField(value: self.result, fieldNumber: 1)
+    }
     if self.appliedIndex != 0 {
       try visitor.visitSingularUInt64Field(value: self.appliedIndex, fieldNumber: 2)
     }
@@ -2958,7 +2938,7 @@ nonisolated extension WireReadAnswer: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 
   static func ==(lhs: WireReadAnswer, rhs: WireReadAnswer) -> Bool {
-    if lhs._result != rhs._result {return false}
+    if lhs.result != rhs.result {return false}
     if lhs.appliedIndex != rhs.appliedIndex {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -2,17 +2,19 @@ import MetadataModel
 import NIOCore
 import RaftCore
 import Replica
-import Telemetry
 import Testing
 import Tracing
 import Wire
 
 @testable import MetadataServer
+@testable import Telemetry
 
 /// What keeps the lists short when writes go nowhere; that spans make a tree is shown by `TraceTreeTests`.
 @Suite("The way of traced writes through the log")
 struct EntryTracesTests {
     private let tracer = SpanTracer()
+
+    private let position = LogPosition(index: LogIndex(7), term: Term(2))
 
     private func token(_ number: Int) -> RequestToken { RequestToken(connection: 1, request: UInt64(number)) }
 
@@ -40,7 +42,7 @@ struct EntryTracesTests {
         let begun = NIODeadline.now()
         traces.gathered(token(1), under: request)
         traces.received([
-            TracedEntry(position: LogPosition(index: 7, term: 2), traceparent: request.trace.traceparent)
+            TracedEntry(position: position, traceparent: request.trace.traceparent)
         ])
         traces.expire(now: begun + EntryTraces.patience)
         #expect(!traces.isEmpty)
@@ -53,8 +55,8 @@ struct EntryTracesTests {
         let parent = TraceContext(traceHigh: 1, traceLow: 2, span: 3, isSampled: false)
         tracer.configure(sampling: 1)
         var traces = EntryTraces(tracer)
-        traces.received([TracedEntry(position: LogPosition(index: 7, term: 2), traceparent: parent.traceparent)])
-        traces.received([TracedEntry(position: LogPosition(index: 7, term: 2), traceparent: "nonsense")])
+        traces.received([TracedEntry(position: position, traceparent: parent.traceparent)])
+        traces.received([TracedEntry(position: position, traceparent: "nonsense")])
         #expect(traces.isEmpty)
     }
 }
