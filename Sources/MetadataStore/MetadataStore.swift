@@ -53,6 +53,13 @@ package final class MetadataStore: Sendable {
         checkpointer = try Checkpointer(location, options: options)
     }
 
+    /// A connection that is closed while there are statements of it lives on until the last of them is gone, and only then rolls
+    /// back what was staged: behind GRDB's back, whose hook for it is gone by then. So the statements go first.
+    deinit {
+        guard !published.withLock({ $0.isClosed }) else { return }
+        writerQueue.inDatabase { database in _ = writer.take(in: database) }
+    }
+
     // MARK: State
 
     /// Index and term of the last entry that was applied.

@@ -48,6 +48,30 @@ struct StagingTests {
         try store.close()
     }
 
+    @Test("a store that is let go of takes back what it had staged, as one that is closed, and harms nothing")
+    func letGo() throws {
+        let directory = try TemporaryDirectory()
+        var log = RandomLog(seed: 4)
+        let first = log.entries(40)
+        let second = log.entries(40)
+        do {
+            let store = try MetadataStore(path: directory.file("db"))
+            _ = try store.apply(first)
+            try store.close()
+        }
+        // Whether what is freed is used again shows by chance.
+        for _ in 0..<60 {
+            let store = try MetadataStore(path: directory.file("db"))
+            #expect(store.applied == first.last?.position)
+            _ = try store.stage(second)
+            #expect(store.isStaged)
+        }
+        let store = try MetadataStore(path: directory.file("db"))
+        #expect(store.applied == first.last?.position)
+        #expect(try store.scrub().isSound)
+        try store.close()
+    }
+
     @Test("a batch that finds the disk full takes nothing back that was staged before, and can be tried again")
     func diskFull() throws {
         let directory = try TemporaryDirectory()
