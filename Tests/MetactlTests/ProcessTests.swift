@@ -300,6 +300,21 @@ struct ProcessTests {
         }
     }
 
+    @Test("bench watch waits until each change has come to each watcher, and leaves no key behind")
+    func benchWatch() async throws {
+        try await TestNode.run { node in
+            let run = try await metactl(
+                "bench watch --watchers 60 --connections 3 --rate 20 --duration 1s -o json", node)
+            #expect(run.status == 0, "\(run.errors)")
+            let report = try run.json()
+            #expect(report["watchers"] as? Int == 60)
+            #expect(report["connections"] as? Int == 3)
+            #expect(try #require(report["changes"] as? Int) >= 5)
+            #expect(try #require(report["max_ms"] as? Double) > 0)
+            #expect(try await metactl("configs describe -o json", node).json()["configs"] as? [String] == [])
+        }
+    }
+
     @Test("bench measures writes and reads, and leaves no key behind")
     func bench() async throws {
         try await TestNode.run { node in

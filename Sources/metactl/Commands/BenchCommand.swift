@@ -11,5 +11,6 @@ struct BenchCommand: AsyncParsableCommand {
         subcommands: [
             BenchWriteCommand.self, BenchReadCommand.self, BenchFailoverCommand.self, BenchPlanCommand.self,
             BenchCacheCommand.self, BenchLayersCommand.self, BenchEntriesCommand.self, BenchPagesCommand.self,
+            BenchWatchCommand.self,
         ])
 }
