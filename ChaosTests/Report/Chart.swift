@@ -85,7 +85,9 @@ struct Chart {
         _ lines: [(name: String, colour: String, points: [(at: UInt64, value: Double)])]
     ) {
         let largest = lines.flatMap { $0.points.map(\.value) }.max() ?? 0
-        heading(title + " (at most \(Self.readable(largest)) \(unit))", legend: lines.map { ($0.name, $0.colour) })
+        heading(
+            title + " (at most \(Self.readable(largest))\(unit.isEmpty ? "" : " " + unit))",
+            legend: lines.map { ($0.name, $0.colour) })
         let scale = largest > 0 ? (height - 4) / largest : 0
         let bottom = y + height
         parts.append(

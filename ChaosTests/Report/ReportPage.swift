@@ -41,14 +41,14 @@ struct ReportPage {
 
     private static let style = """
         <style>body{font-family:sans-serif;margin:1.5em;max-width:1150px}td,th{padding:2px 10px 2px 0;text-align:left;
-        vertical-align:top;font-size:13px}.bad{color:#b00}.good{color:#070}svg{width:100%}</style>
+        vertical-align:top;font-size:13px}td:nth-child(-n+2){white-space:nowrap}.bad{color:#b00}.good{color:#070}svg{width:100%}</style>
         """
 
     // MARK: The page
 
     var html: String {
         let verdict = report.findings.isEmpty ? "passed" : "FOUND SOMETHING"
-        let title = Chart.escaped("\(report.scenario): \(verdict)")
+        let title = Chart.escaped("\(report.scenario) (\(report.network)): \(verdict)")
         let findings = report.findings.map { "<li class=\"bad\">\(Chart.escaped($0))</li>" }.joined(separator: "\n")
         return """
             <!doctype html><html lang="en"><head><meta charset="utf-8"><title>\(title)</title>\(Self.style)</head>
