@@ -227,6 +227,20 @@ struct BenchTests {
         #expect(abs(latencies.maxMilliseconds - 600_000) < 600)
     }
 
+    @Test("a change is seen by all when the last watcher was told, whatever the order in which they say so")
+    func watchMeter() {
+        let meter = WatchMeter(watchers: 2)
+        let begun = ContinuousClock.now
+        #expect(meter.seenByAll(Version(7)) == nil)
+        meter.saw(Version(7), at: begun + .milliseconds(5))
+        #expect(meter.count(Version(7)) == 1)
+        #expect(meter.seenByAll(Version(7)) == nil)
+        meter.saw(Version(8), at: begun + .milliseconds(9))
+        meter.saw(Version(7), at: begun + .milliseconds(3))
+        #expect(meter.seenByAll(Version(7)) == begun + .milliseconds(5))
+        #expect(meter.seenByAll(Version(8)) == nil)
+    }
+
     @Test("the result of a benchmark has the documented keys")
     func report() throws {
         var measurement = BenchMeasurement()

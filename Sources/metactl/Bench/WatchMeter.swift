@@ -24,6 +24,9 @@ final class WatchMeter: Sendable {
         }
     }
 
+    /// How many were told of it.
+    func count(_ version: Version) -> Int { sightings.withLock { $0[version]?.count ?? 0 } }
+
     /// When the last of the watchers was told; nil while one is not.
     func seenByAll(_ version: Version) -> ContinuousClock.Instant? {
         sightings.withLock { sightings in

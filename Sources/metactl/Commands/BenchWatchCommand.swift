@@ -99,7 +99,8 @@ struct BenchWatchCommand: PrintingCommand {
             try await Task.sleep(for: .milliseconds(20))
         }
         throw CommandFailure.unavailable(
-            code: "not_delivered", "version \(version) has not come to all watchers in \(Self.patience)")
+            code: "not_delivered",
+            "version \(version) has come to \(meter.count(version)) of \(watchers) watchers in \(Self.patience)")
     }
 }
 
