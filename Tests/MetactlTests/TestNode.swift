@@ -89,9 +89,13 @@ final class TestNode: Sendable {
             decoder.append(&bytes)
             let channel = context.channel
             let send: @Sendable (ClientResponseFrame) -> Void = { frame in
-                var buffer = ByteBuffer()
-                frame.encode(into: &buffer)
-                channel.writeAndFlush(buffer, promise: nil)
+                // In the order of the calls, whichever thread they come from: a watcher that hears first that nothing more happened
+                // drops what did.
+                channel.eventLoop.execute {
+                    var buffer = ByteBuffer()
+                    frame.encode(into: &buffer)
+                    channel.writeAndFlush(buffer, promise: nil)
+                }
             }
             do {
                 while let body = try decoder.next() {
