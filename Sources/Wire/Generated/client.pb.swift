@@ -1100,6 +1100,8 @@ nonisolated struct WireHeartbeatAnswer: Sendable {
   init() {}
 }
 
+/// It has so many fields that the generated type keeps them in a class. It is unchecked there since the compiler cannot see that an
+/// instance which is shared is copied before it is changed.
 nonisolated struct WireNodeStatus: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
