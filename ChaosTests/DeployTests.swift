@@ -31,6 +31,20 @@ struct DeployTests {
         }
     }
 
+    @Test("nodes need no privileges, which the unit and the image take away", .timeLimit(.minutes(2)))
+    func privileges() async throws {
+        try await ScriptedCluster.with { scripts in
+            // Whoever is not root has none to give up.
+            let without = getuid() == 0 ? "setpriv --inh-caps=-all --bounding-set=-all " : ""
+            #expect(try scripts.run("\(without)cluster/up").status == 0)
+            if getuid() == 0 {
+                let has = try scripts.run("grep CapEff: /proc/\(try scripts.process(of: 1))/status").output
+                #expect(has.contains(#/\t0+\n/#))
+            }
+            #expect(try scripts.run("metactl status").output.matches(of: #/ yes\n/#).count == 3)
+        }
+    }
+
     @Test("systemd accepts the unit, and it waits longer for the end than the node takes", .timeLimit(.minutes(1)))
     func unit() async throws {
         try await ScriptedCluster.with { scripts in

@@ -26,7 +26,7 @@ final class ProxyNetwork: ClusterNetwork {
         let listener = try ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
             .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { [board] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try board.value.accepts(channel, for: id, at: Int(ports.peer))
@@ -91,7 +91,7 @@ final class ProxyBoard {
         let bound = NIOLoopBound(connection, eventLoop: client.eventLoop)
         ClientBootstrap(group: client.eventLoop)
             .channelOption(.autoRead, value: false)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(ProxyHandler(bound.value.backward))

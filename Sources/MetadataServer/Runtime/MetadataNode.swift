@@ -206,7 +206,7 @@ package final class MetadataNode: Service {
                         try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger))
                     }
                 }
-                .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 // A host that went away without a word holds its place no longer than this: idle, then three probes.
                 .childChannelOption(.socketOption(.so_keepalive), value: 1)
                 .childChannelOption(.keepaliveIdleSeconds, value: 10)

@@ -148,7 +148,7 @@ final class PeerLink {
         // The name is resolved at each attempt: a member may have moved.
         ClientBootstrap(group: node.eventLoop)
             .connectTimeout(PeerLink.connectTimeout)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.userTimeout, value: Int(PeerLink.silenceMax.nanoseconds / 1_000_000))
             .channelOption(
                 .writeBufferWaterMark, value: .init(low: 1 << 20, high: PeerLink.unsentBytesMax)
