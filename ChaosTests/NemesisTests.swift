@@ -36,6 +36,23 @@ struct NemesisTests {
         }
     }
 
+    @Test("a calm lasts as long as it is asked to, and growth is what is left when caches are full")
+    func calm() throws {
+        let schedule = FaultSchedule(calmFor: .seconds(3_600))
+        #expect(schedule.rounds.allSatisfy(\.faults.isEmpty) && schedule.rounds.count == 90)
+        #expect(schedule.rounds.map(\.length).reduce(.zero, +) == .seconds(3_600))
+        var report = RunReport(scenario: "calm", seed: 1, network: "direct", nodes: 1)
+        report.length = 1_000
+        for at in UInt64(0)..<1_000 {
+            let files = at < 200 ? Int(at) : 200 + Int(at) / 500
+            report.samples.append(
+                ClusterMonitor.Sample(at: at, nodes: [ClusterMonitor.NodeSample(id: 1, files: files)]))
+        }
+        let files = try #require(report.growth(of: 1) { $0.files })
+        #expect(files.early == 200 && files.late == 201)
+        #expect(report.growth(of: 2) { $0.files }?.late == nil)
+    }
+
     @Test("shapes cut what their names say")
     func shapes() {
         func cut(_ partition: Partition, _ members: ClosedRange<Int>) -> String {

@@ -16,6 +16,8 @@ final class ClusterMonitor: Sendable {
         var isHealthy = false
         /// Nil when there is no process.
         var process: ProcessReading?
+        /// In its data directory.
+        var files = 0
     }
 
     struct Sample: Sendable {
@@ -83,6 +85,9 @@ final class ClusterMonitor: Sendable {
         for node in await cluster.nodes {
             var sample = NodeSample(id: node.id)
             sample.process = await cluster.processID(of: node.id).flatMap { ProcessReading($0) }
+            sample.files =
+                FileManager.default.enumerator(atPath: cluster.dataDirectory(of: node.id).path)?.count { _ in true }
+                ?? 0
             for case .success(let status) in answers.map(\.status) where status.nodeID == UInt64(node.id) {
                 sample.role = status.role
                 sample.term = status.term

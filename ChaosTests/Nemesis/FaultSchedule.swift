@@ -30,6 +30,12 @@ struct FaultSchedule: Hashable, Sendable {
         }
     }
 
+    /// Nothing goes wrong.
+    init(calmFor length: Duration) {
+        let count = max(1, Int(length.components.seconds) / Self.roundSeconds)
+        rounds = Array(repeating: Round(faults: [], length: length / count), count: count)
+    }
+
     private static func round(
         seconds: Int, _ nodes: Int, _ hasLibrary: Bool, _ generator: inout SeededGenerator
     ) -> Round {

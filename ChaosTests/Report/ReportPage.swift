@@ -110,8 +110,10 @@ struct ReportPage {
         chart.lines(
             "Latency of writes", unit: "ms",
             [("p99", Chart.colour(3), points(\.slowest99)), ("median", Chart.colour(0), points(\.median))])
-        chart.lines("Resident memory", unit: "MB", nodeLines { Double($0.residentBytes) / 1_048_576 })
-        chart.lines("Open descriptors", unit: "", height: 50, nodeLines { Double($0.descriptors) })
+        chart.lines(
+            "Resident memory", unit: "MB", nodeLines { $0.process.map { Double($0.residentBytes) / 1_048_576 } })
+        chart.lines("Open descriptors", unit: "", height: 50, nodeLines { $0.process.map { Double($0.descriptors) } })
+        chart.lines("Files", unit: "", height: 50, nodeLines { Double($0.files) })
         return chart.finish(bands: report.faults.map { ($0.began, $0.ended) }, below: top)
     }
 
@@ -143,12 +145,11 @@ struct ReportPage {
     }
 
     private func nodeLines(
-        _ value: (ProcessReading) -> Double
+        _ value: (ClusterMonitor.NodeSample) -> Double?
     ) -> [(name: String, colour: String, points: [(at: UInt64, value: Double)])] {
         (1...report.nodes).map { id in
             let points = samples.compactMap { sample -> (at: UInt64, value: Double)? in
-                guard let process = sample.nodes.first(where: { $0.id == id })?.process else { return nil }
-                return (sample.at, value(process))
+                sample.nodes.first { $0.id == id }.flatMap(value).map { (sample.at, $0) }
             }
             return ("node \(id)", Chart.colour(id - 1), points)
         }

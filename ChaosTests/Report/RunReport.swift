@@ -25,6 +25,20 @@ struct RunReport: Sendable {
 
     mutating func add(_ calls: [RecordedCall]) { timeline.add(calls) }
 
+    /// What a node has of something in the last fifth of the run, in the middle, and what it had in the second fifth: in the first it
+    /// fills its caches. Nil when it was not looked at in both.
+    func growth(
+        of id: Int, _ value: (ClusterMonitor.NodeSample) -> Int?
+    ) -> (early: Int, late: Int)? {
+        func middle(_ fifth: UInt64) -> Int? {
+            let part = samples.filter { $0.at / max(1, length / 5) == fifth }
+            let values = part.compactMap { $0.nodes.first { $0.id == id }.flatMap(value) }.sorted()
+            return values.isEmpty ? nil : values[values.count / 2]
+        }
+        guard let early = middle(1), let late = middle(4) else { return nil }
+        return (early, late)
+    }
+
     /// One line for each fault and each finding.
     var summary: String {
         var lines = [

@@ -8,8 +8,8 @@ struct Scenario: Sendable {
     var workload = Workload.Options()
     /// A disk that can lose what was not synced.
     var losesPower = false
-    /// Brokers that come and go, for faults that need them.
-    var brokers = 0
+    /// Brokers send heartbeats besides, which some faults need.
+    var keepsBrokers = false
 
     /// What clients have to be spared. The bounds are for a machine that does other things too; the report has what was measured.
     struct Bounds: Sendable {
@@ -46,5 +46,5 @@ struct Scenario: Sendable {
     var needsLibrary: Bool { losesPower || faults.contains { $0.needsLibrary } }
     /// A number that no member has from the start.
     var hasNewcomer: Bool { faults.contains(.changeMembers) }
-    var hasBrokers: Bool { faults.contains(.silenceBrokers) }
+    var hasBrokers: Bool { keepsBrokers || faults.contains(.silenceBrokers) }
 }
