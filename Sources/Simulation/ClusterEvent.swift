@@ -142,6 +142,8 @@ enum WatchNews {
 /// The end of something that a fault began. The numbers tell one fault from the next of its kind.
 enum Lift {
     case topology(UInt64)
+    /// From now on one member alone hears this one; nil: nobody, and it hears nobody.
+    case silence(NodeID, but: NodeID?)
     case flap(NodeID, NodeID, left: Int)
     case slowLink(NodeID, NodeID)
     case clientCut(NodeID)

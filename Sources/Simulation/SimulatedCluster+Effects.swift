@@ -84,6 +84,13 @@ extension SimulatedCluster {
                 delay = UInt64(plan.draw(.slowApply, 50_000, 1_500_000))
             }
             queue.plan(in: delay, .installed(node.id, life: process.life, snapshot))
+            installs(node.id, from: snapshot.from)
+            // The log's disk may hang with what other leaders send meanwhile.
+            if plan.kinds.contains(.hungSync), plan.draw(.hungSync, below: 4) == 0 {
+                report.happened(.hungSync)
+                node.diskHangsUntil = queue.now + delay + UInt64(plan.draw(.hungSync, 10_000, 1_000_000))
+                trace.line(queue.now, "node \(node.id) has a disk that hangs while it installs")
+            }
             planCrash(of: node, process, within: delay, oneIn: 4)
         case .discardSnapshot(let snapshot):
             try snapshotFailed(snapshot.id, "not needed any more", node, process)

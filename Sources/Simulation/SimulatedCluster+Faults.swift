@@ -127,6 +127,8 @@ extension SimulatedCluster {
         switch lift {
         case .topology(let number):
             if number == topologies { healTopology() }
+        case .silence(let id, let listener):
+            silence(id, but: listener)
         case .flap(let one, let other, let left):
             guard case .faulty = phase else { return }
             let isCut = left > 0 && left % 2 == 1
@@ -229,7 +231,36 @@ extension SimulatedCluster {
         return true
     }
 
+    /// A leader that begins to send its state is now and then heard by the receiver alone, and by nobody once that installs it: whoever
+    /// leads next does not know how much was committed, and sends the receiver what it has.
+    func planSilence(of leader: NodeID, but receiver: NodeID) {
+        guard plan.kinds.contains(.oneWay), plan.draw(.oneWay, below: 4) == 0 else { return }
+        if plan.kinds.contains(.burst), burst(among: [leader]) { report.happened(.burst) }
+        queue.plan(in: UInt64(plan.draw(.oneWay, 500, 20_000)), .lift(.silence(leader, but: receiver)))
+    }
+
+    private func silence(_ id: NodeID, but listener: NodeID?) {
+        guard case .faulty = phase else { return }
+        healTopology()
+        topologies += 1
+        report.happened(.oneWay)
+        trace.line(queue.now, "node \(id) is heard by \(listener.map { "node \($0) alone" } ?? "nobody")")
+        for other in nodes where other.id != id && other.id != listener {
+            setCut(id, other.id, true)
+            if listener == nil { setCut(other.id, id, true) }
+        }
+        soleListener = listener.map { (to: id, by: $0) }
+        queue.plan(in: UInt64(plan.draw(.oneWay, 300_000, 3_000_000)), .lift(.topology(topologies)))
+    }
+
+    /// What the only one that heard this leader has been waiting for is there.
+    func installs(_ receiver: NodeID, from leader: NodeID) {
+        guard let soleListener, soleListener == (to: leader, by: receiver) else { return }
+        queue.plan(in: UInt64(plan.draw(.oneWay, below: 20_000)), .lift(.silence(leader, but: nil)))
+    }
+
     private func healTopology() {
+        soleListener = nil
         for one in nodes { for other in nodes where one.id != other.id { setCut(one.id, other.id, false) } }
     }
 

@@ -48,8 +48,11 @@ extension SimulatedCluster {
     /// A node comes back elsewhere, under its name and with its disk.
     private func move() throws(Violation) -> Bool {
         let node = node(drawn(committed.members.map(\.id)))
-        // Two that are both elsewhere than the others think would never find each other.
-        guard node.running != nil, committed.members.allSatisfy(isAtItsAddress) else { return false }
+        // Two that are both elsewhere than the others think would never find each other; nor would one that does not know yet where
+        // another went.
+        guard let replica = node.running?.replica, replica.knownConfigurationIndex <= replica.core.syncedIndex,
+            (committed.members + replica.core.configuration.members).allSatisfy(isAtItsAddress)
+        else { return false }
         try kill(node)
         node.addressNumber += 1
         trace.line(queue.now, "node \(node.id) is \(node.peerAddress) from now on")

@@ -77,6 +77,8 @@ extension SimulatedCluster {
         phase = .recovering(core: core, since: queue.now)
         plan.calm()
         judge.healed(at: queue.now, boundMicroseconds: SimulatedCluster.leaderlessMicrosecondsMax)
+        // A cut that was to end later would end for those too that are left behind.
+        topologies += 1
         for one in core {
             for other in core where one != other {
                 setCut(one, other, false)

@@ -39,6 +39,7 @@ extension SimulatedCluster {
     func wanted(by peer: NodeID, _ node: SimulatedNode, _ process: SimulatedProcess) throws(Violation) {
         if !process.servedPeers.isEmpty { report.reached(.snapshotWaited) }
         process.servedPeers.insert(peer)
+        planSilence(of: node.id, but: peer)
         process.sender.wanted(by: peer, now: milliseconds(node))
         try performSending(node, process)
     }

@@ -45,6 +45,8 @@ package final class SimulatedCluster {
     var leadership: (leader: NodeID, term: Term, since: UInt64)?
     /// Counts topology faults, so that the end of one does not end the next.
     var topologies: UInt64 = 0
+    /// Who alone hears a leader.
+    var soleListener: (to: NodeID, by: NodeID)?
     var lastWatchConnection: UInt64 = 0
     var lastProbe: UInt64 = 0
     var lastForgotten: UInt64 = 0

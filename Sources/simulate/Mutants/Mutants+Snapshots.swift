@@ -30,7 +30,7 @@ extension Mutant {
         Mutant(
             "acknowledged-behind-a-snapshot",
             "entries that a snapshot has replaced are acknowledged once their write ends",
-            under: [.burst, .brokenConnection, .shortLog, .hungSync],
+            under: [.burst, .oneWay, .shortLog, .hungSync, .slowApply],
             .statements(core, "⟦withdrawAcknowledgements(after: position.index)⟧", "_ = position")),
     ]
 }
