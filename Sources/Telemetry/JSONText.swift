@@ -41,6 +41,15 @@ package struct JSONText {
         array(elements, write)
     }
 
+    /// A member whose value is the hexadecimal digits of these numbers, 16 of each.
+    package mutating func member(_ key: String, hexadecimal numbers: UInt64...) {
+        name(key)
+        begin()
+        bytes.append(UInt8(ascii: "\""))
+        for number in numbers { bytes.append(hexadecimal: number) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     fileprivate mutating func string(_ text: String) {
         begin()
         bytes.appendQuoted(text)
@@ -51,8 +60,13 @@ package struct JSONText {
         bytes.append(contentsOf: text.utf8)
     }
 
+    /// Names of members are ours and need no escape.
     private mutating func name(_ key: String) {
-        string(key)
+        var key = key
+        begin()
+        bytes.append(UInt8(ascii: "\""))
+        key.withUTF8 { bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
         bytes.append(UInt8(ascii: ":"))
         isPreceded = false
     }
@@ -103,20 +117,44 @@ extension UInt64: JSONValue {
 }
 
 extension [UInt8] {
-    /// A JSON string (RFC 8259 §7).
+    /// 16 digits in lower case.
+    mutating func append(hexadecimal number: UInt64) {
+        append(contentsOf: repeatElement(0, count: 16))
+        withUnsafeMutableBytes { bytes in
+            var rest = number
+            for place in 1...16 {
+                let digit = UInt8(truncatingIfNeeded: rest & 0xF)
+                bytes[bytes.count - place] = digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+                rest >>= 4
+            }
+        }
+    }
+
+    /// A JSON string (RFC 8259 §7). What needs no escape, nearly everything, is copied at once.
     mutating func appendQuoted(_ text: String) {
+        var text = text
         append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): append(contentsOf: #"\""#.utf8)
-            case UInt8(ascii: "\\"): append(contentsOf: #"\\"#.utf8)
-            case UInt8(ascii: "\n"): append(contentsOf: #"\n"#.utf8)
-            case UInt8(ascii: "\r"): append(contentsOf: #"\r"#.utf8)
-            case UInt8(ascii: "\t"): append(contentsOf: #"\t"#.utf8)
-            case 0..<0x20, 0x7F: append(contentsOf: "\\u00\(byte < 0x10 ? "0" : "")\(String(byte, radix: 16))".utf8)
-            default: append(byte)
+        text.withUTF8 { bytes in
+            if !bytes.contains(where: Self.isEscaped) { return append(contentsOf: bytes) }
+            for byte in bytes {
+                if Self.isEscaped(byte) { appendEscaped(byte) } else { append(byte) }
             }
         }
         append(UInt8(ascii: "\""))
+    }
+
+    private static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F
+    }
+
+    private mutating func appendEscaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): append(contentsOf: #"\""#.utf8)
+        case UInt8(ascii: "\\"): append(contentsOf: #"\\"#.utf8)
+        case UInt8(ascii: "\n"): append(contentsOf: #"\n"#.utf8)
+        case UInt8(ascii: "\r"): append(contentsOf: #"\r"#.utf8)
+        case UInt8(ascii: "\t"): append(contentsOf: #"\t"#.utf8)
+        default: append(contentsOf: "\\u00\(byte < 0x10 ? "0" : "")\(String(byte, radix: 16))".utf8)
+        }
     }
 }

@@ -36,6 +36,28 @@ struct EntryTraces {
         /// Applied here. A leader goes on telling others of it that do not have it yet.
         var isApplied = false
         var since: NIODeadline
+
+        /// In place: a copy of the list for each turn would cost more than all of this.
+        mutating func progressed(_ core: borrowing RaftNode, applied: LogIndex, _ tracer: SpanTracer) {
+            guard !isApplied else { return }
+            // Another entry stands there still, or stood there until now.
+            if let term = core.term(at: position.index), term != position.term { return }
+            if position.index <= core.syncedIndex { Self.end(&append, at: position) }
+            guard position.index <= core.commitIndex else { return }
+            Self.end(&replicate, at: position)
+            if apply == nil { apply = tracer.startSpan("state.apply", context: parent) }
+            if position.index <= applied { Self.end(&apply, at: position) }
+        }
+
+        private static func end(_ span: inout RecordedSpan?, at position: LogPosition) {
+            guard let ended = span else { return }
+            ended.attributes = [
+                "raft.index": .int64(Int64(clamping: position.index.rawValue)),
+                "raft.term": .int64(Int64(clamping: position.term.rawValue)),
+            ]
+            ended.end()
+            span = nil
+        }
     }
 
     private let tracer: SpanTracer
@@ -123,18 +145,8 @@ struct EntryTraces {
 
     /// The log may have been synced, committed or applied further.
     private mutating func progressed(_ core: borrowing RaftNode, applied: LogIndex) {
-        for place in followed.indices where !followed[place].isApplied {
-            let index = followed[place].position.index
-            // Another entry stands there still, or stood there until now.
-            if let term = core.term(at: index), term != followed[place].position.term { continue }
-            if index <= core.syncedIndex { end(&followed[place].append, at: followed[place].position) }
-            guard index <= core.commitIndex else { continue }
-            end(&followed[place].replicate, at: followed[place].position)
-            if followed[place].apply == nil {
-                followed[place].apply = tracer.startSpan("state.apply", context: followed[place].parent)
-            }
-            if index <= applied { end(&followed[place].apply, at: followed[place].position) }
-        }
+        for place in 0..<followed.count { followed[place].progressed(core, applied: applied, tracer) }
+        guard followed.contains(where: { $0.position.index <= applied }) else { return }
         let others = core.progress.filter(\.isActive)
         followed.removeAll { item in
             let index = item.position.index
@@ -149,15 +161,5 @@ struct EntryTraces {
     mutating func expire(now: NIODeadline) {
         gathered.removeAll { $0.since + EntryTraces.patience < now }
         followed.removeAll { $0.since + EntryTraces.patience < now }
-    }
-
-    private func end(_ span: inout RecordedSpan?, at position: LogPosition) {
-        guard let ended = span else { return }
-        ended.updateAttributes { attributes in
-            attributes["raft.index"] = "\(position.index)"
-            attributes["raft.term"] = "\(position.term)"
-        }
-        ended.end()
-        span = nil
     }
 }

@@ -68,12 +68,12 @@ enum Audit {
             pauseName.withUnsafeBytes { name in
                 guard let name = name.baseAddress, let start = bytes.baseAddress else { return false }
                 let end = start + bytes.count
-                var rest = start
-                // Done for every write of a setting: most bytes are passed over by the C library.
-                while end - rest >= pauseName.count, let place = memchr(rest, Int32(pauseName[0]), end - rest) {
-                    rest = UnsafeRawPointer(place)
-                    if end - rest >= pauseName.count, memcmp(rest, name, pauseName.count) == 0 { return true }
-                    rest += 1
+                var rest = start + min(pauseDot, bytes.count)
+                // Done for every write of a setting: the C library passes over most bytes, and dots are rare in values.
+                while let dot = memchr(rest, Int32(pauseName[pauseDot]), end - rest) {
+                    rest = UnsafeRawPointer(dot) + 1
+                    let place = rest - pauseDot - 1
+                    if end - place >= pauseName.count, memcmp(place, name, pauseName.count) == 0 { return true }
                 }
                 return false
             }
@@ -81,6 +81,7 @@ enum Audit {
     }
 
     private static let pauseName = Array(Rebalance.pauseConfigName.utf8)
+    private static let pauseDot = pauseName.firstIndex(of: UInt8(ascii: ".")) ?? 0
 
     /// What an operator does to the cluster as a whole, by the numbers of its commands: a few, found faster than by a hash.
     private static let audited = Command.kindNames.filter {

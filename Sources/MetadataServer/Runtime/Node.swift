@@ -23,7 +23,7 @@ final class Node {
     let storage: NodeStorage
     let published: PublishedState
     let failed: EventLoopPromise<Void>
-    let operations: OperationMetrics
+    var operations: OperationMetrics
     let breakers: CircuitBreakers
     let tracer: SpanTracer
     let gate: RequestGate

@@ -27,6 +27,9 @@ struct Operation: Hashable, Sendable {
     static let names: [String] =
         (0..<firstRead).map { Command.kindNames[$0] ?? "unknown" } + reads + others
 
+    /// Whether a write of that number is known here: asked for every write, so not of a dictionary.
+    private static let isNamed = (0..<firstRead).map { Command.kindNames[$0] != nil }
+
     private init(number: Int) { self.number = number }
 
     /// Watches are no operations: they have no end.
@@ -49,7 +52,7 @@ struct Operation: Hashable, Sendable {
 
     private init(command: [UInt8]) {
         let number = Command.kindNumber(ofEncoded: command) ?? 0
-        self.init(number: number < Operation.firstRead && Command.kindNames[number] != nil ? number : 0)
+        self.init(number: number < Operation.firstRead && Operation.isNamed[number] ? number : 0)
     }
 
     private init(_ query: Query) {

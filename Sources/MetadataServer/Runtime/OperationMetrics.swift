@@ -1,8 +1,9 @@
 import NIOCore
 import Telemetry
 
-/// Counts and times what clients ask for. Confined to the node's event loop; the handles are made when they are first needed.
-final class OperationMetrics {
+/// Counts and times what clients ask for. Confined to the node's event loop; the handles are made when they are first needed. A value, so
+/// that whoever holds it is accessed once for each request, however many of its parts are.
+struct OperationMetrics {
     private let registry: MetricsRegistry
     /// By operation and status.
     private var counts: [CounterHandle?]
@@ -12,12 +13,14 @@ final class OperationMetrics {
     /// How late the node's timers come: what the loop was busy with otherwise.
     private let loopDelay: HistogramHandle
     private let retries: [RetriedWork: CounterHandle]
+    /// Kept, since to count the cases makes an array of them.
+    private let statusCount = OperationStatus.allCases.count
 
     init(registry: MetricsRegistry) {
         self.registry = registry
-        counts = Array(repeating: nil, count: Operation.names.count * OperationStatus.allCases.count)
+        counts = Array(repeating: nil, count: Operation.names.count * statusCount)
         durations = Array(repeating: nil, count: Operation.names.count)
-        proposals = Array(repeating: nil, count: OperationStatus.allCases.count)
+        proposals = Array(repeating: nil, count: statusCount)
         proposalDuration = registry.histogram(
             "raft_proposal_duration_seconds",
             help: "From the arrival of a write at the leader to its outcome, committed and applied.")
@@ -39,7 +42,7 @@ final class OperationMetrics {
     func retried(_ work: RetriedWork) { retries[work]?.increment() }
 
     /// A request was answered.
-    func ended(_ operation: Operation, _ status: OperationStatus, after duration: TimeAmount) {
+    mutating func ended(_ operation: Operation, _ status: OperationStatus, after duration: TimeAmount) {
         count(operation, status).increment()
         let seconds = Double(duration.nanoseconds) * 1e-9
         self.duration(of: operation).observe(seconds)
@@ -48,8 +51,8 @@ final class OperationMetrics {
         if status == .ok || status == .refused { proposalDuration.observe(seconds) }
     }
 
-    private func count(_ operation: Operation, _ status: OperationStatus) -> CounterHandle {
-        let place = operation.number * OperationStatus.allCases.count + status.rawValue
+    private mutating func count(_ operation: Operation, _ status: OperationStatus) -> CounterHandle {
+        let place = operation.number * statusCount + status.rawValue
         if let known = counts[place] { return known }
         let made = registry.counter(
             "metadata_operations_total", help: "Requests of clients that were answered.",
@@ -58,7 +61,7 @@ final class OperationMetrics {
         return made
     }
 
-    private func duration(of operation: Operation) -> HistogramHandle {
+    private mutating func duration(of operation: Operation) -> HistogramHandle {
         if let known = durations[operation.number] { return known }
         let made = registry.histogram(
             "metadata_operation_duration_seconds", help: "From the arrival of a request to its answer.",
@@ -67,7 +70,7 @@ final class OperationMetrics {
         return made
     }
 
-    private func proposal(_ status: OperationStatus) -> CounterHandle {
+    private mutating func proposal(_ status: OperationStatus) -> CounterHandle {
         if let known = proposals[status.rawValue] { return known }
         let made = registry.counter(
             "raft_proposals_total",

@@ -1,7 +1,7 @@
 import Tracing
 
 /// What is sent to a collector: `ExportTraceServiceRequest` of OTLP 1.x in its JSON form, where ids are hexadecimal, 64-bit
-/// numbers are texts and enum values are numbers (opentelemetry-proto, "JSON Protobuf Encoding").
+/// numbers are texts and enum values are numbers (opentelemetry-proto, "JSON Protobuf Encoding"). What is empty is left out.
 enum SpanDocument {
     /// - Parameter resource: who sends it, by the semantic conventions: `service.name` and so on.
     static func json(_ spans: [FinishedSpan], resource: [(key: String, value: String)]) -> [UInt8] {
@@ -26,30 +26,34 @@ enum SpanDocument {
 extension JSONText {
     fileprivate mutating func span(_ span: FinishedSpan) {
         object { json in
-            json.member("traceId", span.context.traceID)
-            json.member("spanId", span.context.spanID)
-            if let parent = span.parent { json.member("parentSpanId", TraceContext.spanID(parent)) }
+            json.member("traceId", hexadecimal: span.context.traceHigh, span.context.traceLow)
+            json.member("spanId", hexadecimal: span.context.span)
+            if let parent = span.parent { json.member("parentSpanId", hexadecimal: parent) }
             json.member("name", span.name)
             json.member("kind", span.kind.number)
             json.member("startTimeUnixNano", "\(span.startNanoseconds)")
             json.member("endTimeUnixNano", "\(span.endNanoseconds)")
             json.attributes(span.attributes)
-            json.member("events", span.events) { json, event in
-                json.object { json in
-                    json.member("timeUnixNano", "\(event.nanosecondsSinceEpoch)")
-                    json.member("name", event.name)
-                    json.attributes(event.attributes)
-                }
-            }
+            if !span.events.isEmpty { json.member("events", span.events) { $0.event($1) } }
+            guard let status = span.status else { return }
             json.member("status") { json in
-                json.member("code", span.status?.number ?? 0)
-                if let message = span.status?.message { json.member("message", message) }
+                json.member("code", status.number)
+                if let message = status.message { json.member("message", message) }
             }
+        }
+    }
+
+    private mutating func event(_ event: SpanEvent) {
+        object { json in
+            json.member("timeUnixNano", "\(event.nanosecondsSinceEpoch)")
+            json.member("name", event.name)
+            json.attributes(event.attributes)
         }
     }
 
     /// By name.
     private mutating func attributes(_ attributes: SpanAttributes) {
+        guard !attributes.isEmpty else { return }
         var all: [(key: String, value: SpanAttribute)] = []
         attributes.forEach { key, value in all.append((key, value)) }
         member("attributes", all.sorted { $0.key < $1.key }) { $0.attribute($1.key, $1.value) }

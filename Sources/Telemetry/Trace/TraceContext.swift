@@ -34,24 +34,29 @@ package struct TraceContext: Hashable, Sendable {
         self.init(traceHigh: high, traceLow: low, span: span, isSampled: flags & 1 == 1)
     }
 
-    package var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
+    package var traceparent: String {
+        var text = Array("00-".utf8)
+        text.reserveCapacity(TraceContext.textBytes)
+        text.append(hexadecimal: traceHigh)
+        text.append(hexadecimal: traceLow)
+        text.append(UInt8(ascii: "-"))
+        text.append(hexadecimal: span)
+        text.append(contentsOf: (isSampled ? "-01" : "-00").utf8)
+        return String(decoding: text, as: UTF8.self)
+    }
 
     /// 32 hexadecimal digits.
-    package var traceID: String { hexadecimal(traceHigh) + hexadecimal(traceLow) }
-    /// 16 hexadecimal digits.
-    package var spanID: String { TraceContext.spanID(span) }
-
-    static func spanID(_ span: UInt64) -> String { hexadecimal(span) }
+    package var traceID: String {
+        var digits: [UInt8] = []
+        digits.append(hexadecimal: traceHigh)
+        digits.append(hexadecimal: traceLow)
+        return String(decoding: digits, as: UTF8.self)
+    }
 
     /// What version 00 takes.
     static let textBytes = 55
     /// The name under which it travels.
     static let key = "traceparent"
-}
-
-private func hexadecimal(_ number: UInt64) -> String {
-    let digits = String(number, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
 /// Lower case alone, as §2.3 has it.

@@ -25,4 +25,16 @@ import Testing
         #expect(subject("user.n", "1") == nil)
         #expect(subject("user.n", Rebalance.pauseConfigName) == nil)
     }
+
+    @Test("the pause is found behind dots, and nothing that only looks like it is")
+    func places() throws {
+        let dots = String(repeating: ".", count: 40)
+        #expect(subject("user.n", dots) == nil)
+        #expect(subject("user.rebalance.paus", "") == nil)
+        #expect(subject("user.rebalance.pausf", "user.rebalance.") == nil)
+        let changes = [("user.a", dots), (Rebalance.pauseConfigName, "x"), ("user.b", dots)].map(ConfigChange.init)
+        let command = Command.alterConfigs(Command.AlterConfigs(resource: .cluster, changes: changes))
+        #expect(try #require(Audit.subject(of: command.schemaBytes())).contains(Rebalance.pauseConfigName))
+        #expect(Audit.subject(of: Array(command.schemaBytes().prefix(3))) == nil)
+    }
 }

@@ -10,7 +10,7 @@ struct TraceContextTests {
     func example() throws {
         let trace = try #require(TraceContext(traceparent: Self.text))
         #expect(trace.traceID == "4bf92f3577b34da6a3ce929d0e0e4736")
-        #expect(trace.spanID == "00f067aa0ba902b7")
+        #expect(trace.span == 0x00f0_67aa_0ba9_02b7)
         #expect(trace.isSampled)
         #expect(trace.traceparent == Self.text)
     }
