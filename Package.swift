@@ -95,7 +95,8 @@ let package = Package(
         layer("MetadataStore", ["RaftCore", "MetadataModel", "MetadataSchema", "CZlib", grdb, grdbSQLite]),
 
         // Runtime.
-        layer("Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, protobuf], exclude: ["Protos"]),
+        layer(
+            "Wire", ["RaftCore", "MetadataModel", "MetadataSchema", nioCore, nioPosix, protobuf], exclude: ["Protos"]),
         layer("Telemetry", ["Resilience", logging, metrics, tracing, nioCore, nioPosix, nioHTTP]),
         layer(
             "MetadataServer",
@@ -140,7 +141,7 @@ let package = Package(
         tests(
             "MetadataStoreTests",
             ["MetadataStore", "MetadataModel", "MetadataSchema", "RaftCore", "SimulatedDisk", grdb]),
-        tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore]),
+        tests("WireTests", ["Wire", "MetadataSchema", "MetadataModel", "RaftCore", nioCore, nioPosix]),
         tests(
             "MetadataClientTests",
             [

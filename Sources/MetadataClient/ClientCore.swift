@@ -144,7 +144,7 @@ final class ClientCore {
             if let address = numericAddress(endpoint) {
                 bootstrap.connect(to: address)
             } else {
-                bootstrap.connect(host: endpoint.host, port: Int(endpoint.port))
+                bootstrap.resolver(NameLookup(on: eventLoop)).connect(host: endpoint.host, port: Int(endpoint.port))
             }
         attempt.whenFailure { error in box.value.connectionLost(connection, reason: describe(error)) }
     }

@@ -147,6 +147,7 @@ final class PeerLink {
         let bound = NIOLoopBound(greeter, eventLoop: node.eventLoop)
         // The name is resolved at each attempt: a member may have moved.
         ClientBootstrap(group: node.eventLoop)
+            .resolver(NameLookup(on: node.eventLoop))
             .connectTimeout(PeerLink.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.userTimeout, value: Int(PeerLink.silenceMax.nanoseconds / 1_000_000))
