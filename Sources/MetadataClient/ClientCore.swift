@@ -196,7 +196,8 @@ func describe(_ error: any Error) -> String {
     if let error = error as? IOError { return String(cString: strerror(error.errnoCode)).lowercased() }
     if let error = error as? NIOConnectionError {
         if let first = error.connectionErrors.first { return describe(first.error) }
-        return "the name \(error.host) has no address"
+        // Whether there is no such name, or nobody to ask.
+        return error.dnsAError.map { "\($0)" } ?? "the name \(error.host) has no address"
     }
     if let error = error as? ChannelError, case .connectTimeout(let time) = error {
         return "no connection within \(time.nanoseconds / 1_000_000) ms"

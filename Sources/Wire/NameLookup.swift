@@ -86,7 +86,7 @@ package struct UnknownHost: Error, CustomStringConvertible {
         self.reason = reason
     }
 
-    package var description: String { "no address of \(host): \(reason)" }
+    package var description: String { "the name \(host) has no address: \(reason)" }
 }
 
 /// getaddrinfo(3).
