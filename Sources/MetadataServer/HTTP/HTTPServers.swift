@@ -5,25 +5,6 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
-/// A listener could not be opened. The message names the setting to change.
-package struct HTTPBindError: Error, Equatable, CustomStringConvertible {
-    package var key: String
-    package var address: NetworkAddress
-    package var cause: String
-
-    package var description: String {
-        "cannot listen on \(address): \(cause); change \(key), or stop the program that uses the port"
-    }
-}
-
 /// The HTTP side of a node: health for people and probes on one port, metrics on another.
 ///
 /// They run on NIO's shared event loops, apart from the node loop, and read only values that others keep up to date: a
@@ -33,11 +14,19 @@ package struct HTTPServers: Service {
         case health
         case metrics
 
-        /// The setting that moves it.
-        var key: String {
+        /// The setting that moves it to another port.
+        var portKey: String {
             switch self {
             case .health: "health.http.port"
             case .metrics: "metrics.port"
+            }
+        }
+
+        /// The setting that moves it to another address.
+        var hostKey: String {
+            switch self {
+            case .health: "health.http.bind_address"
+            case .metrics: "metrics.bind_address"
             }
         }
     }
@@ -186,7 +175,7 @@ private struct ListenerService: Service {
         do {
             try await application.run()
         } catch  where !opened.isSet && !(error is CancellationError) {
-            throw HTTPBindError(key: listener.key, address: address, cause: cause(of: error))
+            throw ListenError(error, address: address, portKey: listener.portKey, hostKey: listener.hostKey)
         }
     }
 
@@ -195,16 +184,6 @@ private struct ListenerService: Service {
         var logger = logger
         logger.logLevel = max(logger.logLevel, .warning)
         return logger
-    }
-
-    private func cause(of error: any Error) -> String {
-        guard let failure = error as? IOError else { return "\(error)" }
-        return switch failure.errnoCode {
-        case EADDRINUSE: "the address is in use"
-        case EADDRNOTAVAIL: "no interface of this machine has the address"
-        case EACCES: "ports below 1024 need a privilege that this process does not have"
-        default: "\(failure)"
-        }
     }
 
     private final class Opened: Sendable {

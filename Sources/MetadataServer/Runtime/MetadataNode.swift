@@ -10,17 +10,6 @@ import ServiceLifecycle
 import Telemetry
 import Wire
 
-/// A listener of the node itself could not be opened.
-package struct ListenError: Error, CustomStringConvertible {
-    package var key: String
-    package var address: NetworkAddress
-    package var cause: String
-
-    package var description: String {
-        "cannot listen on \(address): \(cause); change \(key), or stop the program that uses the port"
-    }
-}
-
 /// A node, from its data directory to its listeners, as a service.
 package final class MetadataNode: Service {
     private let configuration: NodeConfiguration
@@ -219,7 +208,7 @@ package final class MetadataNode: Service {
                 .bind(host: address.host, port: address.port)
                 .get()
         } catch {
-            throw ListenError(key: key, address: address, cause: "\(error)")
+            throw ListenError(error, address: address, portKey: key, hostKey: key)
         }
     }
 

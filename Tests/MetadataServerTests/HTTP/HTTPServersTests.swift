@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import MetadataModel
 import MetadataServer
+import NIOCore
 import RaftCore
 import Synchronization
 import Telemetry
@@ -306,9 +307,26 @@ struct HTTPServersTests {
             configuration: try await Self.configuration(["metrics.port": "\(port)"]), health: Source(Self.leader),
             performance: Self.performance, registry: MetricsRegistry(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        let error = await #expect(throws: HTTPBindError.self) { try await servers.run() }
+        let error = await #expect(throws: ListenError.self) { try await servers.run() }
         #expect(
             error?.description == "cannot listen on 127.0.0.1:\(port): the address is in use; change metrics.port, or "
                 + "stop the program that uses the port")
+    }
+
+    @Test("an address that the machine does not have is told from a port that is taken")
+    func noSuchAddress() {
+        let address = NetworkAddress(host: "192.0.2.1", port: 9_090)
+        func told(_ code: CInt) -> String {
+            ListenError(
+                IOError(errnoCode: code, reason: "bind"), address: address, portKey: "metrics.port",
+                hostKey: "metrics.bind_address"
+            ).description
+        }
+        #expect(
+            told(EADDRNOTAVAIL)
+                == "cannot listen on 192.0.2.1:9090: no interface of this machine has the address; change "
+                + "metrics.bind_address")
+        #expect(told(EACCES).hasSuffix("need a privilege that this process does not have; change metrics.port"))
+        #expect(told(ENOBUFS).hasSuffix("look at metrics.bind_address"))
     }
 }
