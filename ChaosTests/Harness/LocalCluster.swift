@@ -103,8 +103,6 @@ actor LocalCluster {
     }
 
     /// Where clients reach the node.
-    nonisolated func dataDirectory(of id: Int) -> URL { folder.appendingPathComponent("node\(id)") }
-
     func endpoint(of id: Int) -> MetadataClient.Endpoint {
         MetadataClient.Endpoint(host: places[id - 1].host, port: ports[id - 1].client)
     }
@@ -117,7 +115,7 @@ actor LocalCluster {
         guard ports.indices.contains(id - 1) else { return [] }
         let ownSettings =
             [
-                "node.id=\(id)", "node.data_dir=\(dataDirectory(of: id).path)",
+                "node.id=\(id)", "node.data_dir=\(directory(of: id).path)",
                 "health.http.port=\(ports[id - 1].health)",
                 "metrics.port=\(ports[id - 1].metrics)",
             ] + places[id - 1].settings

@@ -86,7 +86,7 @@ final class ClusterMonitor: Sendable {
             var sample = NodeSample(id: node.id)
             sample.process = await cluster.processID(of: node.id).flatMap { ProcessReading($0) }
             sample.files =
-                FileManager.default.enumerator(atPath: cluster.dataDirectory(of: node.id).path)?.count { _ in true }
+                FileManager.default.enumerator(atPath: cluster.directory(of: node.id).path)?.count { _ in true }
                 ?? 0
             for case .success(let status) in answers.map(\.status) where status.nodeID == UInt64(node.id) {
                 sample.role = status.role

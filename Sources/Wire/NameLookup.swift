@@ -36,12 +36,12 @@ package final class NameLookup: Resolver, Sendable {
 
     package func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { ipv4.futureResult }
 
-    /// The system's lookup cannot be stopped. Its answer serves whoever asks until it comes.
+    /// The system's lookup cannot be stopped.
     package func cancelQueries() {}
 }
 
 /// Names that are being looked up. A name that is under way is not looked up again: who asks for it waits for the same answer, so no more
-/// threads wait for servers than there are names.
+/// threads wait for servers than there are names. An answer that takes longer than an attempt to connect serves the next attempt.
 package final class KnownNames: Sendable {
     /// Blocks.
     package typealias Lookup = @Sendable (_ host: String, _ port: Int) throws -> [SocketAddress]
@@ -55,22 +55,46 @@ package final class KnownNames: Sendable {
         var port: Int
     }
 
+    private struct State {
+        var waiting: [Place: [Answer]] = [:]
+        /// What came when those who had asked may have given up: for the next who asks.
+        var late: [Place: (addresses: [SocketAddress], since: NIODeadline)] = [:]
+    }
+
+    /// An attempt to connect may have ended by then.
+    private static let patience = TimeAmount.milliseconds(400)
+    /// The next attempt begins within this.
+    private static let lateMax = TimeAmount.seconds(3)
+
     private let lookup: Lookup
-    private let waiting = Mutex<[Place: [Answer]]>([:])
+    private let state = Mutex(State())
 
     package init(lookup: @escaping Lookup) { self.lookup = lookup }
 
-    /// - Parameter answer: called on a thread of its own.
+    /// - Parameter answer: called at once or on another thread.
     package func find(_ host: String, port: Int, _ answer: @escaping Answer) {
         let place = Place(host: host, port: port)
-        let isFirst = waiting.withLock { waiting in
-            waiting[place, default: []].append(answer)
-            return waiting[place]?.count == 1
+        let began = NIODeadline.now()
+        let (kept, isFirst) = state.withLock { state -> ([SocketAddress]?, Bool) in
+            if let late = state.late.removeValue(forKey: place), began - late.since < Self.lateMax {
+                return (late.addresses, false)
+            }
+            state.waiting[place, default: []].append(answer)
+            return (nil, state.waiting[place]?.count == 1)
         }
+        if let kept { return answer(.success(kept)) }
         guard isFirst else { return }
-        DispatchQueue.global().async { [self] in
+        // A queue of its own has a thread of its own; the common ones have as many as there are cores.
+        DispatchQueue(label: "name lookup").async { [self] in
             let result = Result { try lookup(host, port) }
-            for answer in waiting.withLock({ $0.removeValue(forKey: place) ?? [] }) { answer(result) }
+            let answers = state.withLock { state in
+                let now = NIODeadline.now()
+                if case .success(let addresses) = result, now - began > Self.patience {
+                    state.late[place] = (addresses, now)
+                }
+                return state.waiting.removeValue(forKey: place) ?? []
+            }
+            for answer in answers { answer(result) }
         }
     }
 }
@@ -101,12 +125,16 @@ private func addresses(of host: String, port: Int) throws -> [SocketAddress] {
     let status = getaddrinfo(host, "\(port)", &hints, &first)
     guard status == 0 else { throw UnknownHost(host: host, reason: String(cString: gai_strerror(status))) }
     defer { freeaddrinfo(first) }
-    return sequence(first: first, next: { $0?.pointee.ai_next }).compactMap { entry in
-        guard let entry = entry?.pointee, let address = UnsafeRawPointer(entry.ai_addr) else { return nil }
+    var found: [SocketAddress] = []
+    var next = first
+    while let entry = next?.pointee {
+        next = entry.ai_next
+        guard let address = UnsafeRawPointer(entry.ai_addr) else { continue }
         switch entry.ai_family {
-        case AF_INET: return SocketAddress(address.loadUnaligned(as: sockaddr_in.self), host: host)
-        case AF_INET6: return SocketAddress(address.loadUnaligned(as: sockaddr_in6.self), host: host)
-        default: return nil
+        case AF_INET: found.append(SocketAddress(address.loadUnaligned(as: sockaddr_in.self), host: host))
+        case AF_INET6: found.append(SocketAddress(address.loadUnaligned(as: sockaddr_in6.self), host: host))
+        default: break
         }
     }
+    return found
 }

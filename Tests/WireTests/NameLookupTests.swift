@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -8,7 +9,7 @@ import Wire
 /// Names of machines, some of which nobody answers for.
 @Suite("Looking up names", .timeLimit(.minutes(1)))
 struct NameLookupTests {
-    /// Answers at once but for `gone`, which is answered once it is released.
+    /// Answers at once but for `slow`, and for `gone`, which is answered once it is released.
     private final class Servers: Sendable {
         let asked = Mutex<[String]>([])
         private let release = DispatchSemaphore(value: 0)
@@ -19,6 +20,7 @@ struct NameLookupTests {
                 release.wait()
                 throw UnknownHost(host: host, reason: "no answer")
             }
+            if host == "slow" { Thread.sleep(forTimeInterval: 0.5) }
             return [
                 try SocketAddress(ipAddress: "127.0.0.1", port: port), try SocketAddress(ipAddress: "::1", port: port),
             ]
@@ -63,6 +65,16 @@ struct NameLookupTests {
             _ = try await addresses(NameLookup(on: loop, of: names), "gone")
         }
         #expect(servers.asked.withLock { $0.count { $0 == "gone" } } == 2)
+    }
+
+    @Test("an answer that came late serves the next who asks, and nobody after that")
+    func late() async throws {
+        let servers = Servers()
+        let names = KnownNames(lookup: servers.answer)
+        for count in [1, 1, 2] {
+            #expect(try await addresses(NameLookup(on: loop, of: names), "slow").ipv4 == ["127.0.0.1 7500"])
+            #expect(servers.asked.withLock(\.count) == count)
+        }
     }
 
     @Test("the system knows this machine, and addresses that need no lookup")
