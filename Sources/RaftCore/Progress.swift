@@ -143,6 +143,12 @@ struct Progress: Sendable {
         }
     }
 
+    /// What it holds, or is about to by a snapshot.
+    var held: LogIndex {
+        guard case .snapshot(let pending) = state else { return match }
+        return max(match, pending)
+    }
+
     func isActive(_ options: Options) -> Bool { silentTicks < options.electionTimeoutTicks }
 
     /// What the public sees of it.

@@ -215,10 +215,11 @@ public struct RaftNode: Sendable {
         return leadership.progress.map { $0.published(options) }
     }
 
-    /// Members for which a snapshot is wanted or on its way; compaction should wait for them, within a bound. Ordered by id.
-    public var pendingSnapshotPeers: [NodeID] {
-        guard case .leader(let leadership) = state else { return [] }
-        return leadership.progress.filter { if case .snapshot = $0.state { true } else { false } }.map(\.id)
+    /// What the followers that answer are known to hold, all of them: the entries behind it are still needed. One that takes a
+    /// snapshot counts with what it will hold afterwards, at least. Nil when none answers, and on any member that does not lead.
+    public var heldByActiveFollowers: LogIndex? {
+        guard case .leader(let leadership) = state else { return nil }
+        return leadership.progress.lazy.filter { $0.isActive(options) }.map(\.held).min()
     }
 
     /// Writes that were handed out and are not synced yet.

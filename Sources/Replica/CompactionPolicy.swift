@@ -3,6 +3,9 @@ internal import RaftCore
 /// When to checkpoint the database and how much of the log to cut after it. The database is the snapshot, so cutting costs
 /// nothing but the entries that a follower may still want.
 struct CompactionPolicy {
+    /// How many times its length the log may have while it is held back.
+    private static let heldBackMax = 4
+
     private let entriesMax: Int
     private let bytesMax: Int
     private let checkpointBytes: Int
@@ -29,9 +32,11 @@ struct CompactionPolicy {
     }
 
     /// True once when a checkpoint is due; nothing more is due before `checkpointFinished`.
-    mutating func shouldCheckpoint(entriesInLog: Int) -> Bool {
+    ///
+    /// - Parameter target: where the log is to be cut (`target(of:)`).
+    mutating func shouldCheckpoint(before target: LogIndex?, durable: LogPosition) -> Bool {
         guard !checkpointIsUnderWay else { return false }
-        let isDue = appliedBytes >= checkpointBytes || (isLogTooLong(entriesInLog) && appliedBytes > 0)
+        let isDue = appliedBytes >= checkpointBytes || target.map { $0 > durable.index } ?? false
         if isDue {
             checkpointIsUnderWay = true
             appliedBytes = 0
@@ -41,24 +46,22 @@ struct CompactionPolicy {
 
     mutating func checkpointFinished() { checkpointIsUnderWay = false }
 
-    /// How far the log may be cut: half of what it holds, never beyond what is durable elsewhere.
-    ///
-    /// - Parameter isSnapshotUnderWay: asked only when the log is long, since this is called in every turn.
-    func cut(
-        core: borrowing RaftNode, durable: LogPosition, isSnapshotUnderWay: @autoclosure () -> Bool
-    ) -> LogIndex? {
+    /// Up to where the log is to be cut, as soon as that is durable elsewhere: half of what it holds. Nil while it is short, or
+    /// held back for a follower that answers: what it needs is gone otherwise when its snapshot is there, or while it catches
+    /// up, and it would have to take the next snapshot. Within a bound, so that a follower that is too slow for that does not
+    /// fill the memory.
+    func target(of core: borrowing RaftNode) -> LogIndex? {
         let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
-        guard isLogTooLong(held) else { return nil }
-        // A snapshot on its way is useless if the entries after it are gone when it arrives; held back within a bound.
-        let slack = isSnapshotUnderWay() ? 2 : 1
-        guard held > entriesMax * slack || logBytes > bytesMax * slack else { return nil }
-        let half = core.base.index.advanced(by: held / 2)
-        // After a snapshot the database may be further than the log it has to be explained by.
-        let target = min(half, durable.index, core.appliedIndex)
-        return target > core.base.index ? target : nil
+        guard isLonger(held, than: 1) else { return nil }
+        let half = min(core.base.index.advanced(by: held / 2), core.appliedIndex)
+        guard half > core.base.index else { return nil }
+        let isWanted = core.heldByActiveFollowers.map { $0 < half } ?? false
+        return isWanted && !isLonger(held, than: Self.heldBackMax) ? nil : half
     }
 
     mutating func cutDone(bytes: Int) { logBytes = max(0, logBytes - bytes) }
 
-    private func isLogTooLong(_ entries: Int) -> Bool { entries > entriesMax || logBytes > bytesMax }
+    private func isLonger(_ entries: Int, than times: Int) -> Bool {
+        entries > entriesMax * times || logBytes > bytesMax * times
+    }
 }

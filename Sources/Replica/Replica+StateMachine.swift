@@ -103,12 +103,11 @@ extension Replica {
     }
 
     mutating func compact() {
-        let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
-        if compaction.shouldCheckpoint(entriesInLog: held) { effects.append(.checkpoint) }
         // A damaged database is no snapshot: what the log holds may be all that another member can be brought up to date with.
-        guard protection.quarantine == nil,
-            let target = compaction.cut(
-                core: core, durable: durable, isSnapshotUnderWay: !core.pendingSnapshotPeers.isEmpty),
+        let wanted = protection.quarantine == nil ? compaction.target(of: core) : nil
+        if compaction.shouldCheckpoint(before: wanted, durable: durable) { effects.append(.checkpoint) }
+        // After a snapshot the database may be further than the log it has to be explained by.
+        guard let wanted, case let target = min(wanted, durable.index), target > core.base.index,
             let term = core.term(at: target)
         else { return }
         let gone = core.entries(in: core.base.index.next..<target.next).reduce(0) { $0 + $1.cost }

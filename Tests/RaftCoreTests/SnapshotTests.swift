@@ -115,14 +115,14 @@ import Testing
     func namedOnce() {
         var node = leaderWithLaggard()
         #expect(node.drain().snapshotsWanted == [2])
-        #expect(node.pendingSnapshotPeers == [2])
+        #expect(node.progress[0].state == .snapshot)
         for _ in 0..<5 {
             node.tick()
             node.receive(.heartbeatResponse(round: 0), from: 2, term: 1)
             #expect(node.drain().snapshotsWanted.isEmpty)
         }
         node.snapshotFinished(to: 2, succeeded: false)
-        #expect(node.pendingSnapshotPeers == [])
+        #expect(node.progress[0].state == .probe)
         #expect(node.drain().snapshotsWanted.isEmpty)
         node.receive(.heartbeatResponse(round: 0), from: 2, term: 1)
         #expect(node.drain().snapshotsWanted == [2])
@@ -141,7 +141,7 @@ import Testing
         node.compact(to: 6)
         node.receive(.appendRejected(rejected: 6, hint: at(3, 1)), from: 2, term: 1)
         #expect(node.drain().snapshotsWanted.isEmpty)
-        #expect(node.pendingSnapshotPeers == [2])
+        #expect(node.progress[0].state == .snapshot)
         node.snapshotFinished(to: 2, succeeded: true)
         _ = node.drain()
         node.receive(.appendRejected(rejected: 6, hint: at(3, 1)), from: 2, term: 1)
@@ -176,14 +176,23 @@ import Testing
         #expect(node.drain().snapshotsWanted.isEmpty)
     }
 
-    @Test("a laggard is named as long as its snapshot travels, so that the cut can wait for it")
-    func pendingPeers() {
+    @Test("what the followers hold that answer is known, so that the cut can wait for the slowest")
+    func held() {
         var node = leaderWithLaggard()
-        #expect(node.pendingSnapshotPeers == [])
+        #expect(node.heldByActiveFollowers == 1)
         _ = node.drain()
-        #expect(node.pendingSnapshotPeers == [2])
-        node.receive(.appendAccepted(match: 3), from: 2, term: 1)
-        #expect(node.pendingSnapshotPeers == [])
+        #expect(node.heldByActiveFollowers == 3, "what the snapshot will reach at least")
+        node.receive(.appendAccepted(match: 4), from: 2, term: 1)
+        _ = node.propose([[4]])
+        _ = node.drain()
+        node.receive(.appendAccepted(match: 5), from: 3, term: 1)
+        #expect(node.heldByActiveFollowers == 4)
+        for _ in 0..<node.options.electionTimeoutTicks {
+            node.tick()
+            node.receive(.heartbeatResponse(round: 0), from: 3, term: 1)
+        }
+        #expect(node.heldByActiveFollowers == 5, "nothing is held back for one that is silent")
+        #expect(makeNode().heldByActiveFollowers == nil, "a follower holds nothing back")
     }
 
     @Test("a leader that its own removal deposes asks for no snapshot any more")

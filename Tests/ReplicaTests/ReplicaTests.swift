@@ -271,26 +271,4 @@ struct ReplicaTests {
         #expect(alone.others.contains(.compactLog(durable)))
         #expect(alone.replica.core.base == durable)
     }
-
-    @Test(
-        "while a snapshot travels the log is held for it, up to twice its length (pitfall: a laggard that never catches up)"
-    )
-    func heldForSnapshot() {
-        var policy = CompactionPolicy(entriesMax: 100, bytesMax: 1 << 30, checkpointBytes: 1 << 30, jitter: 0)
-        policy.handedToApply(bytes: 1)
-        func cut(entries: UInt64, isSnapshotUnderWay: Bool) -> LogIndex? {
-            let entries = (1...entries).map { Entry(term: Term(1), index: LogIndex($0), kind: .noop, payload: []) }
-            let last = LogPosition(index: LogIndex(UInt64(entries.count)), term: Term(1))
-            let core = RaftNode(
-                id: NodeID(1), options: Options(),
-                restored: RestoredState(
-                    hardState: HardState(term: Term(1), vote: nil), base: .zero, entries: entries, applied: last.index,
-                    configuration: .empty), seed: 1)
-            return policy.cut(core: core, durable: last, isSnapshotUnderWay: isSnapshotUnderWay)
-        }
-        #expect(cut(entries: 100, isSnapshotUnderWay: false) == nil)
-        #expect(cut(entries: 101, isSnapshotUnderWay: false) == LogIndex(50))
-        #expect(cut(entries: 200, isSnapshotUnderWay: true) == nil)
-        #expect(cut(entries: 201, isSnapshotUnderWay: true) == LogIndex(100))
-    }
 }

@@ -26,7 +26,7 @@ extension Mutant {
             "log-cut-beyond-the-checkpoint", line: 5, "the log is cut further than the database is durable",
             under: [.shortLog, .powerLoss],
             .expression(
-                "Replica/CompactionPolicy.swift", "min(half, ⟦durable.index⟧, core.appliedIndex)", "core.appliedIndex")),
+                "Replica/Replica+StateMachine.swift", "min(wanted, ⟦durable.index⟧)", "core.appliedIndex")),
         Mutant(
             "acknowledged-behind-a-snapshot",
             "entries that a snapshot has replaced are acknowledged once their write ends",

@@ -27,7 +27,7 @@ struct ReplicaStory: StoryTeller {
             for _ in 0..<(try arguments.count(2)) { cluster.tick(try members(arguments, 1)) }
         case "live":
             for _ in 0..<(try arguments.count(1)) {
-                cluster.tick(cluster.ids)
+                cluster.tick(try members(arguments, 2))
                 cluster.settle()
             }
         case "pass": cluster.pass(milliseconds: try arguments.number(1))
