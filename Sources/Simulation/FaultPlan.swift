@@ -26,7 +26,9 @@ struct FaultPlan {
     private(set) var usesWire: Bool
     private(set) var segmentBytes: Int
     /// Entries that a log holds before it is cut.
-    private(set) var logEntriesMax: Int
+    private var logEntriesMax: Int
+    /// How many times as long the logs of some members are: what one has cut another still has.
+    private var logFactors = [1]
     private(set) var checkpointBytes: Int
     /// Bytes and entries that a leader holds before it refuses more.
     private(set) var uncommittedBytesMax: Int
@@ -82,6 +84,7 @@ struct FaultPlan {
         if kinds.contains(.shortLog) {
             logEntriesMax = perMille[FaultKind.shortLog.rawValue]
             checkpointBytes = 3_000
+            for _ in 0..<2 { logFactors.append([1, 1, 8][draw(.shortLog, below: 3)]) }
         }
         if kinds.contains(.coordinator) { coordinator = drawCoordinator() }
     }
@@ -94,6 +97,10 @@ struct FaultPlan {
             imbalanceMax: 0.05, rebalanceIntervalMilliseconds: 1_500,
             movesPerBrokerMax: 1 + draw(.coordinator, below: 4), movesMax: 2 + draw(.coordinator, below: 6),
             stepMilliseconds: 1_500, leaderIntervalMilliseconds: 1_000)
+    }
+
+    func logEntriesMax(of node: NodeID) -> Int {
+        logEntriesMax * logFactors[Int(node.rawValue) % logFactors.count]
     }
 
     /// Machines that belong to nothing at the start: there to become members.

@@ -250,7 +250,9 @@ package struct RaftObserver {
             try recoveries.takesPart(message.from)
         case .appendAccepted(let match):
             try states.promises(message.from, term: message.term, vote: nil, durable: durable)
-            try states.acknowledges(message.from, through: match, durable: durableIndex)
+            // What a snapshot has replaced may still be on the disk, which learns of it later.
+            let synced = message.term == core.hardState.term ? min(durableIndex, core.syncedIndex) : durableIndex
+            try states.acknowledges(message.from, through: match, durable: synced)
         case .timeoutNow:
             // One that manages its own removal has stepped down by now, and asks the best there is.
             guard core.status.role == .leader, let term = core.term(at: core.lastIndex), let held = heldBy(message.to)

@@ -11,7 +11,7 @@ extension SimulatedCluster {
         let findings: StartFindings
         do throws(StartFailure) {
             findings = try node.start(
-                now: queue.now, seed: processGenerator.next(), options: replicaOptions,
+                now: queue.now, seed: processGenerator.next(), options: replicaOptions(of: node.id),
                 repairStopsAfter: processGenerator.below(3) == 0 ? processGenerator.below(40) : nil,
                 makeMachine: makeMachine)
         } catch {

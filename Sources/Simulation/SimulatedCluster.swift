@@ -300,13 +300,13 @@ package final class SimulatedCluster {
         LogOptions(segmentBytes: plan.segmentBytes, fillStepBytes: 2_048)
     }
 
-    var replicaOptions: ReplicaOptions {
+    func replicaOptions(of node: NodeID) -> ReplicaOptions {
         ReplicaOptions(
             raft: Options(
                 electionTimeoutTicks: SimulatedCluster.electionTimeoutTicks, heartbeatTicks: 2, inflightMessagesMax: 8,
                 appendBytesMax: plan.appendBytesMax, uncommittedBytesMax: plan.uncommittedBytesMax,
                 pendingReadsMax: 64),
-            logEntriesMax: plan.logEntriesMax, checkpointBytes: plan.checkpointBytes, applyEntriesMax: 16,
+            logEntriesMax: plan.logEntriesMax(of: node), checkpointBytes: plan.checkpointBytes, applyEntriesMax: 16,
             brokerTimeoutMilliseconds: SimulatedCluster.brokerTimeoutMilliseconds,
             brokerGraceMilliseconds: SimulatedCluster.brokerTimeoutMilliseconds, sessionSweepMilliseconds: 1_000,
             readWaitMilliseconds: 500, diskSilenceMilliseconds: SimulatedCluster.diskSilenceMilliseconds,
