@@ -84,7 +84,7 @@ struct FaultPlan {
         if kinds.contains(.shortLog) {
             logEntriesMax = perMille[FaultKind.shortLog.rawValue]
             checkpointBytes = 3_000
-            for _ in 0..<2 { logFactors.append([1, 1, 8][draw(.shortLog, below: 3)]) }
+            for _ in 0..<2 { logFactors.append([1, 8][draw(.shortLog, below: 2)]) }
         }
         if kinds.contains(.coordinator) { coordinator = drawCoordinator() }
     }

@@ -61,6 +61,15 @@ extension SimulatedCluster {
         if let synced { try turn(id, life) { $0.persisted(synced) } }
     }
 
+    /// What another leader sends meanwhile is on the disk only after the state has been replaced.
+    func hangWhileInstalling(_ node: SimulatedNode, _ process: SimulatedProcess) {
+        guard plan.kinds.contains(.hungSync), plan.draw(.hungSync, below: 2) == 0 else { return }
+        report.happened(.hungSync)
+        let rest = UInt64(plan.draw(.hungSync, 10_000, 1_000_000))
+        node.diskHangsUntil = max(node.diskHangsUntil, process.installEndsAt) + rest
+        trace.line(queue.now, "node \(node.id) has a disk that hangs while it installs")
+    }
+
     /// There may be room for what the log could not write.
     func tryForRoom(_ id: NodeID, _ life: UInt64) {
         guard let process = process(id, life) else { return }

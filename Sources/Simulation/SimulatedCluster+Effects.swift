@@ -25,6 +25,7 @@ extension SimulatedCluster {
         switch effect {
         case .persist(let persist):
             mark(persist)
+            if process.installing != nil, !persist.entries.isEmpty { hangWhileInstalling(node, process) }
             process.logQueue.append(.write(persist))
             startLogWork(node, process)
         case .compactLog(let position):
@@ -79,18 +80,14 @@ extension SimulatedCluster {
         case .installSnapshot(let snapshot):
             process.installing = snapshot
             var delay = draw(&diskGenerator, 500, 20_000)
-            if plan.kinds.contains(.slowApply), plan.draw(.slowApply, below: 2) == 0 {
+            let isSilenced = installs(node.id, from: snapshot.from)
+            if plan.kinds.contains(.slowApply), isSilenced || plan.draw(.slowApply, below: 2) == 0 {
                 report.happened(.slowApply)
-                delay = UInt64(plan.draw(.slowApply, 50_000, 1_500_000))
+                // Long enough for another leader to take over and to send what it has.
+                delay = UInt64(plan.draw(.slowApply, isSilenced ? 500_000 : 50_000, 1_500_000))
             }
+            process.installEndsAt = queue.now + delay
             queue.plan(in: delay, .installed(node.id, life: process.life, snapshot))
-            installs(node.id, from: snapshot.from)
-            // The log's disk may hang with what other leaders send meanwhile.
-            if plan.kinds.contains(.hungSync), plan.draw(.hungSync, below: 4) == 0 {
-                report.happened(.hungSync)
-                node.diskHangsUntil = queue.now + delay + UInt64(plan.draw(.hungSync, 10_000, 1_000_000))
-                trace.line(queue.now, "node \(node.id) has a disk that hangs while it installs")
-            }
             planCrash(of: node, process, within: delay, oneIn: 4)
         case .discardSnapshot(let snapshot):
             try snapshotFailed(snapshot.id, "not needed any more", node, process)

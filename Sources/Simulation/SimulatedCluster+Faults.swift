@@ -234,7 +234,7 @@ extension SimulatedCluster {
     /// A leader that begins to send its state is now and then heard by the receiver alone, and by nobody once that installs it: whoever
     /// leads next does not know how much was committed, and sends the receiver what it has.
     func planSilence(of leader: NodeID, but receiver: NodeID) {
-        guard plan.kinds.contains(.oneWay), plan.draw(.oneWay, below: 4) == 0 else { return }
+        guard plan.kinds.contains(.oneWay), plan.draw(.oneWay, below: 2) == 0 else { return }
         if plan.kinds.contains(.burst), burst(among: [leader]) { report.happened(.burst) }
         queue.plan(in: UInt64(plan.draw(.oneWay, 500, 20_000)), .lift(.silence(leader, but: receiver)))
     }
@@ -254,9 +254,12 @@ extension SimulatedCluster {
     }
 
     /// What the only one that heard this leader has been waiting for is there.
-    func installs(_ receiver: NodeID, from leader: NodeID) {
-        guard let soleListener, soleListener == (to: leader, by: receiver) else { return }
+    ///
+    /// - Returns: whether the leader is silenced now.
+    func installs(_ receiver: NodeID, from leader: NodeID) -> Bool {
+        guard let soleListener, soleListener == (to: leader, by: receiver) else { return false }
         queue.plan(in: UInt64(plan.draw(.oneWay, below: 20_000)), .lift(.silence(leader, but: nil)))
+        return true
     }
 
     private func healTopology() {

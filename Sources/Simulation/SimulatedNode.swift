@@ -211,6 +211,7 @@ final class SimulatedProcess {
     var applying: [Entry] = []
     /// What it is to install, after that.
     var installing: IncomingSnapshot?
+    var installEndsAt: UInt64 = 0
     var isCheckpointing = false
     /// Reads that wait for their turn.
     var queries: [RequestToken: ServedQuery] = [:]
