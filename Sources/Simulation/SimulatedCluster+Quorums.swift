@@ -53,10 +53,14 @@ extension SimulatedCluster {
         return Set(members.map(\.id)).sorted()
     }
 
-    /// A learner that moved before it had heard of anybody calls nobody, and nobody finds it until the cluster has taken in
-    /// where it is, in every configuration that may be the one: its operator has to ask again.
+    /// A learner that moved, or lost its disk, before it had heard of anybody calls nobody, and nobody finds it until the
+    /// cluster has taken in where it is, in every configuration that may be the one: its operator has to ask again.
     private func isFound(_ id: NodeID) -> Bool {
-        inPlay.all.allSatisfy { $0.member(id).map { $0.peerAddress == node(id).peerAddress } ?? true }
+        inPlay.all.allSatisfy { configuration in
+            guard let member = configuration.member(id) else { return true }
+            let voter = ConfigurationsInPlay.Voter(id: id, disk: member.disk)
+            return member.peerAddress == node(id).peerAddress && isOn(voter)
+        }
             || inPlay.all.contains { $0.voters.contains(id) || $0.outgoing.contains(id) }
     }
 
