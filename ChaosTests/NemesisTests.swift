@@ -53,6 +53,15 @@ struct NemesisTests {
         #expect(report.growth(of: 2) { $0.files }?.late == nil)
     }
 
+    @Test("of a few rounds each time to agree is told, of many the median and the longest")
+    func agreement() {
+        var report = RunReport(scenario: "calm", seed: 1, network: "direct", nodes: 1)
+        report.recoveries = [9, 5].map { .milliseconds($0) }
+        #expect(report.agreement == "9 ms, 5 ms")
+        report.recoveries += [7, 6, 8].map { .milliseconds($0) }
+        #expect(report.agreement == "7 ms, at most 9 ms, in 5 rounds")
+    }
+
     @Test("shapes cut what their names say")
     func shapes() {
         func cut(_ partition: Partition, _ members: ClosedRange<Int>) -> String {

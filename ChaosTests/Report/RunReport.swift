@@ -39,12 +39,21 @@ struct RunReport: Sendable {
         return (early, late)
     }
 
+    /// After how long all nodes agreed: of many rounds the median and the longest.
+    var agreement: String {
+        let sorted = recoveries.sorted()
+        guard sorted.count > 4, let longest = sorted.last else {
+            return recoveries.map { "\($0.milliseconds) ms" }.joined(separator: ", ")
+        }
+        let median = sorted[sorted.count / 2]
+        return "\(median.milliseconds) ms, at most \(longest.milliseconds) ms, in \(sorted.count) rounds"
+    }
+
     /// One line for each fault and each finding.
     var summary: String {
         var lines = [
             "\(scenario) over \(network), seed \(seed): \(timeline.writes) writes, \(timeline.reads) reads, "
-                + "\(timeline.failed) failed, \(timeline.unknown) unknown; agreed after "
-                + recoveries.map { "\($0.milliseconds) ms" }.joined(separator: ", ")
+                + "\(timeline.failed) failed, \(timeline.unknown) unknown; agreed after \(agreement)"
         ]
         for fault in faults {
             let writes = fault.writesUnavailable.map { "\($0.milliseconds) ms" } ?? "?"
