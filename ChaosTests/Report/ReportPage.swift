@@ -56,7 +56,7 @@ struct ReportPage {
             <p>\(report.nodes) nodes over \(report.network), seed \(report.seed), \
             \(report.length / 1_000_000_000) s. \(report.timeline.writes) writes and \(report.timeline.reads) reads \
             answered, \(report.timeline.failed) failed without effect, \(report.timeline.unknown) of unknown outcome. \
-            All nodes agreed after \(report.agreement).</p>
+            All nodes agreed after \(report.agreement) without load.</p>
             <ul>\(findings)</ul>
             \(chart)
             \(table)

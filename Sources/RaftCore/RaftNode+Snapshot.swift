@@ -1,6 +1,6 @@
 extension RaftNode {
     /// Forgets the entries up to `index`, which has to be applied. The base moves there. An index at or before the base has no
-    /// effect. The caller holds back what `heldByActiveFollowers` lacks, within a bound of its own.
+    /// effect. The caller holds back what follows `heldByActiveFollowers`, within a bound of its own.
     public mutating func compact(to index: LogIndex) {
         precondition(index <= appliedIndex, "cannot compact to \(index), applied is \(appliedIndex)")
         guard index > log.base.index else { return }

@@ -206,6 +206,9 @@ public struct RaftNode: Sendable {
     /// The entries of `range`, which has to lie after `base` and at most at `lastIndex`.
     public func entries(in range: Range<LogIndex>) -> [Entry] { log.slice(range) }
 
+    /// What the entries of `range` cost together, in bytes (`Entry.cost`).
+    public func cost(of range: Range<LogIndex>) -> Int { log.cost(of: range) }
+
     /// The term of the entry at `index` or of `base`; nil when it is compacted away or not there.
     public func term(at index: LogIndex) -> Term? { log.term(at: index) }
 

@@ -36,7 +36,8 @@ struct CompactionPolicy {
     /// - Parameter target: where the log is to be cut (`target(of:)`).
     mutating func shouldCheckpoint(before target: LogIndex?, durable: LogPosition) -> Bool {
         guard !checkpointIsUnderWay else { return false }
-        let isDue = appliedBytes >= checkpointBytes || target.map { $0 > durable.index } ?? false
+        // One that made nothing durable is not repeated before there is something new.
+        let isDue = appliedBytes >= checkpointBytes || appliedBytes > 0 && target.map { $0 > durable.index } ?? false
         if isDue {
             checkpointIsUnderWay = true
             appliedBytes = 0
@@ -47,9 +48,9 @@ struct CompactionPolicy {
     mutating func checkpointFinished() { checkpointIsUnderWay = false }
 
     /// Up to where the log is to be cut, as soon as that is durable elsewhere: half of what it holds. Nil while it is short, or
-    /// held back for a follower that answers: what it needs is gone otherwise when its snapshot is there, or while it catches
-    /// up, and it would have to take the next snapshot. Within a bound, so that a follower that is too slow for that does not
-    /// fill the memory.
+    /// held back for a follower that answers. Otherwise what it needs would be gone when its snapshot is there, or while it
+    /// catches up, and it would have to take the next one. Within a bound: a follower that is too slow even so must not fill
+    /// the memory.
     func target(of core: borrowing RaftNode) -> LogIndex? {
         let held = Int(core.lastIndex.rawValue - core.base.index.rawValue)
         guard isLonger(held, than: 1) else { return nil }

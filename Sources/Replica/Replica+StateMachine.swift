@@ -110,7 +110,7 @@ extension Replica {
         guard let wanted, case let target = min(wanted, durable.index), target > core.base.index,
             let term = core.term(at: target)
         else { return }
-        let gone = core.entries(in: core.base.index.next..<target.next).reduce(0) { $0 + $1.cost }
+        let gone = core.cost(of: core.base.index.next..<target.next)
         core.compact(to: target)
         compaction.cutDone(bytes: gone)
         effects.append(.compactLog(LogPosition(index: target, term: term)))

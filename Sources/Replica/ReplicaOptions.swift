@@ -6,7 +6,8 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var raft: Options
     /// The log is cut when it holds more entries than this after its base...
     package var logEntriesMax: Int
-    /// ...or more bytes than this. What is cut is half, so that a follower that was away for a moment catches up by entries.
+    /// ...or more bytes than this. What is cut is half, so that a follower that was away for a moment catches up by entries. A
+    /// leader waits with it, up to four times these, while a follower that answers needs entries of that half.
     package var logBytesMax: Int
     /// A checkpoint is asked for when this many bytes of entries were applied since the last.
     package var checkpointBytes: Int

@@ -250,7 +250,8 @@ package struct RaftObserver {
             try recoveries.takesPart(message.from)
         case .appendAccepted(let match):
             try states.promises(message.from, term: message.term, vote: nil, durable: durable)
-            // What a snapshot has replaced may still be on the disk, which learns of it later.
+            // What a snapshot has replaced may still be on the disk, which learns of it later. A message of an earlier term
+            // was true when it was said, and nobody counts it any more.
             let synced = message.term == core.hardState.term ? min(durableIndex, core.syncedIndex) : durableIndex
             try states.acknowledges(message.from, through: match, durable: synced)
         case .timeoutNow:

@@ -65,8 +65,8 @@ extension SimulatedCluster {
     func hangWhileInstalling(_ node: SimulatedNode, _ process: SimulatedProcess) {
         guard plan.kinds.contains(.hungSync), plan.draw(.hungSync, below: 2) == 0 else { return }
         report.happened(.hungSync)
-        let rest = UInt64(plan.draw(.hungSync, 10_000, 1_000_000))
-        node.diskHangsUntil = max(node.diskHangsUntil, process.installEndsAt) + rest
+        let rest = UInt64(plan.draw(.hungSync, 5_000, 200_000))
+        node.diskHangsUntil = max(node.diskHangsUntil, process.installEndsAt + rest)
         trace.line(queue.now, "node \(node.id) has a disk that hangs while it installs")
     }
 

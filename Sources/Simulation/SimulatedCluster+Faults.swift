@@ -236,7 +236,8 @@ extension SimulatedCluster {
     func planSilence(of leader: NodeID, but receiver: NodeID) {
         guard plan.kinds.contains(.oneWay), plan.draw(.oneWay, below: 2) == 0 else { return }
         if plan.kinds.contains(.burst), burst(among: [leader]) { report.happened(.burst) }
-        queue.plan(in: UInt64(plan.draw(.oneWay, 500, 20_000)), .lift(.silence(leader, but: receiver)))
+        // Soon enough that what the burst wrote may be committed and nobody told of it.
+        queue.plan(in: UInt64(plan.draw(.oneWay, 500, 5_000)), .lift(.silence(leader, but: receiver)))
     }
 
     private func silence(_ id: NodeID, but listener: NodeID?) {

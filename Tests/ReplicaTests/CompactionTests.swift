@@ -34,6 +34,7 @@ struct CompactionTests {
         var policy = CompactionPolicy(entriesMax: 100, bytesMax: 1 << 30, checkpointBytes: 1 << 30, jitter: 0)
         #expect(policy.target(of: follower(100)) == nil)
         #expect(policy.target(of: follower(101)) == LogIndex(50))
+        policy.handedToApply(bytes: 1)
         func at(_ index: UInt64) -> LogPosition { LogPosition(index: LogIndex(index), term: Term(1)) }
         var isDue = policy.shouldCheckpoint(before: LogIndex(50), durable: at(50))
         #expect(!isDue)
@@ -43,7 +44,21 @@ struct CompactionTests {
         #expect(!isDue, "one at a time")
         policy.checkpointFinished()
         isDue = policy.shouldCheckpoint(before: LogIndex(50), durable: at(49))
+        #expect(!isDue, "it made nothing durable, and there is nothing new")
+        policy.handedToApply(bytes: 1)
+        isDue = policy.shouldCheckpoint(before: LogIndex(50), durable: at(49))
         #expect(isDue)
+    }
+
+    @Test("a log of few large entries is long as well")
+    func bytes() {
+        var policy = CompactionPolicy(entriesMax: 100, bytesMax: 1_000, checkpointBytes: 1 << 30, jitter: 0)
+        policy.handedToApply(bytes: 1_000)
+        #expect(policy.target(of: follower(10)) == nil)
+        policy.handedToApply(bytes: 1)
+        #expect(policy.target(of: follower(10)) == LogIndex(5))
+        policy.cutDone(bytes: 500)
+        #expect(policy.target(of: follower(10)) == nil)
     }
 
     @Test(

@@ -55,7 +55,7 @@ package struct NodeConfiguration: Equatable, Sendable {
         package var pendingReadsMax: Int
         package var segmentBytes: Int
         /// Applied entries that stay in the log for followers that lag, in bytes: a log that has grown to twice this is cut
-        /// in half.
+        /// in half; on a leader later, up to eight times, while a follower takes a snapshot or catches up.
         package var logKeepBytes: Int
         /// As `logKeepBytes`, in entries. Whichever is reached first cuts, so the log's memory is bounded.
         package var logKeepEntries: Int
