@@ -49,9 +49,10 @@ extension SimulatedCluster {
     private func move() throws(Violation) -> Bool {
         let node = node(drawn(committed.members.map(\.id)))
         // Two that are both elsewhere than the others think would never find each other; nor would one that does not know yet where
-        // another went.
+        // another went, or that there is another.
         guard let replica = node.running?.replica, replica.knownConfigurationIndex <= replica.core.syncedIndex,
-            (committed.members + replica.core.configuration.members).allSatisfy(isAtItsAddress)
+            (committed.members + replica.core.configuration.members).allSatisfy(isAtItsAddress),
+            inPlay.all.flatMap(\.members).allSatisfy({ replica.core.configuration.member($0.id) != nil })
         else { return false }
         try kill(node)
         node.addressNumber += 1
