@@ -182,7 +182,7 @@ struct CoordinatorTests {
     @Test("what somebody else began counts against the limits and is not taken back")
     func foreign() throws {
         var cluster = CoordinatorCluster.random(
-            .init(movesPerBrokerMax: 1, movesMax: 2, stepMilliseconds: 1_000), seed: 8, brokers: 5, racks: 0,
+            .init(movesPerBrokerMax: 1, movesMax: 2, stepMilliseconds: 100_000), seed: 8, brokers: 5, racks: 0,
             partitions: 30, factor: 2)
         cluster.copies = 0
         let partition = try #require(cluster.model.partition(1, 0))
@@ -193,6 +193,22 @@ struct CoordinatorTests {
         for _ in 0..<100 { cluster.tick() }
         #expect(cluster.mostUnderWay <= 2 && cluster.mostPerBroker <= 1)
         #expect(cluster.reassigning.contains { $0.key == partition.key }, "it is not the coordinator's")
+    }
+
+    @Test("what somebody else began and gets nowhere is not taken back, says why, and holds up no rebalance")
+    func foreignAndStuck() throws {
+        var cluster = CoordinatorCluster.random(
+            .init(movesPerBrokerMax: 1, movesMax: 1, stepMilliseconds: 1_000), seed: 8, brokers: 5, racks: 0,
+            partitions: 30, factor: 2)
+        let partition = try #require(cluster.model.partition(1, 0))
+        let spare = try #require((0..<5).map { BrokerID($0) }.first { !partition.replicas.contains($0) })
+        cluster.begin()
+        cluster.sluggish = [spare]
+        let target = [partition.replicas[0], spare]
+        cluster.apply(.reassignPartitions(.init([.init(partition: partition.key, replicas: target)])))
+        cluster.apply(Self.start)
+        #expect(cluster.run(ticks: 2_000) { $0.rebalance?.isRunning == false })
+        #expect(cluster.reassigning.map(\.key) == [partition.key], "it is not the coordinator's")
         let stuck = cluster.coordinator.status?.stuck ?? []
         #expect(stuck.contains { $0.partition == partition.key && $0.broker == spare })
     }
