@@ -13,7 +13,7 @@ import Wire
 extension Node {
     static let feedRetryPause: TimeAmount = .milliseconds(100)
     private static let applyRetryPause: TimeAmount = .seconds(1)
-    private static let commitPause: TimeAmount = .milliseconds(100)
+    private static let commitPause: TimeAmount = .milliseconds(20)
 
     func finished(_ outcome: LogJobOutcome) {
         switch outcome {
