@@ -14,7 +14,7 @@ struct ClockTests {
         "the time of day jumps by an hour, forward on one node and back on another: nobody notices",
         .timeLimit(.minutes(2)))
     func wallClock() async throws {
-        try await withFaults(settings: Self.settings) { cluster, client, faults in
+        try await withFaults(settings: Self.settings + LocalCluster.patient) { cluster, client, faults in
             let writer = TopicWriter(client: client, prefix: "writer")
             let leader = try await cluster.leader()
             let term = try await self.term(cluster)
@@ -40,7 +40,7 @@ struct ClockTests {
         "the clock that only goes forward leaps by ten seconds on a follower: the leader leads on",
         .timeLimit(.minutes(2)))
     func followerLeaps() async throws {
-        try await withFaults { cluster, client, faults in
+        try await withFaults(settings: LocalCluster.patient) { cluster, client, faults in
             let writer = TopicWriter(client: client, prefix: "writer")
             let leader = try await cluster.leader()
             let term = try await self.term(cluster)

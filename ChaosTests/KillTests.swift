@@ -88,7 +88,7 @@ struct KillTests {
 
     @Test("a wiped disk does not come back under its old name, and the others go on", .timeLimit(.minutes(2)))
     func wipedDisk() async throws {
-        try await withWritableCluster(settings: ["raft.election_timeout=3s"]) { cluster, client in
+        try await withWritableCluster(settings: LocalCluster.patient) { cluster, client in
             let writer = TopicWriter(client: client, prefix: "writer")
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 50)

@@ -91,7 +91,7 @@ struct ReadTests {
         "a follower answers linearizable reads through a change of the leader, and never with the past",
         .timeLimit(.minutes(3)))
     func followerAcrossTransfers() async throws {
-        let cluster = try await LocalCluster.started()
+        let cluster = try await LocalCluster.started(settings: LocalCluster.patient)
         let writer = await cluster.client()
         _ = try await write(0, writer)
         let leader = try await cluster.leader()
