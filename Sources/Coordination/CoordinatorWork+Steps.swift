@@ -5,7 +5,7 @@ internal import MetadataModel
 extension CoordinatorWork {
     /// Takes out of the moves that wait those that the limits let begin now, in their order as far as they let it.
     mutating func takeNextSteps() -> [PlannedMove] {
-        var load = Load(underWay.values.filter { $0.stall == nil })
+        var load = Load(underWay.values)
         var taken: [PlannedMove] = []
         var passedOver: [PlannedMove] = []
         for _ in 0..<min(waiting.count, CoordinatorOptions.lookAhead) {
@@ -20,7 +20,7 @@ extension CoordinatorWork {
     mutating func steps(_ moves: [PlannedMove], _ partitions: [Partition], now: UInt64) -> [Command.ReplicaMove] {
         var rows: [PartitionKey: Partition] = [:]
         for partition in partitions { rows[partition.key] = partition }
-        var load = Load(underWay.values.filter { $0.stall == nil })
+        var load = Load(underWay.values)
         var steps: [Command.ReplicaMove] = []
         var heldBack: [PlannedMove] = []
         for move in moves {
@@ -118,14 +118,14 @@ extension CoordinatorWork {
         precondition(asked == nil || asked?.moves.count ?? 0 <= CoordinatorOptions.movesLimit, "too much was asked for")
     }
 
-    /// How much is under way: partitions, and those of each broker. What is not waited for any more does not count: as many of them
-    /// as may be under way, begun by somebody else and bound for a dead broker, would hold up a rebalance for ever.
+    /// How much is under way: partitions, and those of each broker. What somebody else began and makes no progress does not count:
+    /// as many of them as may be under way, bound for a dead broker, would hold up a rebalance for ever. Own ones are taken back.
     private struct Load {
         private var partitions = 0
         private var byBroker: [BrokerID: Int] = [:]
 
         init(_ steps: some Sequence<Step>) {
-            for step in steps { add(step.brokers) }
+            for step in steps where step.isOwn || step.stall == nil { add(step.brokers) }
         }
 
         private mutating func add(_ brokers: [BrokerID]) {
