@@ -10,7 +10,7 @@ struct ResourceTests {
         "the leader has no file descriptors left: it serves those it has, and takes new ones when there are some again",
         .timeLimit(.minutes(2)))
     func noDescriptors() async throws {
-        try await withWritableCluster { cluster, client in
+        try await withWritableCluster(settings: LocalCluster.patient) { cluster, client in
             let writer = TopicWriter(client: client, prefix: "writer", pace: .milliseconds(20))
             let leader = try await cluster.leader()
             let term = await cluster.statuses().map(\.term).max()
