@@ -85,7 +85,7 @@ let package = Package(
         layer("RaftCore", [collections]),
         layer("MetadataModel", [collections]),
         layer("Coordination", ["MetadataModel", collections]),
-        layer("Replica", ["RaftCore", "MetadataModel", "MetadataSchema", "Coordination", collections]),
+        layer("Replica", ["RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "Resilience", collections]),
         layer("Resilience"),
 
         // Storage: blocking calls on threads of their own. No NIO, no Task.
@@ -130,9 +130,8 @@ let package = Package(
         layer(
             "Simulation",
             [
-                "RaftCore", "RaftLog", "Replica", "MetadataModel", "MetadataSchema", "MetadataStore", "Coordination",
-                "Wire",
-                "SimulatedDisk", nioCore, collections,
+                "RaftCore", "RaftLog", "Replica", "Resilience", "MetadataModel", "MetadataSchema", "MetadataStore",
+                "Coordination", "Wire", "SimulatedDisk", nioCore, collections,
             ]),
         tests("RaftCoreTests", ["RaftCore", "StoryFiles"], exclude: ["Scenarios"]),
         tests("RaftLogTests", ["RaftLog", "RaftCore"]),
@@ -157,7 +156,8 @@ let package = Package(
                 tracing, lifecycle, grdb,
             ]),
         tests(
-            "ReplicaTests", ["Replica", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "StoryFiles"],
+            "ReplicaTests",
+            ["Replica", "RaftCore", "Resilience", "MetadataModel", "MetadataSchema", "Coordination", "StoryFiles"],
             exclude: ["Scenarios"]),
         tests(
             "SimulationTests",

@@ -80,6 +80,55 @@ struct LiveResilienceTests {
     }
 
     @Test(
+        "starts of rebalances wait for their turn, also under the next leader; one that does not get on is told of",
+        .timeLimit(.minutes(2)))
+    func turns() async throws {
+        // Longer than it takes to come to the second rebalance.
+        let stale = Duration.seconds(12)
+        let cluster = try await LocalCluster.started(settings: ["resilience.keyed_lock.stale_after=12s"])
+        let client = await cluster.client()
+        try await wait("the feature level") {
+            try await client.summary().featureLevel >= Limits.featureLevelOfRebalances
+        }
+        // So that a rebalance that has nothing to do stays under way.
+        #expect(try await cluster.metactl(["rebalance", "pause", "--reason", "a test"]).status == 0)
+        let first = try await client.startRebalance()
+        let waiting = Task { try await client.startRebalance(.sticky, timeout: .seconds(25)) }
+        var leader = try await cluster.leader()
+        try await wait("a start that waits") {
+            try await metric("keyed_lock_waiting{name=\"rebalance\"}", of: leader, cluster) == 1
+        }
+        let began = ContinuousClock.now
+        let refused = await error { _ = try await client.startRebalance(timeout: .milliseconds(2_500)) }
+        #expect(refused?.refusal?.reason == .rebalanceInProgress, "\(String(describing: refused))")
+        #expect(ContinuousClock.now - began > .seconds(1), "it did not wait")
+
+        let next = leader % 3 + 1
+        #expect(try await cluster.metactl(["members", "transfer-leadership", "--to", "\(next)"]).status == 0)
+        leader = try await cluster.leader()
+        try await wait("a start that waits for the next leader") {
+            try await metric("keyed_lock_waiting{name=\"rebalance\"}", of: leader, cluster) == 1
+        }
+        try await client.cancelRebalance(first)
+        let second = try await waiting.value
+        #expect(second > first)
+        #expect(try await client.rebalance()?.id == second)
+
+        let since = ContinuousClock.now
+        try await wait("a rebalance that is stale") {
+            try await metric("keyed_lock_stale_total{name=\"rebalance\"}", of: leader, cluster) ?? 0 > 0
+        }
+        #expect(ContinuousClock.now - since > stale - .seconds(2))
+        let line = try await cluster.logText(of: leader).split(separator: "\n").first {
+            $0.contains("the rebalance does not get on")
+        }
+        #expect(line?.contains("paused by hand: a test") == true, "\(line ?? "nothing was said")")
+        #expect(try await client.rebalance()?.isRunning == true)
+        await client.close()
+        await cluster.stop()
+    }
+
+    @Test(
         "writes that get no outcome are answered in time, open the breaker, and come through again afterwards",
         .timeLimit(.minutes(3)))
     func proposals() async throws {

@@ -130,6 +130,14 @@ extension Coordinator {
         }
     }
 
+    /// How far the rebalance that is under way has got; nil on a node that does not lead.
+    package var course: RebalanceCourse? {
+        switch state {
+        case .following: nil
+        case .leading(let work): work.course
+        }
+    }
+
     /// Call after each input in tests.
     package func checkInvariants() {
         switch state {
@@ -137,4 +145,21 @@ extension Coordinator {
         case .leading(let work): work.checkInvariants()
         }
     }
+}
+
+/// What a leader knows of the rebalance that is under way. One that stays the same does not get on.
+package struct RebalanceCourse: Hashable, Sendable {
+    package enum Identity: Hashable, Sendable {
+        /// The state was not looked at yet.
+        case unknown
+        case none
+        case rebalance(Version)
+    }
+
+    package var identity: Identity
+    package var movesEnded: Int
+    package var movesUnderWay: Int
+    package var movesWaiting: Int
+    /// New replicas of moves under way that are in sync.
+    package var replicasInSync: Int
 }

@@ -387,6 +387,16 @@ extension CoordinatorWork {
 
 // Queries.
 extension CoordinatorWork {
+    var course: RebalanceCourse {
+        var identity = RebalanceCourse.Identity.unknown
+        if isInformed { identity = .none }
+        if let rebalance, rebalance.isRunning { identity = .rebalance(rebalance.id) }
+        return RebalanceCourse(
+            identity: identity, movesEnded: movesEnded, movesUnderWay: underWay.count,
+            movesWaiting: waiting.count + (asked?.moves.count ?? 0),
+            replicasInSync: underWay.values.reduce(0) { $0 + $1.inSync })
+    }
+
     var status: CoordinatorStatus {
         var status = CoordinatorStatus()
         status.imbalance = plan?.imbalance

@@ -2,7 +2,9 @@ import MetadataModel
 
 /// Rebalances. What becomes of one is in `rebalance`, and in the `coordinator` of the leader's `NodeStatusReport`.
 extension MetadataClient {
-    /// Begins a rebalance, which the leader then plans and carries out; refused while another is under way.
+    /// Begins a rebalance, which the leader then plans and carries out. While another is under way this one waits for its turn, in
+    /// the order of asking, until a second before `timeout` and for 30 s at most (the nodes' setting says); then it is refused.
+    /// Meanwhile a client with more than a thousand writes under way has further ones wait: use another for this.
     ///
     /// - Returns: the version at which it began, which names it.
     @discardableResult

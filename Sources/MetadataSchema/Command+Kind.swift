@@ -11,6 +11,9 @@ extension Command {
         return (Int(bytes[2] & 0x7f) | Int(bytes[3]) << 7) >> 3
     }
 
+    /// Whether an encoded command is the start of a rebalance.
+    package static func startsRebalance(encoded bytes: [UInt8]) -> Bool { kindNumber(ofEncoded: bytes) == 22 }
+
     /// The names of the fields of `kind`, by number. Those of a release before stay.
     package static let kindNames: [Int: String] = [
         2: "register_broker", 3: "unregister_broker", 4: "fence_broker", 5: "unfence_broker", 6: "create_topic",

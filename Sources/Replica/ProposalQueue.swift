@@ -60,6 +60,11 @@ struct ProposalQueue {
         return first.token
     }
 
+    /// Whether the write waits for its answer. Looks at all of them.
+    func isOpen(_ token: RequestToken) -> Bool {
+        index(of: token) != nil || gathered.contains { $0.token == token }
+    }
+
     /// Where the write stands in the log. The latest are looked at first.
     func index(of token: RequestToken) -> LogIndex? { inFlight.last { $0.token == token }?.index }
 

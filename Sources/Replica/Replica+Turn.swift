@@ -68,6 +68,7 @@ extension Replica {
                 if handover.waits(token, wasProposed: true) { continue }
                 effects.append(.replyWrite(token, .leadershipLost(status.leader)))
             }
+            for token in turns.resigned() { refuseNotLeading(token) }
             abandonChanges()
             own.abandon()
             liveness.resigned()
@@ -93,6 +94,7 @@ extension Replica {
         logClock.resume(now: now)
         leaderSince = now
         lastSessionSweep = now
+        turns.becameLeader(now: now)
         judgeBrokers()
     }
 
@@ -110,7 +112,7 @@ extension Replica {
         // They are proposed after all when the other does not take over.
         guard proposals.hasGathered, !handover.isLeaving else { return }
         var batch = proposals.takeGathered()[...]
-        // Only what waited for a handover can be late.
+        // Only what waited for a handover, or for its turn, can be late.
         if batch.contains(where: { $0.intent.deadline <= now }) {
             for item in batch where item.intent.deadline <= now { effects.append(.replyWrite(item.token, .expired)) }
             batch = batch.filter { $0.intent.deadline > now }[...]

@@ -41,6 +41,7 @@ package struct Replica {
     var withdrawing: WithdrawingBrokers
     var liveness: BrokerLiveness
     var coordination: Coordination
+    var turns: RebalanceTurns
     var belief = Belief.firm
 
     /// Damage and room, of this member and of the others.
@@ -123,6 +124,7 @@ package struct Replica {
             heartbeatTimeoutMilliseconds: options.brokerTimeoutMilliseconds,
             graceMilliseconds: options.brokerGraceMilliseconds)
         self.coordination = Coordination(options.coordinator)
+        self.turns = RebalanceTurns(options.turns)
         self.now = now
         self.lastSessionSweep = now
         self.disks = [id: disk]
@@ -171,6 +173,7 @@ package struct Replica {
     package func checkInvariants() {
         core.checkInvariants()
         proposals.checkInvariants()
+        turns.checkInvariants()
         precondition(committedEnd > core.appliedIndex, "applied \(core.appliedIndex) beyond committed \(committedEnd)")
         precondition(isLeader || proposals.inFlightCount == 0 || proposals.hasGathered, "a follower holds proposals")
     }
@@ -190,6 +193,7 @@ package struct Replica {
         askWhetherItLeads()
         watchDisk()
         tickMembership()
+        tickTurns()
         // Heartbeats and writes are refused then: the silence of brokers and sessions is this member's own.
         guard protection.quarantine == nil else { return }
         judgeSilence()

@@ -1,5 +1,6 @@
 package import Coordination
 package import RaftCore
+package import Resilience
 
 /// Timers and limits of a `Replica`.
 package struct ReplicaOptions: Hashable, Sendable {
@@ -42,6 +43,8 @@ package struct ReplicaOptions: Hashable, Sendable {
     package var promotionWindowMilliseconds: UInt64
     /// What a leader does about replicas and leaders by itself; nil: nothing.
     package var coordinator: CoordinatorOptions?
+    /// How long the start of a rebalance waits for its turn, and after which time without progress a rebalance loses it.
+    package var turns: KeyedLockOptions
     /// A leader raises the feature level as soon as every member understands more.
     package var raisesFeatureLevel: Bool
 
@@ -53,7 +56,8 @@ package struct ReplicaOptions: Hashable, Sendable {
         diskSilenceMilliseconds: UInt64 = 300, pauseMilliseconds: UInt64 = 300, unappliedEntriesMax: Int = 100_000,
         digestIntervalMilliseconds: UInt64 = 60_000, diskLowBytes: UInt64 = 0, diskHighBytes: UInt64 = 0,
         catchUpRoundMilliseconds: UInt64 = 300, promotionWindowMilliseconds: UInt64 = 1_000,
-        coordinator: CoordinatorOptions? = nil, raisesFeatureLevel: Bool = false
+        coordinator: CoordinatorOptions? = nil, turns: KeyedLockOptions = KeyedLockOptions(),
+        raisesFeatureLevel: Bool = false
     ) {
         self.raft = raft
         self.logEntriesMax = logEntriesMax
@@ -74,6 +78,7 @@ package struct ReplicaOptions: Hashable, Sendable {
         self.catchUpRoundMilliseconds = catchUpRoundMilliseconds
         self.promotionWindowMilliseconds = promotionWindowMilliseconds
         self.coordinator = coordinator
+        self.turns = turns
         self.raisesFeatureLevel = raisesFeatureLevel
     }
 }

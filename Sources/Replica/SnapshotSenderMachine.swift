@@ -1,10 +1,12 @@
 package import RaftCore
+package import Resilience
 
 /// How a leader sends snapshots to followers that need entries which it has cut from its log: what is copied when, which
 /// chunk leaves next, when to try again and when to give up. Events in, actions out; whoever runs it owns files and
 /// connections, and does the actions in their order.
 ///
-/// One transfer at a time; a second follower waits. A copy is spooled to a file first, so that a slow receiver holds no
+/// One transfer at a time; a second follower waits for its turn, and when that takes too long the replica hears of it: the log
+/// may suffice by then. A copy is spooled to a file first, so that a slow receiver holds no
 /// transaction open. The next chunk leaves when the receiver has the last, within the bandwidth; a broken connection, or a
 /// receiver that began anew, goes on where the receiver says that it stands, from the same file. A transfer ends when it is
 /// done, makes no progress for too long, or its leader is deposed.
@@ -15,6 +17,8 @@ package struct SnapshotSenderMachine: Sendable {
         package var bytesPerSecond: Int
         /// A transfer that made no progress for this long ends.
         package var timeoutMilliseconds: UInt64
+        /// How long a follower waits for its turn.
+        package var turnMilliseconds: UInt64
         /// A chunk that nothing was heard of for this long leaves again.
         package var resendMilliseconds: UInt64 = 2_000
         /// A chunk that the receiver asks for although it was sent leaves again, but not sooner than this: the question may
@@ -25,11 +29,13 @@ package struct SnapshotSenderMachine: Sendable {
         package var pauseMillisecondsMax: UInt64 = 30_000
 
         package init(
-            chunkBytes: Int = 256 << 10, bytesPerSecond: Int = 64 << 20, timeoutMilliseconds: UInt64 = 60_000
+            chunkBytes: Int = 256 << 10, bytesPerSecond: Int = 64 << 20, timeoutMilliseconds: UInt64 = 60_000,
+            turnMilliseconds: UInt64 = 30_000
         ) {
             self.chunkBytes = chunkBytes
             self.bytesPerSecond = bytesPerSecond
             self.timeoutMilliseconds = timeoutMilliseconds
+            self.turnMilliseconds = turnMilliseconds
         }
     }
 
@@ -45,6 +51,8 @@ package struct SnapshotSenderMachine: Sendable {
         case report(NodeID, succeeded: Bool)
         /// The transfer goes on at this offset after the connection was gone.
         case resumed(to: NodeID, offset: UInt64)
+        /// The follower waited for its turn for as long as it may, while another was served.
+        case turnMissed(NodeID, behind: NodeID?)
         /// For the log.
         case ended(Summary)
     }
@@ -84,7 +92,6 @@ package struct SnapshotSenderMachine: Sendable {
         var to: NodeID
         var term: Term
         var started: UInt64
-        var lastProgress: UInt64
     }
 
     private struct Outgoing {
@@ -99,8 +106,9 @@ package struct SnapshotSenderMachine: Sendable {
 
     private let options: Options
     private var state = State.idle
-    /// Followers whose turn comes, in the order in which they asked.
-    private var waiting: [NodeID] = []
+    /// Under one name: who is served, and who comes next. A holder is alive while its transfer makes progress.
+    private var turns: KeyedLock<NodeID>
+    private static let turn = "snapshot"
     /// Followers whose transfer failed, until it is reported.
     private var resting: [(peer: NodeID, until: UInt64)] = []
     /// Failures in a row.
@@ -116,6 +124,8 @@ package struct SnapshotSenderMachine: Sendable {
     package init(options: Options, firstID: UInt64, now: UInt64) {
         precondition(options.chunkBytes > 0 && options.bytesPerSecond > 0, "chunks or bandwidth of nothing: \(options)")
         self.options = options
+        turns = KeyedLock(
+            KeyedLockOptions(acquisitionTimeout: options.turnMilliseconds, staleAfter: options.timeoutMilliseconds))
         lastID = firstID
         credit = options.chunkBytes
         creditAt = now
@@ -126,25 +136,21 @@ package struct SnapshotSenderMachine: Sendable {
     /// When `tick` has something to do, unless something else happens first.
     package var wakeAt: UInt64? {
         let rest = resting.map(\.until).min()
-        let transfer: UInt64?
-        switch state {
-        case .idle: transfer = nil
-        case .copying(let active): transfer = active.lastProgress + options.timeoutMilliseconds
-        case .sending(let active, let outgoing):
-            let next = max(outgoing.resendAt ?? creditAt, credit > 0 ? 0 : creditAt + millisecondsToCredit)
-            transfer = min(next, active.lastProgress + options.timeoutMilliseconds)
+        var transfer: UInt64?
+        if case .sending(_, let outgoing) = state {
+            transfer = max(outgoing.resendAt ?? creditAt, credit > 0 ? 0 : creditAt + millisecondsToCredit)
         }
-        return [rest, transfer].compactMap(\.self).min()
+        return [rest, transfer, turns.wakeAt].compactMap(\.self).min()
     }
+
+    package var turnReading: KeyedLockReading { turns.reading(of: Self.turn) }
 
     package func checkInvariants() {
         precondition(credit <= options.chunkBytes, "saved up \(credit) bytes")
-        var peers = waiting + resting.map(\.peer)
-        switch state {
-        case .idle: precondition(waiting.isEmpty, "\(waiting) wait for nobody")
-        case .copying(let transfer): peers.append(transfer.to)
-        case .sending(let transfer, let outgoing):
-            peers.append(transfer.to)
+        turns.checkInvariants()
+        let peers = waiting + resting.map(\.peer) + [active?.to].compactMap(\.self)
+        precondition(turns.holder(of: Self.turn) == active?.to, "another has the turn than is served")
+        if case .sending(_, let outgoing) = state {
             precondition(outgoing.acknowledged <= outgoing.bytes, "\(outgoing.acknowledged) of \(outgoing.bytes) bytes")
         }
         precondition(Set(peers).count == peers.count, "a follower is served twice: \(peers)")
@@ -163,15 +169,12 @@ package struct SnapshotSenderMachine: Sendable {
     package mutating func leads(_ term: Term?, now: UInt64) {
         guard term != leading else { return }
         leading = term
-        waiting.removeAll()
+        dropWaiting(waiting, now: now)
         resting.removeAll()
         failures.removeAll()
-        switch state {
-        case .idle: break
-        case .copying(let transfer): close(transfer, nil, succeeded: false, "no longer the leader", now: now)
-        case .sending(let transfer, let outgoing):
-            close(transfer, outgoing, succeeded: false, "no longer the leader", now: now)
-        }
+        guard let transfer = active else { return }
+        close(transfer, outgoing, succeeded: false, "no longer the leader", now: now)
+        _ = turns.release(Self.turn, by: transfer.to, now: now)
     }
 
     /// `Effect.sendSnapshot`.
@@ -179,14 +182,13 @@ package struct SnapshotSenderMachine: Sendable {
         precondition(leading != nil, "a member that does not lead is to send a snapshot to \(peer)")
         let isServed = waiting.contains(peer) || resting.contains { $0.peer == peer } || active?.to == peer
         guard !isServed else { return }
-        waiting.append(peer)
-        startNext(now: now)
+        if turns.acquire(Self.turn, by: peer, now: now) { start(peer, now: now) }
     }
 
     /// The state must not be sent any more: what is under way ends, and whoever waits is reported as failed.
     package mutating func endAll(_ reason: String, now: UInt64) {
         let others = waiting
-        waiting.removeAll()
+        dropWaiting(others, now: now)
         if let transfer = active { end(transfer, outgoing, succeeded: false, reason, now: now) }
         for peer in others { resting.append((peer, now + options.pauseMilliseconds)) }
     }
@@ -194,8 +196,8 @@ package struct SnapshotSenderMachine: Sendable {
     // MARK: The file
 
     package mutating func copied(_ id: UInt64, position: LogPosition, bytes: UInt64, now: UInt64) {
-        guard case .copying(var transfer) = state, transfer.id == id else { return }
-        transfer.lastProgress = now
+        guard case .copying(let transfer) = state, transfer.id == id else { return }
+        turns.renew(Self.turn, by: transfer.to, now: now)
         guard position.term <= transfer.term else {
             // Deposed while the copy was made: it holds what this leader never proposed.
             return end(transfer, nil, succeeded: false, "no longer the leader of term \(transfer.term)", now: now)
@@ -213,7 +215,7 @@ package struct SnapshotSenderMachine: Sendable {
     // MARK: The receiver
 
     package mutating func answered(_ answer: SnapshotAnswer, id: UInt64, from peer: NodeID, now: UInt64) {
-        guard case .sending(var transfer, var outgoing) = state, transfer.id == id, transfer.to == peer else { return }
+        guard case .sending(let transfer, var outgoing) = state, transfer.id == id, transfer.to == peer else { return }
         switch answer {
         case .received(let offset):
             guard offset <= outgoing.bytes else { return }
@@ -224,7 +226,7 @@ package struct SnapshotSenderMachine: Sendable {
                 }
             } else {
                 // Back, when the receiver has begun anew.
-                if offset > outgoing.acknowledged { transfer.lastProgress = now }
+                if offset > outgoing.acknowledged { turns.renew(Self.turn, by: peer, now: now) }
                 outgoing.acknowledged = offset
                 outgoing.resendAt = nil
             }
@@ -250,22 +252,29 @@ package struct SnapshotSenderMachine: Sendable {
 
     /// - Parameter members: to nobody else is anything sent.
     package mutating func tick(now: UInt64, members: [NodeID]) {
-        waiting.removeAll { !members.contains($0) }
+        dropWaiting(waiting.filter { !members.contains($0) }, now: now)
         for (peer, until) in resting where until <= now && members.contains(peer) {
             actions.append(.report(peer, succeeded: false))
         }
         resting.removeAll { $0.until <= now || !members.contains($0.peer) }
-        guard let transfer = active else { return }
-        if !members.contains(transfer.to) {
+        if let transfer = active, !members.contains(transfer.to) {
             close(transfer, outgoing, succeeded: false, "it is no member any more", now: now)
-            startNext(now: now)
-        } else if now >= transfer.lastProgress + options.timeoutMilliseconds {
-            end(
-                transfer, outgoing, succeeded: false, isTimeout: true,
-                "no progress for \(options.timeoutMilliseconds) ms", now: now)
-        } else {
-            pump(now: now)
+            startNext(after: transfer.to, now: now)
         }
+        for event in turns.expire(now: now) {
+            switch event {
+            case .timedOut(_, let peer):
+                actions += [.turnMissed(peer, behind: active?.to), .report(peer, succeeded: false)]
+            case .stale:
+                guard let transfer = active else { continue }
+                end(
+                    transfer, outgoing, succeeded: false, isTimeout: true,
+                    "no progress for \(options.timeoutMilliseconds) ms", now: now)
+            case .granted(_, let peer):
+                start(peer, now: now)
+            }
+        }
+        pump(now: now)
     }
 
     // MARK: Helpers
@@ -284,11 +293,21 @@ package struct SnapshotSenderMachine: Sendable {
         }
     }
 
-    private mutating func startNext(now: UInt64) {
-        guard case .idle = state, let term = leading, !waiting.isEmpty else { return }
+    private var waiting: [NodeID] { turns.waiting(for: Self.turn) }
+
+    private mutating func dropWaiting(_ peers: [NodeID], now: UInt64) {
+        for peer in peers { _ = turns.release(Self.turn, by: peer, now: now) }
+    }
+
+    private mutating func startNext(after peer: NodeID, now: UInt64) {
+        if let next = turns.release(Self.turn, by: peer, now: now) { start(next, now: now) }
+    }
+
+    /// Whose turn it is.
+    private mutating func start(_ peer: NodeID, now: UInt64) {
+        guard let term = leading else { return }
         lastID += 1
-        state = .copying(
-            Transfer(id: lastID, to: waiting.removeFirst(), term: term, started: now, lastProgress: now))
+        state = .copying(Transfer(id: lastID, to: peer, term: term, started: now))
         actions.append(.copy(lastID))
     }
 
@@ -340,7 +359,7 @@ package struct SnapshotSenderMachine: Sendable {
             let pause = min(options.pauseMillisecondsMax, options.pauseMilliseconds << UInt64(min(count, 10)))
             resting.append((transfer.to, now + pause))
         }
-        startNext(now: now)
+        startNext(after: transfer.to, now: now)
     }
 
     private mutating func close(

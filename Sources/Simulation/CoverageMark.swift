@@ -20,8 +20,8 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     case repairBegan, repairInterrupted, memberRepaired, statePlanted, quarantined, quarantineEnded, minorityFound
     case recoveryRequested, readWhileRepairing
     // Snapshots.
-    case snapshotSent, snapshotInstalled, snapshotResumed, snapshotWaited, snapshotGivenUp, snapshotChunkDamaged
-    case snapshotChunkRepeated
+    case snapshotSent, snapshotInstalled, snapshotResumed, snapshotWaited, snapshotTurnMissed, snapshotGivenUp
+    case snapshotChunkDamaged, snapshotChunkRepeated
     // Members.
     case jointEntered, leaderStoppedWhileJoint, learnerPromoted, leaderRemovedItself, removedMemberTold
     case changeDone, changeRefused, changeRefusedForQuorum, memberTransfer, addressChanged
@@ -36,7 +36,7 @@ package enum CoverageMark: Int, CaseIterable, Hashable, Sendable {
     // Partitions.
     case staleEpochRefused, lateRequestRefused, partitionOffline, eligibleLeader, reassignment
     // The coordinator.
-    case rebalanceBegan, rebalanceByItself, rebalanceEnded, replicasMoved, brokerShutDown
+    case rebalanceBegan, rebalanceByItself, rebalanceWaited, rebalanceEnded, replicasMoved, brokerShutDown
 
     package var name: String { "\(self)" }
 }

@@ -1,4 +1,5 @@
 internal import MetadataModel
+internal import MetadataSchema
 internal import RaftCore
 internal import Replica
 
@@ -122,7 +123,12 @@ extension SimulatedCluster {
         else { return }
         let token = RequestToken(connection: SimulatedCluster.connection(of: lane), request: attempt)
         if let intent = clients[lane.client].intent(slot) {
-            try turn(target, process.life) { $0.write(intent, token: token) }
+            guard Command.startsRebalance(encoded: intent.command) else {
+                return try turn(target, process.life) { $0.write(intent, token: token) }
+            }
+            let now = node(target).clock.milliseconds(at: queue.now)
+            try turn(target, process.life) { $0.startRebalance(intent, token: token, now: now) }
+            if process.replica.waitsForTurn(token) { report.reached(.rebalanceWaited) }
         } else if let query = clients[lane.client].query(slot), let consistency = slot.operation?.consistency {
             try take(query, consistency, token: token, on: node(target), process)
         }

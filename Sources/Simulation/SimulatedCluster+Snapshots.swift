@@ -25,7 +25,7 @@ struct SpoolFile {
 extension SimulatedCluster {
     static let snapshotOptions: SnapshotSenderMachine.Options = {
         var options = SnapshotSenderMachine.Options(
-            chunkBytes: 512, bytesPerSecond: 512 << 10, timeoutMilliseconds: 1_500)
+            chunkBytes: 512, bytesPerSecond: 512 << 10, timeoutMilliseconds: 1_500, turnMilliseconds: 400)
         options.resendMilliseconds = 300
         options.repeatMilliseconds = 50
         options.pauseMilliseconds = 100
@@ -114,6 +114,9 @@ extension SimulatedCluster {
         case .resumed(let peer, let offset):
             if offset > 0 { report.reached(.snapshotResumed) }
             trace.line(queue.now, "node \(node.id) goes on with the snapshot for \(peer) at \(offset)")
+        case .turnMissed(let peer, _):
+            report.reached(.snapshotTurnMissed)
+            trace.line(queue.now, "node \(node.id) made \(peer) wait too long for a snapshot")
         case .ended(let summary):
             if !summary.succeeded { report.reached(.snapshotGivenUp) }
             if summary.sentBytes > summary.fileBytes { report.reached(.snapshotChunkRepeated) }

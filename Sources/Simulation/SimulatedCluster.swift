@@ -2,6 +2,7 @@ internal import MetadataModel
 internal import RaftCore
 internal import RaftLog
 internal import Replica
+internal import Resilience
 
 /// A whole cluster with its clients, brokers, network, disks and clocks in one thread, decided by one seed. It runs the `Replica`
 /// and the log that `metad` runs, and the state machine that the options name.
@@ -313,9 +314,13 @@ package final class SimulatedCluster {
             unappliedEntriesMax: plan.unappliedEntriesMax,
             digestIntervalMilliseconds: 1_000, diskLowBytes: UInt64(SimulatedCluster.diskLowBytes),
             diskHighBytes: UInt64(SimulatedCluster.diskHighBytes), promotionWindowMilliseconds: 400,
-            coordinator: plan.coordinator, raisesFeatureLevel: plan.coordinator != nil)
+            coordinator: plan.coordinator, turns: SimulatedCluster.turns,
+            raisesFeatureLevel: plan.coordinator != nil)
     }
 
+    /// Shorter than an attempt of a client: one that asks again for a rebalance that it has begun waits for the end of that, as it
+    /// does not know, and is answered when its time to wait is over.
+    private static let turns = KeyedLockOptions(acquisitionTimeout: 100, staleAfter: 2_000)
     static let brokerTimeoutMilliseconds: UInt64 = 1_200
     static let diskSilenceMilliseconds: UInt64 = 300
 }

@@ -1,4 +1,5 @@
 import RaftCore
+import Resilience
 import Testing
 
 @testable import Replica
@@ -64,6 +65,30 @@ import Testing
         sender.checkInvariants()
         sender.copied(102, position: position, bytes: 5, now: 2)
         #expect(sender.takeActions() == [chunk(0, 5, id: 102, to: 3)])
+    }
+
+    @Test("who waits for its turn for 30 s is reported, so that it is asked again; the other is served on")
+    func missedTurn() {
+        var sender = makeSender()
+        sender.wanted(by: NodeID(2), now: 0)
+        sender.copied(101, position: position, bytes: 1_000, now: 0)
+        sender.wanted(by: NodeID(3), now: 5_000)
+        for second in UInt64(1)...34 {
+            sender.answered(.received(second * 10), id: 101, from: NodeID(2), now: second * 1_000)
+            sender.tick(now: second * 1_000, members: members)
+        }
+        #expect(!sender.takeActions().contains { if case .turnMissed = $0 { true } else { false } })
+        sender.tick(now: 35_000, members: members)
+        #expect(
+            sender.takeActions().filter { if case .send = $0 { false } else { true } } == [
+                .turnMissed(NodeID(3), behind: NodeID(2)), .report(NodeID(3), succeeded: false),
+            ])
+        // It may ask again, and comes next.
+        sender.wanted(by: NodeID(3), now: 35_001)
+        sender.checkInvariants()
+        sender.answered(.installed, id: 101, from: NodeID(2), now: 35_002)
+        #expect(sender.takeActions().last == .copy(102))
+        #expect(sender.turnReading.counts.timedOut == 1)
     }
 
     @Test("a chunk that nothing is heard of leaves again, and a broken connection goes on where the receiver stood")

@@ -52,7 +52,7 @@ import Testing
                 case .send(let chunk): transmit(.chunk(chunk, isIntact: !happens()))
                 case .report(_, let succeeded):
                     if succeeded { isReported = true } else { sender.wanted(by: NodeID(2), now: now) }
-                case .remove, .resumed, .ended: break
+                case .remove, .resumed, .turnMissed, .ended: break
                 }
             }
             sender.checkInvariants()

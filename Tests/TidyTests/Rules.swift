@@ -40,7 +40,8 @@ extension Rule {
     /// What a value that only computes may lean on.
     private static let pureModules: Set<String> = [
         "BasicContainers", "BitCollections", "Collections", "DequeModule", "HashTreeCollections", "HeapModule",
-        "OrderedCollections", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "Synchronization",
+        "OrderedCollections", "RaftCore", "MetadataModel", "MetadataSchema", "Coordination", "Resilience",
+        "Synchronization",
     ]
 
     static let pureImports = Rule(

@@ -120,6 +120,7 @@ extension NodeConfiguration {
             fields.value("resilience.timeouts.\(name)", .duration(anyDuration), default: text)
         }
         let breaker = "resilience.circuit_breaker."
+        let turn = ConfigurationValue.duration(.seconds(1) ... .seconds(86_400))
         return Resilience(
             circuitBreaker: Resilience.CircuitBreaker(
                 failureThreshold: fields.value(breaker + "failure_threshold", .integer(1...10_000), default: "5"),
@@ -127,6 +128,10 @@ extension NodeConfiguration {
                 timeout: fields.value(breaker + "timeout", .duration(anyDuration), default: "30s"),
                 requestsHalfOpenMax: fields.value(
                     breaker + "max_requests_half_open", .integer(1...10_000), default: "3")),
+            keyedLock: Resilience.KeyedLock(
+                acquisitionTimeout: fields.value(
+                    "resilience.keyed_lock.acquisition_timeout", turn, default: "30s"),
+                staleAfter: fields.value("resilience.keyed_lock.stale_after", turn, default: "6m")),
             timeouts: Resilience.Timeouts(
                 proposal: timeout("proposal", &fields, "5s"), healthCheck: timeout("health_check", &fields, "2s"),
                 rebalance: timeout("rebalance", &fields, "30s"),

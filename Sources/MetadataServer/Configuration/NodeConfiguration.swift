@@ -102,6 +102,7 @@ package struct NodeConfiguration: Equatable, Sendable {
 
     package struct Resilience: Equatable, Sendable {
         package var circuitBreaker: CircuitBreaker
+        package var keyedLock: KeyedLock
         package var timeouts: Timeouts
 
         package struct CircuitBreaker: Equatable, Sendable {
@@ -109,6 +110,13 @@ package struct NodeConfiguration: Equatable, Sendable {
             package var successThreshold: Int
             package var timeout: Duration
             package var requestsHalfOpenMax: Int
+        }
+
+        package struct KeyedLock: Equatable, Sendable {
+            /// How long somebody waits for a turn.
+            package var acquisitionTimeout: Duration
+            /// How long a holder may show no life before it loses its turn.
+            package var staleAfter: Duration
         }
 
         package struct Timeouts: Equatable, Sendable {

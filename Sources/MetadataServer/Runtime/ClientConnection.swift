@@ -58,6 +58,20 @@ final class ClientConnection: ChannelInboundHandler {
         node.gate.began(bytes: admitted.bytes)
     }
 
+    /// The request may wait so long before it has to come to anything, and says nothing of writes: others may probe meanwhile.
+    func waitsForTurn(_ request: UInt64, _ patience: TimeAmount) {
+        guard var waiting = open[request] else { return }
+        waiting.turnPatience = patience
+        if let permit = waiting.permit { node.gate.proposals.record(.neutral, of: permit) }
+        waiting.permit = nil
+        open[request] = waiting
+    }
+
+    /// The client is gone: what became of its writes is not seen here.
+    func abandonPermits() {
+        for permit in open.values.compactMap(\.permit) { node.gate.proposals.record(.neutral, of: permit) }
+    }
+
     /// Somebody wants to know who did this, and what came of it.
     func audit(_ request: UInt64, as what: String) { open[request]?.audited = what }
 
@@ -71,10 +85,10 @@ final class ClientConnection: ChannelInboundHandler {
         var late: [UInt64] = []
         var oldest: NIODeadline?
         for (id, request) in open where request.operation.isWrite {
-            if request.since <= instant {
+            if request.hurriesSince <= instant {
                 late.append(id)
             } else {
-                oldest = min(oldest ?? request.since, request.since)
+                oldest = min(oldest ?? request.hurriesSince, request.hurriesSince)
             }
         }
         return (late.sorted(), oldest)
@@ -219,7 +233,7 @@ final class ClientConnection: ChannelInboundHandler {
         if status == .timeout || ended.deadline < now { node.gate.late(ended.operation.name) }
         if let what = ended.audited { node.audit(what, by: clientName, from: remote, result: status) }
         if let permit = ended.permit {
-            let hadItsTime = now - ended.since >= TimeAmount(node.settings.gate.proposalTimeout)
+            let hadItsTime = now - ended.hurriesSince >= TimeAmount(node.settings.gate.proposalTimeout)
             node.gate.proposals.record(status.saysOfProposals(hadItsTime: hadItsTime), of: permit)
         }
         guard ended.isAdmitted else { return }
@@ -299,6 +313,10 @@ private struct OpenRequest {
     let bytes: Int
     /// Counted against the bounds.
     var isAdmitted = false
+    /// How long it may wait for its turn.
+    var turnPatience = TimeAmount.zero
+    /// Since when it is to come to something.
+    var hurriesSince: NIODeadline { since + turnPatience }
     /// Of the breaker around proposals.
     var permit: CircuitBreaker.Permit?
     /// What is said of it in the audit, when it has ended.

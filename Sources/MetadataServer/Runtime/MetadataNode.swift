@@ -17,7 +17,7 @@ package final class MetadataNode: Service {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
     let storage: NodeStorage
-    private let published: PublishedState
+    let published: PublishedState
     private let breakers = CircuitBreakers(clock: ContinuousClock())
     private let registry: MetricsRegistry
     private let administration: Administration

@@ -66,6 +66,7 @@ extension Node {
         expireWrites(now: .now())
         let status = nodeStatus
         noteStepTimeouts(status.coordinator?.stepTimeouts ?? 0)
+        noteTurns(status.coordinator)
         if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
             loggers.clients.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
         }
@@ -90,7 +91,8 @@ extension Node {
                 connections: connections.count, watches: watches.count, brokers: replica.registeredBrokers,
                 voters: replica.core.configuration.voters, protection: protectionReading,
                 rebalances: rebalances, gate: gate.reading, liveness: replica.livenessReading,
-                snapshotsOut: snapshotsOut.transfers, snapshotsIn: snapshotsIn.transfers))
+                snapshotsOut: snapshotsOut.transfers, snapshotsIn: snapshotsIn.transfers,
+                turns: [.rebalance: replica.rebalanceTurns, .snapshot: snapshotsOut.turns]))
         endTurnSoon()
     }
 

@@ -1,5 +1,6 @@
 import Logging
 import MetadataModel
+import MetadataSchema
 import NIOCore
 import OrderedCollections
 import RaftCore
@@ -29,6 +30,8 @@ extension Node {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
         gate.ended(requests: connection.admission.requests, bytes: connection.admission.bytes)
         watches.removeAll(of: connection.id)
+        connection.abandonPermits()
+        replica.withdrawStarts(of: connection.id)
     }
 
     func hasUnsent(_ connection: ClientConnection) {
@@ -154,14 +157,21 @@ extension Node {
             }
         }
         connection.admit(token.request, through: permit)
-        let patience = settings.gate.proposalTimeout.wholeMilliseconds
-        let asked = write.timeoutMilliseconds == 0 ? patience : min(patience, UInt64(write.timeoutMilliseconds))
         gate.nextExpiry = min(gate.nextExpiry, .now() + TimeAmount(settings.gate.proposalTimeout))
-        replica.write(
-            WriteIntent(
-                session: write.session, sequence: write.sequence, acknowledgedBelow: write.acknowledgedBelow,
-                command: write.command, deadline: Node.milliseconds + asked),
-            token: token)
+        let mayWait = Command.startsRebalance(encoded: write.command)
+        let turn = mayWait ? settings.replica.turns.acquisitionTimeout : 0
+        let patience = settings.gate.proposalTimeout.wholeMilliseconds + turn
+        let asked = write.timeoutMilliseconds == 0 ? patience : min(patience, UInt64(write.timeoutMilliseconds))
+        let now = Node.milliseconds
+        let intent = WriteIntent(
+            session: write.session, sequence: write.sequence, acknowledgedBelow: write.acknowledgedBelow,
+            command: write.command, deadline: now + asked)
+        if mayWait {
+            replica.startRebalance(intent, token: token, now: now)
+            if replica.waitsForTurn(token) { connection.waitsForTurn(token.request, .milliseconds(Int64(turn))) }
+        } else {
+            replica.write(intent, token: token)
+        }
     }
 
     /// Writes that got no outcome in time are answered without one. They may be in the log and come true yet.

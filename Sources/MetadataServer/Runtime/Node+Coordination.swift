@@ -83,6 +83,22 @@ extension Node {
         endTurnSoon()
     }
 
+    /// Says that somebody waited for its turn in vain, or that a rebalance which others would wait for does not get on.
+    func noteTurns(_ coordinator: CoordinatorStatus?) {
+        let counts = replica.rebalanceTurns.counts
+        for _ in turnCounts.timedOut..<counts.timedOut { gate.late("rebalance_turn") }
+        if counts.stale > turnCounts.stale {
+            loggers.coordinator.warning(
+                "the rebalance does not get on",
+                metadata: [
+                    "for_seconds": "\(settings.replica.turns.staleAfter / 1_000)",
+                    "activity": "\(coordinator?.activity.rawValue ?? "unknown")",
+                    "detail": "\(coordinator?.detail ?? "")", "waiting": "\(replica.rebalanceTurns.waiting)",
+                ])
+        }
+        turnCounts = counts
+    }
+
     func note(_ rebalance: Rebalance) {
         rebalances.count(rebalance)
         var facts: Logger.Metadata = [

@@ -59,6 +59,8 @@ final class Node {
     var lastStatus: Status?
     /// Steps of rebalances that were late in this term of office and are counted.
     var stepTimeouts = 0
+    /// What came of turns at rebalances, as far as it was told.
+    var turnCounts = KeyedLockCounts()
     /// Since when no leader is known, or since that was last complained of.
     var leaderlessSince: NIODeadline?
     /// A node that is further behind what it knows to be committed is not ready.
@@ -153,6 +155,8 @@ final class Node {
             publish()
         }
         replica.resign()
+        // Nobody takes over who could go on with them.
+        if !replica.isHandingOver { replica.refuseStarts() }
         endTurnSoon()
         return replica.isHandingOver
     }

@@ -17,6 +17,7 @@ enum NodeMetrics {
         registerProtection(in: registry, published: published)
         registerCoordinator(in: registry, published: published)
         GateMetrics.register(in: registry, published: published)
+        TurnMetrics.register(in: registry, published: published)
         ProcessMetrics.register(in: registry)
     }
 

@@ -53,6 +53,7 @@ struct NodeSettings: Sendable {
             diskHighBytes: UInt64(configuration.storage.diskHighBytes),
             catchUpRoundMilliseconds: configuration.raft.electionTimeout.wholeMilliseconds,
             coordinator: CoordinatorOptions(configuration.coordinator, step: timeouts.rebalance),
+            turns: KeyedLockOptions(configuration.resilience.keyedLock),
             raisesFeatureLevel: configuration.coordinator.raisesFeatureLevel)
         clientConnectionsMax = configuration.limits.clientConnectionsMax
         gate = RequestGate.Settings(configuration)
@@ -62,7 +63,8 @@ struct NodeSettings: Sendable {
         snapshots = SnapshotSenderMachine.Options(
             chunkBytes: configuration.raft.snapshotChunkBytes,
             bytesPerSecond: configuration.raft.snapshotBytesPerSecond,
-            timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds)
+            timeoutMilliseconds: timeouts.snapshot.wholeMilliseconds,
+            turnMilliseconds: configuration.resilience.keyedLock.acquisitionTimeout.wholeMilliseconds)
         peerBreaker = CircuitBreaker.Options(configuration.resilience.circuitBreaker)
             .forPeer(electionTimeout: configuration.raft.electionTimeout)
         self.seed = seed
@@ -89,6 +91,14 @@ extension CircuitBreaker.Options {
         self.init(
             failureThreshold: configuration.failureThreshold, successThreshold: configuration.successThreshold,
             timeout: configuration.timeout, halfOpenRequestsMax: configuration.requestsHalfOpenMax)
+    }
+}
+
+extension KeyedLockOptions {
+    init(_ configuration: NodeConfiguration.Resilience.KeyedLock) {
+        self.init(
+            acquisitionTimeout: configuration.acquisitionTimeout.wholeMilliseconds,
+            staleAfter: configuration.staleAfter.wholeMilliseconds)
     }
 }
 

@@ -3,6 +3,7 @@ import Foundation
 import MetadataModel
 import NIOCore
 import RaftCore
+import Resilience
 import Synchronization
 import Wire
 
@@ -39,9 +40,17 @@ struct NodeReading: Sendable {
     var liveness: LivenessReading?
     var snapshotsOut: SnapshotTransfers
     var snapshotsIn: SnapshotTransfers
+    var turns: [TurnName: KeyedLockReading]
 
     /// Entries that the peer lacks.
     func lag(of peer: PeerProgress) -> UInt64 { lastIndex - min(lastIndex, peer.match.rawValue) }
+}
+
+/// What is done by one at a time, while others wait for their turn.
+enum TurnName: String, CaseIterable, Sendable {
+    case rebalance
+    /// Snapshots that this node sends.
+    case snapshot
 }
 
 /// Snapshots that went one way, since the start of the process.

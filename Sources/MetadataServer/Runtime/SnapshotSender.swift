@@ -5,6 +5,7 @@ import MetadataStore
 import NIOCore
 import RaftCore
 import Replica
+import Resilience
 import Wire
 
 /// Does what `SnapshotSenderMachine` decides: copies, reads and sends. Confined to the node's event loop.
@@ -24,6 +25,9 @@ final class SnapshotSender {
         machine = SnapshotSenderMachine(
             options: node.settings.snapshots, firstID: UInt64.random(in: 0..<(1 << 48)) << 8, now: Node.milliseconds)
     }
+
+    /// How it stands with turns.
+    var turns: KeyedLockReading { machine.turnReading }
 
     func wanted(by peer: NodeID) {
         machine.wanted(by: peer, now: Node.milliseconds)
@@ -93,6 +97,11 @@ final class SnapshotSender {
         case .resumed(let peer, let offset):
             node.loggers.snapshots.info(
                 "snapshot transfer resumed", metadata: ["peer": "\(peer)", "offset": "\(offset)"])
+        case .turnMissed(let peer, let other):
+            node.gate.late("snapshot_turn")
+            node.loggers.snapshots.info(
+                "a follower waited too long for its snapshot; it is asked again what it needs",
+                metadata: ["peer": "\(peer)", "behind": "\(other.map { "\($0)" } ?? "none")"])
         case .ended(let summary):
             if summary.isTimeout { node.gate.late("snapshot") }
             note(summary)

@@ -31,8 +31,9 @@ struct RebalanceCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Starts a rebalance: the leader plans it and carries it out.",
             discussion: """
-                Shows what is to move, as plan does, and returns; see rebalance status. Refused while another rebalance is \
-                under way. A change of the leader does not disturb it.
+                Shows what is to move, as plan does, and returns; see rebalance status. While another rebalance is under way \
+                it waits for its turn, until a second before --timeout or for as long as the nodes allow, and is then \
+                refused. A change of the leader does not disturb it.
                 """)
 
         @OptionGroup var planning: PlanningOptions

@@ -51,7 +51,7 @@ struct HealthMonitorTests {
             rebalances: RebalanceReading(), gate: RequestGate.Reading(),
             liveness: LivenessReading(
                 watched: 0, checkedAt: 9_990, millisecondsSinceHeartbeat: nil, longestSilenceMilliseconds: 0),
-            snapshotsOut: SnapshotTransfers(), snapshotsIn: SnapshotTransfers())
+            snapshotsOut: SnapshotTransfers(), snapshotsIn: SnapshotTransfers(), turns: [:])
         change(&reading)
         return reading
     }

@@ -85,6 +85,49 @@ struct NodeLifeTests {
         try await nodes.stopAll()
     }
 
+    @Test(
+        "the start of a rebalance that waits is not made when its client goes, and told at once when the node stops",
+        .timeLimit(.minutes(2)))
+    func waitingStarts() async throws {
+        let nodes = try NodesInProcess(1, settings: Self.quick)
+        try await nodes.start(1)
+        let client = nodes.client()
+        try await nodes.waitUntilEven(client, count: 1)
+        func wait(for count: Int) async throws {
+            for _ in 0..<400 where await nodes.waitingStarts(1) != count {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(await nodes.waitingStarts(1) == count)
+        }
+        for _ in 0..<400 where try await client.summary().featureLevel < Limits.featureLevelOfRebalances {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        // What is paused goes on for ever.
+        let pause = ConfigChange(name: Rebalance.pauseConfigName, value: "a test")
+        _ = try await client.alterConfigs(.cluster, changes: [pause])
+        let first = try await client.startRebalance()
+
+        let gone = nodes.client()
+        let orphan = Task { try await gone.startRebalance(timeout: .seconds(25)) }
+        try await wait(for: 1)
+        await gone.close()
+        await #expect(throws: MetadataError.self) { try await orphan.value }
+        try await wait(for: 0)
+        try await client.cancelRebalance(first)
+        // Longer than a turn takes to be passed on.
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(try await client.rebalance()?.id == first, "a rebalance began that nobody waited for")
+
+        try await client.startRebalance()
+        let late = Task { try await client.startRebalance(timeout: .seconds(25)) }
+        try await wait(for: 1)
+        let began = ContinuousClock.now
+        try await nodes.stop(1)
+        #expect(ContinuousClock.now - began < .seconds(3), "the stop waited for a start that waits")
+        await client.close()
+        await #expect(throws: MetadataError.self) { try await late.value }
+    }
+
     @Test("every request that a node has read when it is told to stop is answered, once", .timeLimit(.minutes(2)))
     func answeredOnce() async throws {
         let nodes = try NodesInProcess(1, settings: Self.quick)

@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import MetadataClient
 import RaftCore
+import Resilience
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -15,6 +16,7 @@ actor NodesInProcess {
     }
 
     private struct Running {
+        var node: MetadataNode
         var group: ServiceGroup
         var task: Task<Void, any Error>
     }
@@ -91,7 +93,7 @@ actor NodesInProcess {
         group.maximumGracefulShutdownDuration = configuration.resilience.timeouts.shutdown
         let services = ServiceGroup(configuration: group)
         traces.append(Trace(node: node, storage: node.storage))
-        running[id] = Running(group: services, task: Task { try await services.run() })
+        running[id] = Running(node: node, group: services, task: Task { try await services.run() })
     }
 
     /// Stops a node as SIGTERM does, and throws what it ends with.
@@ -100,6 +102,9 @@ actor NodesInProcess {
         await node.group.triggerGracefulShutdown()
         try await node.task.value
     }
+
+    /// How many starts of rebalances wait on a node, as it said last; nil when it does not run.
+    func waitingStarts(_ id: Int) -> Int? { running[id]?.node.published.reading?.turns[.rebalance]?.waiting }
 
     /// Of all that were started, those of which a part is still in memory.
     var living: Int { traces.count { $0.node != nil || $0.storage != nil } }
