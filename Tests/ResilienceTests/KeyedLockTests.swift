@@ -74,6 +74,17 @@ struct KeyedLockTests {
         #expect(lock.release("a", by: 7, now: 2) == 2)
     }
 
+    @Test("who had a turn that is cleared, and who waited for it, is told in order, and the name is free")
+    func clear() {
+        var lock = Lock()
+        for holder in [3, 1, 2] { lock.acquire("a", by: holder, now: 0) }
+        lock.acquire("b", by: 1, now: 0)
+        #expect(lock.clear("a") == [3, 1, 2])
+        #expect(lock.clear("a") == [])
+        #expect(lock.holder(of: "a") == nil && lock.holder(of: "b") == 1)
+        #expect(lock.acquire("a", by: 2, now: 1) == true)
+    }
+
     @Test("at random: one holder a name, turns in the order of asking, nobody beyond its time")
     func random() {
         for seed in UInt64(0)..<300 {
