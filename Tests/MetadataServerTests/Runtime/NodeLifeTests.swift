@@ -86,10 +86,16 @@ struct NodeLifeTests {
     }
 
     @Test(
-        "the start of a rebalance that waits is not made when its client goes, and told at once when the node stops",
+        "the start of a rebalance that waits is no probe, is not made when its client goes, and holds up no stop",
         .timeLimit(.minutes(2)))
     func waitingStarts() async throws {
-        let nodes = try NodesInProcess(1, settings: Self.quick)
+        let breaker = "resilience.circuit_breaker."
+        // Once it was open, one write comes after the other.
+        let oneProbe = [
+            breaker + "max_requests_half_open": "1", breaker + "success_threshold": "1000",
+            breaker + "timeout": "100ms",
+        ]
+        let nodes = try NodesInProcess(1, settings: Self.quick.merging(oneProbe) { $1 })
         try await nodes.start(1)
         let client = nodes.client()
         try await nodes.waitUntilEven(client, count: 1)
@@ -107,9 +113,13 @@ struct NodeLifeTests {
         _ = try await client.alterConfigs(.cluster, changes: [pause])
         let first = try await client.startRebalance()
 
+        _ = await client.breakers(after: .open("proposals"), timeout: .seconds(5))
+        try await Task.sleep(for: .milliseconds(150))
         let gone = nodes.client()
         let orphan = Task { try await gone.startRebalance(timeout: .seconds(25)) }
         try await wait(for: 1)
+        // The start was let through as the only probe.
+        _ = try await client.alterConfigs(.cluster, changes: [ConfigChange(name: "user.a", value: "1")])
         await gone.close()
         await #expect(throws: MetadataError.self) { try await orphan.value }
         try await wait(for: 0)
