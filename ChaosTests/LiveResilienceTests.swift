@@ -102,6 +102,9 @@ struct LiveResilienceTests {
         let refused = await error { _ = try await client.startRebalance(timeout: .milliseconds(2_500)) }
         #expect(refused?.refusal?.reason == .rebalanceInProgress, "\(String(describing: refused))")
         #expect(ContinuousClock.now - began > .seconds(1), "it did not wait")
+        let run = try await cluster.metactl(["rebalance", "run", "--timeout", "2500ms"])
+        #expect(run.status == 1 && run.errors.contains("rebalance_in_progress"), "\(run)")
+        #expect(run.errors.contains("rebalance \(first) is under way: waiting for its end"), "\(run)")
 
         let next = leader % 3 + 1
         #expect(try await cluster.metactl(["members", "transfer-leadership", "--to", "\(next)"]).status == 0)

@@ -42,6 +42,9 @@ struct RebalanceCommand: AsyncParsableCommand {
         func run() async throws {
             let report = try await global.withClient { client in
                 let plan = try await planning.plan(client)
+                if let other = try await client.rebalance(), other.isRunning {
+                    try global.console.progress("rebalance \(other.id) is under way: waiting for its end")
+                }
                 let id = try await client.startRebalance(planning.strategy, excluding: planning.exclude)
                 return RebalanceRunReport(rebalance: id.rawValue, plan: plan)
             }
