@@ -35,6 +35,7 @@ struct FullLoadTests {
         let spinners = ProcessInfo.processInfo.activeProcessorCount
         let idle = try idleTime()
         let witness = try DiskWitness(in: cluster.folder)
+        defer { _ = witness.stop() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer {
                 load.stop()

@@ -61,7 +61,7 @@ struct CoordinatorWork: Sendable {
     private(set) var asked: Asked?
     /// Moves of the latest plan that were not begun yet.
     var waiting: Deque<PlannedMove> = []
-    /// Every reassignment that is known, whoever began it: all count against the limits until they are not waited for any more.
+    /// Every reassignment that is known, whoever began it. All count against the limits, but those of others that do not get on.
     var underWay: [PartitionKey: Step] = [:]
     /// Partitions whose move was given up: they are left alone until then.
     var givenUp: [PartitionKey: (replica: StuckReplica, until: UInt64)] = [:]

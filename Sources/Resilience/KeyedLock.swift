@@ -33,7 +33,7 @@ package struct KeyedLock<Holder: Hashable & Sendable>: Sendable {
         var waiting: [Waiter] = []
     }
 
-    package var options: KeyedLockOptions
+    private let options: KeyedLockOptions
     /// In the order in which their names were taken; few.
     private var turns: [Turn] = []
     private var counts: [String: KeyedLockCounts] = [:]
@@ -171,15 +171,8 @@ package struct KeyedLockOptions: Hashable, Sendable {
 
 /// How it stands with one name, and what came of it so far.
 package struct KeyedLockReading: Hashable, Sendable {
-    package var waiting = 0
-    package var counts = KeyedLockCounts()
-
-    package init() {}
-
-    init(waiting: Int, counts: KeyedLockCounts) {
-        self.waiting = waiting
-        self.counts = counts
-    }
+    package var waiting: Int
+    package var counts: KeyedLockCounts
 }
 
 package struct KeyedLockCounts: Hashable, Sendable {
