@@ -103,7 +103,7 @@ private struct PlannedWorld {
     private var order: MembershipChange?
     /// The disk of each machine, and the damaged ones.
     private var disks: [UInt64] = Array(repeating: 1, count: 6)
-    private var damaged: Set<ConfigurationsInPlay.Voter> = []
+    private var damaged: [ConfigurationsInPlay.Voter] = []
     private(set) var damages = 0
     private(set) var changes = 0
 
@@ -252,10 +252,10 @@ private struct PlannedWorld {
         let voter = ConfigurationsInPlay.Voter(id: victim.id, disk: victim.disk)
         guard isSound(voter), plan.canDecide(after: order, { isSound($0) && $0 != voter }) else { return }
         damages += 1
-        if random.below(2) == 0 { damaged.insert(voter) } else { disks[number - 1] += 1 }
+        if random.below(2) == 0 { damaged.append(voter) } else { disks[number - 1] += 1 }
     }
 
     private mutating func heal() {
-        damaged = damaged.filter { _ in random.below(2) == 0 }
+        damaged.removeAll { _ in random.below(2) == 0 }
     }
 }
