@@ -13,25 +13,28 @@ extension RaftNode {
         else { return false }
         if let transfer = leadership.transfer { return transfer.target == target }
         self.leadership?.transfer = Transfer(target: target)
-        continueTransfer(answered: target)
         return true
     }
 
     /// Gives up leadership without naming a successor. Has no effect on a member that does not lead.
     public mutating func stepDown() {
-        if case .leader = state { becomeFollower(term: term, leader: nil) }
+        guard case .leader = state else { return }
+        // Nothing can follow any more that the target would lack.
+        askSuccessor()
+        becomeFollower(term: term, leader: nil)
     }
 
-    /// Asks the target of a transfer to campaign, if it has everything. Repeated with each of its answers, since the
-    /// request may get lost.
+    /// The target of a transfer has answered. Whenever it does it is asked again, since the request may get lost.
     mutating func continueTransfer(answered member: NodeID) {
-        guard case .leader(let leadership) = state, let transfer = leadership.transfer, transfer.target == member else {
-            return
-        }
-        guard configuration.isVoter(transfer.target), let offset = leadership.offset(of: transfer.target) else {
-            self.leadership?.transfer = nil
-            return
-        }
+        if leadership?.transfer?.target == member { leadership?.transfer?.isAskDue = true }
+    }
+
+    /// Asks the target of a transfer to campaign, if it has everything. Not before the messages leave: until then the transfer may
+    /// be given up, and entries may follow that the target lacks.
+    mutating func askSuccessor() {
+        guard let leadership, let transfer = leadership.transfer, transfer.isAskDue else { return }
+        self.leadership?.transfer?.isAskDue = false
+        guard let offset = leadership.offset(of: transfer.target) else { return }
         if leadership.progress[offset].match == log.lastIndex { send(.timeoutNow, to: transfer.target) }
     }
 

@@ -88,6 +88,8 @@ extension RaftNode {
         let target: NodeID
         /// It is given up after an election timeout.
         var elapsedTicks = 0
+        /// The target is heard, and has not been asked since.
+        var isAskDue = true
     }
 
     struct HeldMessage: Sendable {

@@ -41,6 +41,38 @@ import Testing
         #expect(node.propose([[1]]) == .accepted(first: 2, term: 1))
     }
 
+    @Test("who gives a transfer up does not ask in the same turn for what the answer before it called for")
+    func abortAfterAnswer() {
+        var node = makeNode()
+        node.lead()
+        _ = node.propose([[1]])
+        _ = node.drain()
+        #expect(node.transferLeadership(to: 2) == true)
+        for _ in 1..<node.options.electionTimeoutTicks {
+            node.tick()
+            node.receive(.heartbeatResponse(round: 0), from: 3, term: 1)
+        }
+        #expect(!node.drain().kinds(to: 2).contains(.timeoutNow))
+        node.receive(.appendAccepted(match: 2), from: 2, term: 1)
+        node.tick()
+        #expect(node.transferTarget == nil)
+        #expect(node.propose([[2]]) == .accepted(first: 3, term: 1))
+        #expect(!node.drain().kinds(to: 2).contains(.timeoutNow))
+    }
+
+    @Test("who steps down in the turn in which the target has everything asks it still")
+    func stepDownAfterAnswer() {
+        var node = makeNode()
+        node.lead()
+        _ = node.propose([[1]])
+        _ = node.drain()
+        #expect(node.transferLeadership(to: 2) == true)
+        _ = node.drain()
+        node.receive(.appendAccepted(match: 2), from: 2, term: 1)
+        node.stepDown()
+        #expect(node.drain().kinds(to: 2) == [.timeoutNow])
+    }
+
     @Test("a learner, a stranger, a silent member and the leader itself are no targets; a follower transfers nothing")
     func refused() {
         var node = makeNode(learners: [4])
