@@ -99,7 +99,7 @@ extension KeyedLock {
     /// Time has passed.
     package mutating func expire(now: UInt64) -> [Event] {
         var events: [Event] = []
-        for name in turns.map(\.name) {
+        for name in turns.map({ $0.name }) {
             guard let place = place(of: name) else { continue }
             let late = turns[place].waiting.filter { now >= $0.until }.map(\.holder)
             turns[place].waiting.removeAll { late.contains($0.holder) }
