@@ -60,5 +60,11 @@ struct ConfigurationHistory: Sendable {
         return members.sorted { $0.id < $1.id }
     }
 
+    /// Those that may be in force: the last one that is known to be committed, and what follows it.
+    func inForce(committed: LogIndex) -> some Sequence<Configuration> {
+        let first = items.lastIndex { $0.index <= committed } ?? 0
+        return items[first...].lazy.map(\.configuration)
+    }
+
     func at(_ index: LogIndex) -> Configuration? { items.last { $0.index <= index }?.configuration }
 }

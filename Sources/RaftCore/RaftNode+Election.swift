@@ -5,7 +5,7 @@ extension RaftNode {
     /// hear stays in office. Has no effect on a leader, or on a member that does not vote.
     public mutating func campaign() {
         if case .leader = state { return }
-        startPreVote()
+        if isElectable { startPreVote() }
     }
 
     /// A connection to `peer` was closed; `refused` says that connecting again was refused, so its process is gone.
@@ -16,7 +16,12 @@ extension RaftNode {
     public mutating func connectionClosed(to peer: NodeID, refused: Bool) {
         guard let leader = following?.leader, leader.id == peer else { return }
         following?.leader?.isLinkLost = true
-        guard refused, let current = following else { return }
+        if refused { hurry() }
+    }
+
+    /// Asks for pre-votes after a short random delay instead of the full timeout.
+    private mutating func hurry() {
+        guard let current = following else { return }
         let delay = 1 + generator.below(max(1, options.electionTimeoutTicks / 4))
         following?.timeoutTicks = min(current.timeoutTicks, current.elapsedTicks + delay)
     }
@@ -26,13 +31,7 @@ extension RaftNode {
     mutating func tickFollower() {
         following?.elapsedTicks += 1
         tickForwardedReads()
-        guard let current = following, current.elapsedTicks >= current.timeoutTicks else { return }
-        if isElectable {
-            startPreVote()
-        } else {
-            // A member that does not vote only forgets a leader that is silent, so that nobody is sent to it.
-            becomeFollower(term: term, leader: nil)
-        }
+        if let current = following, current.elapsedTicks >= current.timeoutTicks { electionTimedOut() }
     }
 
     mutating func tickCanvass() {
@@ -40,19 +39,28 @@ extension RaftNode {
         case .preCandidate(var canvass):
             canvass.elapsedTicks += 1
             state = .preCandidate(canvass)
-            if canvass.elapsedTicks >= canvass.timeoutTicks { startPreVote() }
+            if canvass.elapsedTicks >= canvass.timeoutTicks { electionTimedOut() }
         case .candidate(var canvass):
             canvass.elapsedTicks += 1
             state = .candidate(canvass)
-            if canvass.elapsedTicks >= canvass.timeoutTicks { startPreVote() }
+            if canvass.elapsedTicks >= canvass.timeoutTicks { electionTimedOut() }
         case .follower, .leader:
             preconditionFailure("a \(role.rawValue) has no votes to wait for")
         }
     }
 
+    private mutating func electionTimedOut() {
+        if isElectable || following?.isSought == true && mayStandAsLearner {
+            startPreVote()
+        } else {
+            // A member that does not vote only forgets a leader that is silent, so that nobody is sent to it.
+            becomeFollower(term: term, leader: nil)
+        }
+    }
+
     // Requests for votes
 
-    /// Diss. §9.6: answers for the term asked for, changes nothing here.
+    /// Diss. §9.6: answers for the term asked for, and changes no term or vote here.
     mutating func handlePreVoteRequest(_ message: Message, last: LogPosition) {
         let granted =
             message.term > term && !hearsLeader && isUpToDate(last) && !configuration.voters.isEmpty
@@ -60,6 +68,10 @@ extension RaftNode {
         let answer = Message(
             from: id, to: message.from, term: granted ? message.term : term, kind: .preVoteResponse(granted: granted))
         outbox.append(answer)
+        if !isUpToDate(last), !hearsLeader, mayStandAsLearner {
+            following?.isSought = true
+            hurry()
+        }
     }
 
     mutating func handleVoteRequest(_ message: Message, last: LogPosition, transfer: Bool) {
@@ -85,6 +97,7 @@ extension RaftNode {
         precondition(message.from != id, "a member grants itself its vote only by campaigning")
         hardState.vote = message.from
         following?.elapsedTicks = 0
+        following?.isSought = false
         sendOnceSynced(.voteResponse(granted: true), to: message.from)
     }
 
@@ -133,7 +146,6 @@ extension RaftNode {
     // Transitions
 
     mutating func startPreVote() {
-        guard isElectable else { return }
         if case .leader = state { preconditionFailure("leader of term \(term) asks for pre-votes") }
         leaveState()
         let canvass = Canvass(granted: [id], timeoutTicks: randomTimeout())
@@ -150,7 +162,12 @@ extension RaftNode {
 
     private mutating func concludePreVote(_ canvass: Canvass) {
         if configuration.hasMajority(where: canvass.granted.contains) {
-            startElection(transfer: false)
+            // A late snapshot may have told it meanwhile that its removal is committed.
+            if isElectable || mayStandAsLearner {
+                startElection(transfer: false)
+            } else {
+                becomeFollower(term: term, leader: nil)
+            }
         } else if !configuration.hasMajority(where: { !canvass.rejected.contains($0) }) {
             becomeFollower(term: term, leader: nil)
         }
@@ -158,7 +175,7 @@ extension RaftNode {
 
     /// Raft §5.2: a new term, a vote for itself, and requests to all voters once both are synced.
     private mutating func startElection(transfer: Bool) {
-        precondition(isElectable, "\(id) does not vote in \(configuration.allVoters)")
+        precondition(!isRecovering, "\(id) has lost its log")
         precondition(term < Self.termMax, "terms are used up")
         leaveState()
         hardState = HardState(term: term.next, vote: id)
@@ -206,6 +223,7 @@ extension RaftNode {
         if term == self.term, following?.leader != nil {
             let timeout = randomTimeout()
             following?.leader?.isLinkLost = false
+            following?.isSought = false
             following?.elapsedTicks = 0
             following?.timeoutTicks = timeout
         } else {
@@ -239,7 +257,7 @@ extension RaftNode {
 
     // Queries
 
-    /// Only voters campaign; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
+    /// Voters campaign by themselves; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
     /// are used up, which takes a member that inflates them on purpose.
     var isElectable: Bool { (votes(by: configuration) || isLeaving) && !isRecovering && term < Self.termMax }
 
@@ -260,6 +278,17 @@ extension RaftNode {
     /// count (Diss. §4.2.2).
     private var isLeaving: Bool {
         !isConfigurationCommitted && configurations.at(commitIndex).map { votes(by: $0) } ?? false
+    }
+
+    /// A learner may stand where somebody asked for its vote who cannot have it: the change that makes it a voter may be known to a few
+    /// only, who need that vote, and nobody may be electable but who holds the later entries that are here. Its own vote does not
+    /// count, as when it leaves, and once its first entry is committed it hands over.
+    ///
+    /// Votes are given to a name: while another disk may vote under this one, by a configuration that is not known to be
+    /// superseded, two would be elected with the same votes.
+    private var mayStandAsLearner: Bool {
+        configuration.learners.contains(id) && !isRecovering && term < Self.termMax
+            && configurations.inForce(committed: commitIndex).allSatisfy(isMeant)
     }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that

@@ -88,8 +88,8 @@ extension RaftNode {
             log.term(at: leadership.firstIndex).map { $0 == term } ?? (leadership.firstIndex < log.base.index),
             "the leader of term \(term) lost its first entry, \(leadership.firstIndex)")
         precondition(
-            configuration.isVoter(id) || configurations.currentIndex > commitIndex,
-            "\(id) leads after its own removal at \(configurations.currentIndex) was committed")
+            configuration.isVoter(id) || max(configurations.currentIndex, leadership.firstIndex) > commitIndex,
+            "\(id) leads without a vote, by the committed configuration at \(configurations.currentIndex)")
         if let target = leadership.transfer?.target {
             precondition(target != id && configuration.isVoter(target), "leadership is handed to \(target)")
         }

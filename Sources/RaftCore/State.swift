@@ -2,17 +2,18 @@ extension RaftNode {
     /// What this member takes part as, with everything that is valid only then.
     enum State: Sendable {
         /// Follows a leader, known or not; also the state of a learner.
-        /// Exits: the timeout to `preCandidate`; the leader's `timeoutNow` to `candidate`.
+        /// Exits: the timeout to `preCandidate`, of a learner only when it is sought; the leader's `timeoutNow` to `candidate`.
         case follower(Following)
         /// Asks whether an election could be won, without touching any term (Diss. §9.6).
         /// Exits: a quorum of grants to `candidate`; a quorum of refusals, a leader, or a higher term to `follower`; the
-        /// timeout back to itself.
+        /// timeout back to itself, or to `follower` where it is not electable.
         case preCandidate(Canvass)
         /// Asks for votes in a term of its own (Raft §5.2).
         /// Exits: a quorum of votes to `leader`; a quorum of refusals, a leader, or a higher term to `follower`; the timeout
-        /// to `preCandidate`.
+        /// to `preCandidate`, or to `follower` where it is not electable.
         case candidate(Canvass)
-        /// Exits: a higher term, no quorum heard within an election timeout, or its own removal committed, to `follower`.
+        /// Exits: a higher term, no quorum heard within an election timeout, or an entry committed by a configuration in which it
+        /// does not vote, to `follower`.
         case leader(Leadership)
     }
 
@@ -20,8 +21,10 @@ extension RaftNode {
         var leader: KnownLeader?
         /// Ticks since the leader was heard, a vote was granted, or this state was entered.
         var elapsedTicks: Int
-        /// Asks for pre-votes when `elapsedTicks` reaches it.
+        /// Asks for pre-votes when `elapsedTicks` reaches it, or forgets the leader where it may not.
         var timeoutTicks: Int
+        /// Of a learner: its pre-vote was asked for and could not be given, and no leader was heard, nor a vote granted, since.
+        var isSought = false
     }
 
     struct KnownLeader: Sendable {

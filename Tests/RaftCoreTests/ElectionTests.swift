@@ -198,7 +198,7 @@ import Testing
         #expect(node.drain().messages.isEmpty)
     }
 
-    @Test("a learner never campaigns, even when told to")
+    @Test("a learner does not campaign by itself, even when told to")
     func learner() {
         var node = makeNode(4, learners: [4])
         #expect(node.status.role == .learner)
@@ -207,6 +207,104 @@ import Testing
         node.campaign()
         for _ in 0..<100 { node.tick() }
         #expect(node.status == Status(role: .learner, term: 1, leader: nil))
+    }
+
+    @Test("a learner that refuses for its longer log, and hears no leader, stands; after its first entry it hands over")
+    func neededLearner() {
+        let known = HardState(term: 3, vote: nil)
+        func asked(_ node: RaftNode, holding last: LogPosition) -> (RaftNode, [Message.Kind]) {
+            var node = node
+            node.receive(.preVoteRequest(last: last), from: 2, term: 4)
+            for _ in 0..<5 { node.tick() }
+            let answers = node.drain().kinds(to: 2)
+            return (node, answers)
+        }
+        let learner = makeNode(4, learners: [4], hardState: known, entries: makeEntries(1...2, term: 3))
+        var (node, answers) = asked(learner, holding: at(9, 2))
+        #expect(answers == [.preVoteResponse(granted: false), .preVoteRequest(last: at(2, 3))])
+        // Who was asked in vain waits to be asked again.
+        for _ in 0..<100 { node.tick() }
+        #expect(node.status == Status(role: .learner, term: 3, leader: nil))
+        #expect(node.drain().messages.isEmpty)
+
+        (node, _) = asked(node, holding: at(9, 2))
+        // Its own vote does not count: one of three voters is not enough.
+        node.receive(.preVoteResponse(granted: true), from: 2, term: 4)
+        #expect(node.status.role == .preCandidate)
+        node.receive(.preVoteResponse(granted: true), from: 3, term: 4)
+        _ = node.drain()
+        node.receive(.voteResponse(granted: true), from: 2, term: 4)
+        #expect(node.status.role == .candidate)
+        node.receive(.voteResponse(granted: true), from: 3, term: 4)
+        _ = node.drain()
+        #expect(node.status.role == .leader)
+        node.receive(.appendAccepted(match: 3), from: 2, term: 4)
+        #expect(node.status.role == .leader)
+        node.receive(.appendAccepted(match: 3), from: 3, term: 4)
+        #expect(node.status == Status(role: .learner, term: 4, leader: nil))
+        #expect(node.drain().kinds(to: 2).contains(.timeoutNow))
+
+        // A candidate that has everything gets the vote.
+        #expect(asked(learner, holding: at(2, 3)).1 == [.preVoteResponse(granted: true)])
+        // Who hears a leader, has lost its log, has another disk, or is no member does not stand.
+        var led = learner
+        led.receive(.heartbeat(commit: 0, round: 1), from: 1, term: 3)
+        for other in [
+            led,
+            makeNode(4, learners: [4], hardState: known, entries: makeEntries(1...2, term: 3), isRecovering: true),
+            makeNode(
+                4, learners: [4], hardState: known, entries: makeEntries(1...2, term: 3), disk: DiskID(high: 9, low: 1)
+            ), makeNode(4, hardState: known, entries: makeEntries(1...2, term: 3)),
+        ] {
+            let (other, answers) = asked(other, holding: at(9, 2))
+            #expect(answers == [.preVoteResponse(granted: false)])
+            #expect(other.status.role == .learner)
+        }
+
+        // A leader that is heard meanwhile, or another who may be elected, makes it needless.
+        for kind in [Message.Kind.heartbeat(commit: 0, round: 1), .voteRequest(last: at(9, 3), transfer: false)] {
+            var node = learner
+            node.receive(.preVoteRequest(last: at(9, 2)), from: 2, term: 4)
+            node.receive(kind, from: 3, term: 4)
+            for _ in 0..<100 { node.tick() }
+            #expect(node.status.role == .learner)
+        }
+    }
+
+    @Test("a learner does not stand while another disk may vote under its name")
+    func learnerOfAnotherDisk() {
+        let before = Cluster.configuration(voters: [1, 2, 3])
+        var after = Cluster.configuration(voters: [1, 2], learners: [3])
+        after.members[2].disk = DiskID(high: 9, low: 3)
+        let entries = [
+            Entry(term: 1, index: 1, kind: .configuration, payload: before.encoded()),
+            Entry(term: 1, index: 2, kind: .configuration, payload: after.encoded()),
+        ]
+        for isCommitted in [false, true] {
+            var node = makeNode(
+                3, voters: [], hardState: HardState(term: 3, vote: nil), entries: entries + makeEntries(3...3, term: 3),
+                applied: isCommitted ? 2 : 1, disk: DiskID(high: 9, low: 3))
+            node.receive(.preVoteRequest(last: at(9, 2)), from: 2, term: 4)
+            for _ in 0..<5 { node.tick() }
+            #expect(node.status.role == (isCommitted ? .preCandidate : .learner))
+        }
+    }
+
+    @Test("who hears while it asks for votes that its removal is committed gives up when they are granted")
+    func removedWhileCanvassing() {
+        let before = Cluster.configuration(voters: [1, 2, 3])
+        let joint = Cluster.configuration(voters: [1, 2], outgoing: [1, 2, 3])
+        let after = Cluster.configuration(voters: [1, 2])
+        let entries = [before, joint, after].enumerated().map { offset, configuration in
+            Entry(
+                term: 1, index: LogIndex(UInt64(offset + 1)), kind: .configuration, payload: configuration.encoded())
+        }
+        var node = makeNode(
+            3, voters: [], hardState: HardState(term: 3, vote: nil), entries: entries, applied: 1)
+        while node.status.role != .preCandidate { node.tick() }
+        node.receive(.installSnapshot(position: at(3, 1), configuration: after), from: 1, term: 2)
+        for peer in [NodeID(1), 2] { node.receive(.preVoteResponse(granted: true), from: peer, term: 4) }
+        #expect(node.status == Status(role: .learner, term: 3, leader: nil))
     }
 
     @Test("who comes again with an empty disk has no say by configurations that mean the disk before it (KIP-853)")

@@ -44,10 +44,12 @@ import Testing
     func anyNumbers() {
         for seed in UInt64(1)...400 {
             var generator = SeededGenerator(seed: seed, stream: 7)
+            // A voter, a leader, and a learner that the other can elect alone.
+            let (voters, learners): ([UInt64], [UInt64]) = seed % 3 == 2 ? ([2], [1]) : ([1, 2, 3], [])
             var node = makeNode(
-                hardState: HardState(term: 3, vote: nil), base: at(10, 2), entries: makeEntries(11...20, term: 3),
-                applied: 12)
-            if seed % 2 == 0 { node.lead() }
+                voters: voters, learners: learners, hardState: HardState(term: 3, vote: nil), base: at(10, 2),
+                entries: makeEntries(11...20, term: 3), applied: 12)
+            if seed % 3 == 0 { node.lead() }
             var highest = node.status.term
             for step in 0..<200 {
                 let message = Self.message(&generator, near: node)
