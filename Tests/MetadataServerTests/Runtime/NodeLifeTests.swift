@@ -138,6 +138,44 @@ struct NodeLifeTests {
         await #expect(throws: MetadataError.self) { try await late.value }
     }
 
+    @Test(
+        "a client that goes while its write is under way takes no probe of the breaker with it", .timeLimit(.minutes(2))
+    )
+    func abandonedProbe() async throws {
+        let breaker = "resilience.circuit_breaker."
+        let oneProbe = [
+            breaker + "max_requests_half_open": "1", breaker + "timeout": "100ms", "raft.election_timeout": "2s",
+        ]
+        let nodes = try NodesInProcess(2, settings: Self.quick.merging(oneProbe) { $1 })
+        for id in 1...2 { try await nodes.start(id) }
+        let client = nodes.client()
+        try await nodes.waitUntilEven(client, count: 2)
+        let leaders = try await client.nodeStatuses().compactMap { try $0.status.get().leader }
+        let leader = Int(try #require(leaders.first).nodeID)
+        // Until it steps down, for an election timeout, what is written there comes to nothing.
+        try await nodes.stop(3 - leader)
+        _ = await client.breakers(after: .open("proposals"), timeout: .seconds(1)) { Int($0) == leader }
+        try await Task.sleep(for: .milliseconds(150))
+        let write = ClientRequest.write(
+            WriteRequest(session: nil, sequence: 0, acknowledgedBelow: 0, command: [], timeoutMilliseconds: 200))
+        for _ in 0..<2 {
+            let gone = try await RawClient.connected(port: nodes.ports[leader - 1].client)
+            try gone.send([write, write], firstID: 10)
+            // The first is the probe and has no answer.
+            try await gone.waitForAnswers(1)
+            #expect(gone.answers.keys.sorted() == [11])
+            guard case .failure(let failure)? = gone.answers[11]?.first else {
+                Issue.record("\(gone.answers)")
+                break
+            }
+            #expect(failure.openBreaker == "proposals", "\(failure)")
+            try await gone.close()
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        await client.close()
+        try await nodes.stopAll()
+    }
+
     @Test("every request that a node has read when it is told to stop is answered, once", .timeLimit(.minutes(2)))
     func answeredOnce() async throws {
         let nodes = try NodesInProcess(1, settings: Self.quick)
@@ -213,6 +251,8 @@ private final class RawClient: Sendable {
         }
         channel.writeAndFlush(buffer, promise: nil)
     }
+
+    func close() async throws { try await channel.close() }
 
     func waitForAnswers(_ count: Int) async throws { try await wait { _ in self.answers.count >= count } }
 
