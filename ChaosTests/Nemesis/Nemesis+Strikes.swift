@@ -263,8 +263,7 @@ extension Nemesis {
         var isAnswering: Bool?
         if resource == .descriptors { isAnswering = await takesConnections(id) }
         let during = ProcessReading.limit(resource.name, of: process)
-        let isAlive = await cluster.processID(of: id) != nil
-        if isAlive { try await setLimit(resource, before.map { "\($0)" } ?? "unlimited", of: process) }
+        let isAlive = try await lift(resource, to: before.map { "\($0)" } ?? "unlimited", of: process, node: id)
         ends(&record)
         record.evidence =
             "node \(id): \(resource.name.lowercased()) \(during.map(String.init) ?? "?") of \(value); "
@@ -288,6 +287,19 @@ extension Nemesis {
                 return true
             }
         } catch {
+            return false
+        }
+    }
+
+    /// Returns whether the process lives: what it lacks may end it at any moment.
+    private func lift(_ resource: Resource, to value: String, of process: pid_t, node: Int) async throws -> Bool {
+        guard await cluster.processID(of: node) != nil else { return false }
+        do {
+            try await setLimit(resource, value, of: process)
+            return true
+        } catch {
+            try await Task.sleep(for: .seconds(1))
+            guard await cluster.processID(of: node) == nil else { throw error }
             return false
         }
     }
