@@ -257,8 +257,8 @@ extension RaftNode {
 
     // Queries
 
-    /// Voters campaign by themselves; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the terms
-    /// are used up, which takes a member that inflates them on purpose.
+    /// Voters campaign by themselves; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the
+    /// terms are used up, which takes a member that inflates them on purpose.
     var isElectable: Bool { (votes(by: configuration) || isLeaving) && !isRecovering && term < Self.termMax }
 
     /// Whether a configuration has a vote for this member.
@@ -280,9 +280,9 @@ extension RaftNode {
         !isConfigurationCommitted && configurations.at(commitIndex).map { votes(by: $0) } ?? false
     }
 
-    /// A learner may stand where somebody asked for its vote who cannot have it: the change that makes it a voter may be known to a few
-    /// only, who need that vote, and nobody may be electable but who holds the later entries that are here. Its own vote does not
-    /// count, as when it leaves, and once its first entry is committed it hands over.
+    /// A learner may stand where somebody asked for its vote who cannot have it: the change that makes it a voter may be known to
+    /// a few only, who need that vote, and nobody may be electable but who holds the later entries that are here. Its own vote
+    /// does not count, as when it leaves, and once its first entry is committed it hands over.
     ///
     /// Votes are given to a name: while another disk may vote under this one, by a configuration that is not known to be
     /// superseded, two would be elected with the same votes.

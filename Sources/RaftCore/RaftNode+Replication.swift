@@ -154,7 +154,8 @@ extension RaftNode {
             log.term(at: index) == term, "commits \(index) of another term than \(term) by counting (Raft §5.4.2)")
         advanceCommit(to: index)
         if configurations.currentIndex <= commitIndex && !configuration.isVoter(id) {
-            // It has managed its own removal, or was elected as a learner: now that this is committed, another one leads (Diss. §4.2.2).
+            // It has managed its own removal, or was elected as a learner. What it was needed for is committed: another one
+            // leads (Diss. §4.2.2).
             flushReplication()
             if let successor = mostUpToDateVoter() { send(.timeoutNow, to: successor) }
             becomeFollower(term: term, leader: nil)

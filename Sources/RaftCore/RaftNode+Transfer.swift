@@ -29,8 +29,8 @@ extension RaftNode {
         if leadership?.transfer?.target == member { leadership?.transfer?.isAskDue = true }
     }
 
-    /// Asks the target of a transfer to campaign, if it has everything. Not before the messages leave: until then the transfer may
-    /// be given up, and entries may follow that the target lacks.
+    /// Asks the target of a transfer to campaign, if it has everything. Not before the messages leave: until then the transfer
+    /// may be given up, and entries may follow that the target lacks.
     mutating func askSuccessor() {
         guard let leadership, let transfer = leadership.transfer, transfer.isAskDue else { return }
         self.leadership?.transfer?.isAskDue = false

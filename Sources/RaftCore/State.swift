@@ -2,7 +2,8 @@ extension RaftNode {
     /// What this member takes part as, with everything that is valid only then.
     enum State: Sendable {
         /// Follows a leader, known or not; also the state of a learner.
-        /// Exits: the timeout to `preCandidate`, of a learner only when it is sought; the leader's `timeoutNow` to `candidate`.
+        /// Exits: the timeout to `preCandidate`, of a learner only when it is sought; the leader's `timeoutNow` to
+        /// `candidate`.
         case follower(Following)
         /// Asks whether an election could be won, without touching any term (Diss. §9.6).
         /// Exits: a quorum of grants to `candidate`; a quorum of refusals, a leader, or a higher term to `follower`; the
@@ -12,8 +13,8 @@ extension RaftNode {
         /// Exits: a quorum of votes to `leader`; a quorum of refusals, a leader, or a higher term to `follower`; the timeout
         /// to `preCandidate`, or to `follower` where it is not electable.
         case candidate(Canvass)
-        /// Exits: a higher term, no quorum heard within an election timeout, or an entry committed by a configuration in which it
-        /// does not vote, to `follower`.
+        /// Exits: a higher term, no quorum heard within an election timeout, or an entry committed by a configuration in which
+        /// it does not vote, to `follower`.
         case leader(Leadership)
     }
 
@@ -23,7 +24,8 @@ extension RaftNode {
         var elapsedTicks: Int
         /// Asks for pre-votes when `elapsedTicks` reaches it, or forgets the leader where it may not.
         var timeoutTicks: Int
-        /// Of a learner: its pre-vote was asked for and could not be given, and no leader was heard, nor a vote granted, since.
+        /// Of a learner: its pre-vote was asked for and could not be given, and since then no leader was heard and no vote
+        /// granted.
         var isSought = false
     }
 
