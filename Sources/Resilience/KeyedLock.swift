@@ -33,6 +33,7 @@ package struct KeyedLock<Holder: Hashable & Sendable>: Sendable {
         var waiting: [Waiter] = []
     }
 
+    // Its loops take closures, since a key path of generic code is looked up each time at run time.
     private let options: KeyedLockOptions
     /// In the order in which their names were taken; few.
     private var turns: [Turn] = []
@@ -93,7 +94,7 @@ extension KeyedLock {
     package mutating func clear(_ name: String) -> [Holder] {
         guard let place = place(of: name) else { return [] }
         let turn = turns.remove(at: place)
-        return [turn.holder] + turn.waiting.map(\.holder)
+        return [turn.holder] + turn.waiting.map { $0.holder }
     }
 
     /// Time has passed.
@@ -101,7 +102,7 @@ extension KeyedLock {
         var events: [Event] = []
         for name in turns.map({ $0.name }) {
             guard let place = place(of: name) else { continue }
-            let late = turns[place].waiting.filter { now >= $0.until }.map(\.holder)
+            let late = turns[place].waiting.filter { now >= $0.until }.map { $0.holder }
             turns[place].waiting.removeAll { late.contains($0.holder) }
             events += late.map { .timedOut(name, $0) }
             counts[name, default: KeyedLockCounts()].timedOut += UInt64(late.count)
@@ -131,7 +132,9 @@ extension KeyedLock {
     package func holder(of name: String) -> Holder? { place(of: name).map { turns[$0].holder } }
 
     /// The first is next.
-    package func waiting(for name: String) -> [Holder] { place(of: name).map { turns[$0].waiting.map(\.holder) } ?? [] }
+    package func waiting(for name: String) -> [Holder] {
+        place(of: name).map { turns[$0].waiting.map { $0.holder } } ?? []
+    }
 
     package func reading(of name: String) -> KeyedLockReading {
         KeyedLockReading(waiting: waiting(for: name).count, counts: counts[name] ?? KeyedLockCounts())
@@ -147,9 +150,9 @@ extension KeyedLock {
     private func place(of name: String) -> Int? { turns.firstIndex { $0.name == name } }
 
     package func checkInvariants() {
-        precondition(Set(turns.map(\.name)).count == turns.count, "two turns under one name")
+        precondition(Set(turns.map { $0.name }).count == turns.count, "two turns under one name")
         for turn in turns {
-            let holders = [turn.holder] + turn.waiting.map(\.holder)
+            let holders = [turn.holder] + turn.waiting.map { $0.holder }
             precondition(Set(holders).count == holders.count, "\(turn.name): somebody is there twice: \(holders)")
         }
     }
