@@ -36,7 +36,8 @@ public struct Message: Hashable, Sendable {
         /// leader goes back to it at once instead of one by one (Raft §5.3, last paragraph).
         case appendRejected(rejected: LogIndex, hint: LogPosition)
         /// Keeps followers and confirms reads. `commit` never exceeds what the follower is known to hold. `round`
-        /// grows by one with each broadcast of a leader, so that an answer tells which reads it confirms (Diss. §6.4).
+        /// grows by one with each broadcast of a leader, so that an answer tells which reads it confirms (Diss. §6.4). In round
+        /// zero it only tells the commit index, and is not answered by who follows.
         case heartbeat(commit: LogIndex, round: UInt64)
         case heartbeatResponse(round: UInt64)
         /// A follower asks the leader for a read index. `id` is unique for each attempt (pitfall: a reused context).

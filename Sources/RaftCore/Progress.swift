@@ -133,14 +133,22 @@ struct Progress: Sendable {
                 next = last.next
                 sent = true
             }
-            if !sent && (checkDue || sentCommit < min(commit, next.previous)) {
+            if checkDue && !sent {
                 guard let previous = previous(in: log) else { return wantSnapshot(log: log, options: options) }
                 kinds.append(.append(previous: previous, entries: [], commit: commit))
                 sentCommit = max(sentCommit, min(commit, previous.index))
             }
+            if sentCommit < min(match, commit) { kinds.append(heartbeat(commit: commit, round: 0)) }
             if checkDue { state = .replicate(checkDue: false) }
             return false
         }
+    }
+
+    /// Tells it the commit index, as far as it is known to hold what is committed.
+    mutating func heartbeat(commit: LogIndex, round: UInt64) -> Message.Kind {
+        let commit = min(match, commit)
+        sentCommit = max(sentCommit, commit)
+        return .heartbeat(commit: commit, round: round)
     }
 
     /// What it holds, or is about to by a snapshot.

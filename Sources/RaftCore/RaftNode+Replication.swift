@@ -76,20 +76,19 @@ extension RaftNode {
 
     /// Heartbeats to everyone, in a new round.
     mutating func broadcastHeartbeat() {
-        guard case .leader = state else { preconditionFailure("a \(role.rawValue) sends heartbeats") }
-        leadership?.round += 1
-        leadership?.heartbeatElapsedTicks = 0
-        guard case .leader(let leadership) = state else { return }
-        for peer in leadership.progress {
-            send(.heartbeat(commit: min(peer.match, commitIndex), round: leadership.round), to: peer.id)
+        let commit = commitIndex
+        guard let heartbeats = leadership?.heartbeats(commit: commit) else {
+            preconditionFailure("a \(role.rawValue) sends heartbeats")
         }
+        for heartbeat in heartbeats { send(heartbeat.kind, to: heartbeat.peer) }
     }
 
     /// Sends what has gathered since the last `Ready`: entries, commit index, and the heartbeats that reads wait for.
     mutating func flushLeader() {
-        askSuccessor()
         startReadRound()
         flushReplication()
+        // Behind what tells it all that is committed.
+        askSuccessor()
     }
 
     private mutating func flushReplication() {
@@ -196,7 +195,7 @@ extension RaftNode {
         guard admitLeader(message) else { return }
         // The leader named at most what this member acknowledged; a bound that costs nothing guards against a leader that erred.
         advanceCommit(to: max(commitIndex, min(commit, log.lastIndex)))
-        send(.heartbeatResponse(round: round), to: message.from)
+        if round > 0 { send(.heartbeatResponse(round: round), to: message.from) }
     }
 
     /// Takes note of the leader, or tells a deposed one the present term so that it steps down.

@@ -78,6 +78,13 @@ extension RaftNode {
             return snapshotsWanted
         }
 
+        /// Heartbeats to everyone, in a new round.
+        mutating func heartbeats(commit: LogIndex) -> [(peer: NodeID, kind: Message.Kind)] {
+            round += 1
+            heartbeatElapsedTicks = 0
+            return progress.indices.map { (progress[$0].id, progress[$0].heartbeat(commit: commit, round: round)) }
+        }
+
         /// What is known of `member`, which may have been named its disk since; nil when nothing is known of that disk.
         func progress(of member: Member) -> Progress? {
             guard let offset = offset(of: member.id) else { return nil }

@@ -70,6 +70,39 @@ import Testing
         }
     }
 
+    @Test("each follower hears at once what is committed of what it has, and does not answer that")
+    func tellsWhatIsCommitted() {
+        var node = makeNode()
+        node.lead()
+        _ = node.propose([[1], [2]])
+        _ = node.drain()
+        node.receive(.appendAccepted(match: 3), from: 2, term: 1)
+        var ready = node.drain()
+        #expect(ready.kinds(to: 2) == [.heartbeat(commit: 3, round: 0)])
+        #expect(ready.kinds(to: 3).isEmpty, "it has not acknowledged them")
+        node.receive(.appendAccepted(match: 2), from: 3, term: 1)
+        #expect(node.drain().kinds(to: 3) == [.heartbeat(commit: 2, round: 0)])
+        node.receive(.appendAccepted(match: 3), from: 3, term: 1)
+        #expect(node.drain().kinds(to: 3) == [.heartbeat(commit: 3, round: 0)])
+        // What goes with entries is not told twice.
+        _ = node.propose([[3]])
+        ready = node.drain()
+        #expect(ready.kinds(to: 2).count == 1 && ready.kinds(to: 3).count == 1)
+
+        var follower = makeNode(2)
+        follower.receive(.append(previous: .zero, entries: makeEntries(1...2, term: 1), commit: 0), from: 1, term: 1)
+        _ = follower.drain()
+        follower.receive(.heartbeat(commit: 2, round: 0), from: 1, term: 1)
+        ready = follower.drain()
+        #expect(ready.messages.isEmpty)
+        #expect(ready.committed == LogIndex(1)..<LogIndex(3))
+        // A deposed leader is told the term all the same.
+        follower.receive(.heartbeat(commit: 3, round: 0), from: 3, term: 2)
+        _ = follower.drain()
+        follower.receive(.heartbeat(commit: 2, round: 0), from: 1, term: 1)
+        #expect(follower.drain().kinds(to: 1) == [.heartbeatResponse(round: 0)])
+    }
+
     @Test("only what is synced counts for the commit index, the leader's own log too (etcd 14370)")
     func onlySyncedCounts() {
         var node = makeNode()

@@ -567,6 +567,7 @@ nonisolated struct WireRaftMessage: Sendable {
 
     var commit: UInt64 = 0
 
+    /// Zero: it only tells the commit index, and is not answered by who follows.
     var round: UInt64 = 0
 
     var unknownFields = SwiftProtobuf.UnknownStorage()

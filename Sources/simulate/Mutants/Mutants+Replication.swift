@@ -47,7 +47,7 @@ extension Mutant {
             .expression(leader, "advanceCommit(to: max(commitIndex, min(commit, ⟦last⟧)))", "log.lastIndex")),
         Mutant(
             "heartbeat-commits-beyond-match", "a heartbeat names a commit index that the follower may not have",
-            .expression(leader, ".heartbeat(commit: ⟦min(peer.match, commitIndex)⟧, round", "commitIndex")),
+            .expression("RaftCore/Progress.swift", "let commit = ⟦min(match, commit)⟧", "commit")),
         Mutant(
             "late-append-truncates", "an append that comes late removes entries that do not conflict",
             .expression(leader, "if ⟦known != entry.term⟧ {", "next > commitIndex")),
