@@ -171,6 +171,7 @@ extension SimulatedCluster {
                 node.durableInDatabase = max(node.durableInDatabase, snapshot.position.index)
             } catch {
                 report.reached(.installInterrupted)
+                node.installedAtEnd = snapshot.position.index
                 trace.line(queue.now, "node \(node.id) was installing a snapshot: \(error)")
             }
         }

@@ -45,6 +45,7 @@ extension SimulatedNode {
         durableInDatabase = .zero
         appliedAtEnd = .zero
         committedAtEnd = .zero
+        installedAtEnd = nil
         databaseMayGoBack = false
         stateDamage = .none
     }

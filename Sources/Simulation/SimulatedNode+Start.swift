@@ -159,11 +159,12 @@ extension SimulatedNode {
     private func noteApplied() throws(StartFailure) -> Bool {
         let (found, before) = (machine.applied.index, appliedAtEnd)
         let kept = databaseMayGoBack ? durableInDatabase : committedAtEnd
-        guard isDamaged || (kept...before).contains(found) else {
+        guard isDamaged || (kept...before).contains(found) || found == installedAtEnd else {
             throw .lost("the database stands at \(found), it stood at \(before), and \(kept) was kept")
         }
         appliedAtEnd = found
         committedAtEnd = found
+        installedAtEnd = nil
         databaseMayGoBack = false
         return found < before
     }

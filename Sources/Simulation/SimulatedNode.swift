@@ -46,6 +46,8 @@ final class SimulatedNode {
     var appliedAtEnd = LogIndex.zero
     /// What of it was committed.
     var committedAtEnd = LogIndex.zero
+    /// It ended in the middle of the installation of a snapshot that stands here: the commit may have come to pass all the same.
+    var installedAtEnd: LogIndex?
     /// The power failed since then.
     var databaseMayGoBack = false
     /// How often its disk was formatted.
