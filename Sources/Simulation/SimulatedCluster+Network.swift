@@ -37,11 +37,17 @@ extension SimulatedCluster {
         guard let (process, admission) = try listener(connection) else { return }
         let now = node(connection.to).clock.milliseconds(at: queue.now)
         let received = plan.usesWire ? try WireRoundTrip.messages(messages) : messages
-        judge.receives(received, on: connection.to, in: process.replica.core.hardState.term, at: queue.now)
+        let term = process.replica.core.hardState.term
+        judge.receives(received, on: connection.to, in: term, at: queue.now)
         try turn(connection.to, process.life) { $0.receive(received, as: admission, now: now) }
         // Of the replica itself: `process.status` lags while the end of a turn is put off.
         let leader = process.withReplica { $0.status.leader }
-        if leader == connection.from { judge.hears(connection.to, at: queue.now) }
+        // Who is asked to take over by what follows in the same messages has heard its leader all the same.
+        let isSuccessor = received.contains { $0.kind == .timeoutNow && $0.term == term }
+        let heard = received.contains { message in
+            if case .heartbeat = message.kind { message.term == term } else { false }
+        }
+        if leader == connection.from || isSuccessor && heard { judge.hears(connection.to, at: queue.now) }
     }
 
     /// Who takes in what comes over a connection, and as what it takes the sender. Asked each time, since members change: a
