@@ -16,7 +16,8 @@ extension RaftNode {
         return true
     }
 
-    /// Gives up leadership without naming a successor. Has no effect on a member that does not lead.
+    /// Gives up leadership without choosing a successor; the target of a transfer is asked, if it has just shown that it has
+    /// everything. Has no effect on a member that does not lead.
     public mutating func stepDown() {
         guard case .leader = state else { return }
         // Nothing can follow any more that the target would lack.
