@@ -192,7 +192,7 @@ final class ClientCore {
 }
 
 /// What the system says of a failed connection, without the words of the libraries between.
-func describe(_ error: any Error) -> String {
+package func describe(_ error: any Error) -> String {
     if let error = error as? IOError { return String(cString: strerror(error.errnoCode)).lowercased() }
     if let error = error as? NIOConnectionError {
         if let first = error.connectionErrors.first { return describe(first.error) }

@@ -13,7 +13,7 @@ struct CommandTracing {
     /// Nil without a collector.
     init?(_ environment: [String: String], logger: Logger) throws(CommandFailure) {
         guard let text = environment[CommandTracing.endpointVariable], !text.isEmpty else { return nil }
-        guard let endpoint = CollectorEndpoint(text) else {
+        guard let endpoint = HTTPEndpoint(collector: text) else {
             throw .usage("\(CommandTracing.endpointVariable) is \"\(text)\", not http://host:port/path")
         }
         tracer = SpanTracer(

@@ -270,10 +270,12 @@ require_swift() {
 
 build_release() {
     say "building (the first time takes some minutes)"
-    local product
+    local product build=(-c release)
+    # The programs bring the Swift runtime along, and call it without the detour of a shared library. Darwin has it in the system.
+    if [[ $(uname) == Linux ]]; then build+=(--static-swift-stdlib); fi
     mkdir -p "$run_folder"
     for product in metad metactl; do
-        if ! swift build -c release --product "$product" </dev/null >"$run_folder/build.log" 2>&1; then
+        if ! swift build "${build[@]}" --product "$product" </dev/null >"$run_folder/build.log" 2>&1; then
             tail -n 40 "$run_folder/build.log" >&2
             die "the build of $product failed; all of its output is in $run_folder/build.log"
         fi

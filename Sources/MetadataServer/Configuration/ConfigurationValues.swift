@@ -217,11 +217,11 @@ extension ConfigurationValue where Value == LogOutput {
     }
 }
 
-extension ConfigurationValue where Value == CollectorEndpoint? {
+extension ConfigurationValue where Value == HTTPEndpoint? {
     static var collector: Self {
         Self(allowed: "none or a URL") { text throws(Refusal) in
             if text == "none" { return nil }
-            guard let endpoint = CollectorEndpoint(text) else {
+            guard let endpoint = HTTPEndpoint(collector: text) else {
                 throw Refusal(
                     reason:
                         "must be none, or the collector's http://host:port/path without a user; for TLS run a collector "

@@ -164,7 +164,7 @@ package struct NodeConfiguration: Equatable, Sendable {
 
     package struct Tracing: Equatable, Sendable {
         /// Where spans go; nil records none.
-        package var endpoint: CollectorEndpoint?
+        package var endpoint: HTTPEndpoint?
         /// The part of the traces begun here that is recorded, 0 to 1.
         package var sampling: Double
     }

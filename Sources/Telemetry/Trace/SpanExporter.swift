@@ -16,7 +16,7 @@ package final class SpanExporter: Sendable {
     private let resource: [(key: String, value: String)]
     private let breaker: SharedCircuitBreaker
     private let logger: Logger
-    private let endpoint = Mutex<CollectorEndpoint?>(nil)
+    private let endpoint = Mutex<HTTPEndpoint?>(nil)
     private let exported = Atomic<UInt64>(0)
     /// So that trouble is said once, and its end too.
     private let isFailing = Atomic<Bool>(false)
@@ -39,7 +39,7 @@ package final class SpanExporter: Sendable {
     }
 
     /// Where to send from now on; nil: nowhere.
-    package func send(to endpoint: CollectorEndpoint?) {
+    package func send(to endpoint: HTTPEndpoint?) {
         let isOther = self.endpoint.withLock { current in
             defer { current = endpoint }
             return current != endpoint
@@ -77,13 +77,13 @@ package final class SpanExporter: Sendable {
 
     /// Sends one batch.
     /// - Returns: false when it is better to wait.
-    private func send(to endpoint: CollectorEndpoint) async -> Bool {
+    private func send(to endpoint: HTTPEndpoint) async -> Bool {
         let batch = buffer.take(SpanExporter.batchMax)
         do {
             try await breaker.call(deadline: SpanExporter.deadline, judge: Refused.saysOfCollector) { [resource] in
                 let json = SpanDocument.json(batch, resource: resource)
-                let status = try await HTTPPost.send(json, to: endpoint)
-                guard (200..<300).contains(status) else { throw Refused(status: status) }
+                let answer = try await HTTPExchange.post(json, to: endpoint, timeout: SpanExporter.deadline)
+                guard (200..<300).contains(answer.status) else { throw Refused(status: answer.status) }
             }
             exported.wrappingAdd(UInt64(batch.count), ordering: .relaxed)
             if isFailing.exchange(false, ordering: .relaxed) { logger.notice("spans are exported again") }

@@ -1,8 +1,6 @@
 import Foundation
-
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
+import MetadataClient
+import Telemetry
 
 /// What a node says on its page `/health`, as far as it is looked at.
 struct HealthPage: Decodable, Equatable, Sendable {
@@ -56,27 +54,22 @@ struct HealthPages: Equatable, Sendable {
     ///
     /// Asks for one page after the other: whoever is slow is slow once, and the time is known for each.
     static func fetch(from address: String, timeout: Duration) async -> HealthPages {
-        let settings = URLSessionConfiguration.ephemeral
-        settings.timeoutIntervalForRequest = timeout / .seconds(1)
-        let session = URLSession(configuration: settings)
-        defer { session.invalidateAndCancel() }
         var pages = HealthPages(answers: [:], page: nil)
         for path in paths {
             let begun = ContinuousClock.now
             func passed() -> Double { begun.duration(to: .now) / .milliseconds(1) }
-            guard let url = URL(string: address + path) else {
-                pages.answers[path] = PageAnswer(milliseconds: 0, problem: "\(address) is no URL")
+            guard let endpoint = HTTPEndpoint(address + path) else {
+                pages.answers[path] = PageAnswer(milliseconds: 0, problem: "\(address) is not http://host:port")
                 continue
             }
             do {
-                let (data, response) = try await session.data(from: url)
-                let status = (response as? HTTPURLResponse)?.statusCode
-                pages.answers[path] = PageAnswer(status: status, milliseconds: passed())
-                if path == "/health" { pages.page = try HealthPage.decoded(data) }
+                let answer = try await HTTPExchange.get(endpoint, timeout: timeout)
+                pages.answers[path] = PageAnswer(status: answer.status, milliseconds: passed())
+                if path == "/health" { pages.page = try HealthPage.decoded(Data(answer.body)) }
             } catch let error as DecodingError {
                 pages.answers[path]?.problem = "not a health page: \(error)"
             } catch {
-                pages.answers[path] = PageAnswer(milliseconds: passed(), problem: error.localizedDescription)
+                pages.answers[path] = PageAnswer(milliseconds: passed(), problem: describe(error))
             }
         }
         return pages

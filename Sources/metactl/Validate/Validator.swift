@@ -3,10 +3,6 @@ import MetadataClient
 import MetadataModel
 import RaftCore
 
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
-
 /// Tries each feature of a running cluster, and takes away what it made. It changes nothing that belongs to somebody else: its topic
 /// and its broker have names of their own, and the broker is draining while others are there, so that nobody is placed on it.
 struct Validator {
@@ -71,7 +67,7 @@ struct Validator {
         } catch let error as MetadataError {
             (result, detail) = (.failed, "\(error.code.rawValue): \(error.detail)")
         } catch {
-            (result, detail) = (.failed, "\(error)")
+            (result, detail) = (.failed, describe(error))
         }
         let time = begun.duration(to: .now) / .milliseconds(1)
         let check = Validation.Check(
@@ -115,14 +111,12 @@ struct Validator {
 
     private func metrics(of node: NodeStatusReport) async throws -> String {
         guard !node.metricsURL.isEmpty else { throw ValidationSkipped(reason: "they are switched off") }
-        guard let url = URL(string: node.metricsURL) else { throw ValidationFailure("\(node.metricsURL) is no URL") }
-        var request = URLRequest(url: url)
-        request.timeoutInterval = timeout / .seconds(1)
-        let (data, response) = try await URLSession.shared.data(for: request)
-        guard (response as? HTTPURLResponse)?.statusCode == 200 else {
-            throw ValidationFailure("\(node.metricsURL) answers \((response as? HTTPURLResponse)?.statusCode ?? 0)")
+        guard let endpoint = HTTPEndpoint(node.metricsURL) else {
+            throw ValidationFailure("\(node.metricsURL) is not http://host:port/path")
         }
-        return "\(try ExpositionCheck.series(in: String(decoding: data, as: UTF8.self))) series"
+        let answer = try await HTTPExchange.get(endpoint, timeout: timeout)
+        guard answer.status == 200 else { throw ValidationFailure("\(endpoint) answers \(answer.status)") }
+        return "\(try ExpositionCheck.series(in: String(decoding: answer.body, as: UTF8.self))) series"
     }
 
     private mutating func registerBroker() async throws -> String {

@@ -24,7 +24,7 @@ struct TraceTreeTests {
         let exporter = SpanExporter(
             buffer: tracer.buffer, resource: [("service.instance.id", "client")],
             logger: nodes.logs.logger("client"))
-        exporter.send(to: CollectorEndpoint(collector.address))
+        exporter.send(to: HTTPEndpoint(collector: collector.address))
         let client = nodes.client(tracer: tracer)
         try await nodes.waitUntilEven(client, count: 3)
         // Calls of a client that records nothing leave no trace anywhere.

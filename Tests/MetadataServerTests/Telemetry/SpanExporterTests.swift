@@ -18,7 +18,7 @@ struct SpanExporterTests {
         let exporter = SpanExporter(
             buffer: tracer.buffer, resource: [("service.name", "test"), ("service.instance.id", "7")], breaker: breaker,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        exporter.send(to: collector.flatMap { CollectorEndpoint($0.address) })
+        exporter.send(to: collector.flatMap { HTTPEndpoint(collector: $0.address) })
         return (exporter, breaker)
     }
 

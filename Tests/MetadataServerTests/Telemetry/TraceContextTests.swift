@@ -50,6 +50,6 @@ struct TraceContextTests {
             ("http://otel/v1\r\nHost: x", nil),
         ] as [(String, String?)])
     func endpoints(text: String, expected: String?) {
-        #expect(CollectorEndpoint(text)?.description == expected)
+        #expect(HTTPEndpoint(collector: text)?.description == expected)
     }
 }

@@ -1,20 +1,24 @@
-/// Where traces go: the address of a collector that takes OTLP over HTTP.
-package struct CollectorEndpoint: Hashable, Sendable, CustomStringConvertible {
+/// The address of a page or of what takes documents, by HTTP without TLS.
+package struct HTTPEndpoint: Hashable, Sendable, CustomStringConvertible {
     package var host: String
     package var port: Int
     package var path: String
 
-    /// `http://host:port/path`; without a port 4318, without a path `/v1/traces`, as OTLP has it. Nil for anything else: there is
-    /// no TLS here (a collector beside the node has it), and a name with a password would end up in a log.
-    package init?(_ text: String) {
+    /// Of a collector that takes OTLP; without a port 4318, without a path `/v1/traces`.
+    package init?(collector text: String) {
+        self.init(text, port: 4_318, path: "/v1/traces")
+    }
+
+    /// `http://host:port/path`; port and path are those given here where it names none. Nil for anything else: there is no TLS here
+    /// (a collector beside the node has it), and a name with a password would end up in a log.
+    package init?(_ text: String, port: Int = 80, path: String = "/") {
         let scheme = "http://"
         guard text.hasPrefix(scheme), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }),
             !text.contains(where: { "@?#".contains($0) })
         else { return nil }
         let rest = text.dropFirst(scheme.count)
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
-        let path = String(rest[slash...])
-        self.path = path.isEmpty || path == "/" ? "/v1/traces" : path
+        self.path = rest[slash...].count > 1 ? String(rest[slash...]) : path
         var authority = rest[..<slash]
         if authority.hasPrefix("[") {
             guard let end = authority.firstIndex(of: "]") else { return nil }
@@ -26,10 +30,10 @@ package struct CollectorEndpoint: Hashable, Sendable, CustomStringConvertible {
             host = String(authority[..<colon])
             authority = authority[colon...]
         }
-        port = 4_318
+        self.port = port
         if !authority.isEmpty {
             guard let number = UInt16(authority.dropFirst()), number > 0 else { return nil }
-            port = Int(number)
+            self.port = Int(number)
         }
         guard !host.isEmpty else { return nil }
     }
