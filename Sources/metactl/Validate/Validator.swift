@@ -2,6 +2,7 @@ import Foundation
 import MetadataClient
 import MetadataModel
 import RaftCore
+import Telemetry
 
 /// Tries each feature of a running cluster, and takes away what it made. It changes nothing that belongs to somebody else: its topic
 /// and its broker have names of their own, and the broker is draining while others are there, so that nobody is placed on it.
