@@ -47,11 +47,14 @@ public struct RestoredState: Sendable {
     /// The log was lost or damaged and begun anew, and `Ready.isRecovered` was not seen since. Term and vote are those of
     /// before: without them a member must not start under its old name. `configuration` is then the last one known.
     public var isRecovering: Bool
+    /// The disk was made empty, to join a cluster that there was already; false on those that a cluster began with. To be known
+    /// for as long as there is the disk: a start finds in the log what was received since.
+    public var hasJoined: Bool
 
     /// Describes a disk that was read back. Check it with `problem()` before a member starts with it.
     public init(
         hardState: HardState, base: LogPosition, entries: [Entry], applied: LogIndex, configuration: Configuration,
-        isRecovering: Bool = false
+        isRecovering: Bool = false, hasJoined: Bool = false
     ) {
         self.hardState = hardState
         self.base = base
@@ -59,5 +62,6 @@ public struct RestoredState: Sendable {
         self.applied = applied
         self.configuration = configuration
         self.isRecovering = isRecovering
+        self.hasJoined = hasJoined
     }
 }

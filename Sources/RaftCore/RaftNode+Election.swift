@@ -270,7 +270,7 @@ extension RaftNode {
     /// them, are those of members that began with a log.
     private func isMeant(by configuration: Configuration) -> Bool {
         guard disk != .unknown, let named = configuration.member(id)?.disk else { return true }
-        return named == .unknown ? !beganEmpty : named == disk
+        return named == .unknown ? !hasJoined : named == disk
     }
 
     /// By its own log this member votes no more, and that is not known to be committed. It may be the only one that has the entry:

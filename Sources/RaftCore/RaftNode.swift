@@ -14,8 +14,8 @@ public struct RaftNode: Sendable {
     public let id: NodeID
     /// The disk of this member; `unknown` where nobody tells disks apart.
     let disk: DiskID
-    /// Nothing was on the disk when this life began: whoever it is, it was not there when the cluster was made.
-    let beganEmpty: Bool
+    /// The disk was not there when the cluster was made: it was made to join it, or was empty when this life began.
+    let hasJoined: Bool
     /// Timers and limits, fixed for the life of the value.
     public let options: Options
 
@@ -71,7 +71,7 @@ public struct RaftNode: Sendable {
         if let problem = options.problem() { preconditionFailure("options are not sound: \(problem)") }
         self.id = id
         self.disk = disk
-        beganEmpty = restored.base == .zero && restored.entries.isEmpty
+        hasJoined = restored.hasJoined || restored.base == .zero && restored.entries.isEmpty
         self.options = options
         hardState = restored.hardState
         log = EntryLog(base: restored.base, entries: restored.entries)

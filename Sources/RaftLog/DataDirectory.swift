@@ -22,9 +22,11 @@ package enum DataDirectory {
     /// Makes `path` the data directory of a new, empty member. Refuses a directory that is formatted or holds anything else,
     /// and then changes nothing; a format that was interrupted can be repeated.
     ///
-    /// `diskID` has to be random (`SystemRandomNumberGenerator`) and never used before.
+    /// - Parameters:
+    ///   - diskID: has to be random (`SystemRandomNumberGenerator`) and never used before.
+    ///   - joins: the cluster is there already.
     package static func format(
-        path: String, clusterID: String, nodeID: NodeID, diskID: DiskID
+        path: String, clusterID: String, nodeID: NodeID, diskID: DiskID, joins: Bool = false
     ) throws(DataDirectoryError) {
         precondition(diskID != .unknown, "a data directory needs a disk id of its own")
         guard NodeIdentity.isValidClusterID(clusterID) else { throw .invalidClusterID(clusterID) }
@@ -36,7 +38,7 @@ package enum DataDirectory {
         defer { lock.release() }
         // Again, now that nobody else can format it.
         try checkUnformatted(path, fileSystem)
-        let identity = NodeIdentity(clusterID: clusterID, nodeID: nodeID, diskID: diskID)
+        let identity = NodeIdentity(clusterID: clusterID, nodeID: nodeID, diskID: diskID, hasJoined: joins)
         try create(identity, path: path, fileSystem: fileSystem)
     }
 

@@ -13,7 +13,8 @@ package import RaftCore
 /// checksum 0f6c9a11
 /// ```
 ///
-/// Format 2 has a line `folder recovered-1` before the checksum: log, database and snapshots lie in that folder.
+/// Format 2 has a line `folder recovered-1` before the checksum: log, database and snapshots lie in that folder. Format 3 has a line
+/// `origin joined` there instead: the node was made to join a cluster that there was already.
 package struct NodeIdentity: Hashable, Sendable {
     /// The version of the layout of the data directory.
     package var formatVersion: UInt32
@@ -23,25 +24,31 @@ package struct NodeIdentity: Hashable, Sendable {
     package var diskID: DiskID
     /// Where in the data directory everything else lies; nil: in itself.
     package var folder: String?
+    /// The cluster did not begin with this disk. Of a cluster that `metactl recover` made, its first node has not joined.
+    package var hasJoined: Bool
 
     package init(
-        formatVersion: UInt32 = 1, clusterID: String, nodeID: NodeID, diskID: DiskID, folder: String? = nil
+        formatVersion: UInt32 = 1, clusterID: String, nodeID: NodeID, diskID: DiskID, folder: String? = nil,
+        hasJoined: Bool = false
     ) {
-        self.formatVersion = folder == nil ? formatVersion : Self.currentVersion
+        precondition(folder == nil || !hasJoined, "a recovered cluster begins with this node")
+        self.formatVersion = hasJoined ? 3 : folder == nil ? formatVersion : 2
         self.clusterID = clusterID
         self.nodeID = nodeID
         self.diskID = diskID
         self.folder = folder
+        self.hasJoined = hasJoined
     }
 
-    /// The newest version that is read. A directory without a folder is still written as 1, which older programs read.
-    package static let currentVersion: UInt32 = 2
+    /// The newest version that is read. Each is written in the oldest that says what there is to say.
+    package static let currentVersion: UInt32 = 3
     /// Bytes in a cluster id, at most.
     package static let clusterIDBytesMax = 128
 
     static let fileName = "identity"
     /// A larger file is not read.
     static let fileBytesMax = 4096
+    private static let joinedLine = "origin joined"
     private static let title = "streambus-metadata data directory"
 
     /// A cluster id is visible ASCII without spaces, so that it stands in lines, logs and URLs as it is.
@@ -68,6 +75,7 @@ package struct NodeIdentity: Hashable, Sendable {
 
             """
         if let folder { lines += "folder \(folder)\n" }
+        if hasJoined { lines += Self.joinedLine + "\n" }
         return lines + "checksum \(Checksum.text(of: lines))\n"
     }
 
@@ -98,11 +106,12 @@ package struct NodeIdentity: Hashable, Sendable {
         guard disk.utf8.count == 32, let high = UInt64(disk.prefix(16), radix: 16),
             let low = UInt64(disk.suffix(16), radix: 16)
         else { throw .damaged(reason: "\"\(disk)\" is no disk id") }
-        let folder = version == 1 ? nil : String(try value(lines[5], "folder"))
+        let folder = version == 2 ? String(try value(lines[5], "folder")) : nil
         if let folder, !isValidFolder(folder) { throw .damaged(reason: "\"\(folder)\" is no folder") }
+        guard version < 3 || lines[5] == joinedLine else { throw .damaged(reason: "its line \"origin\" is unknown") }
         return NodeIdentity(
             formatVersion: version, clusterID: cluster, nodeID: NodeID(node), diskID: DiskID(high: high, low: low),
-            folder: folder)
+            folder: folder, hasJoined: version == 3)
     }
 
     private static func value(_ line: Substring, _ name: String) throws(ParseError) -> Substring {

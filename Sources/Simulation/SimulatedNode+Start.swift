@@ -133,6 +133,7 @@ extension SimulatedNode {
         case .refused(let refusal):
             throw .refused(refusal)
         }
+        restored.hasJoined = firstMembers.isEmpty
         if let marker {
             restored.isRecovering = true
             // The log may have lost the entry that named the members; whom to ask has to be known all the same.

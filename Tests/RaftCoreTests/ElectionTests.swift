@@ -328,6 +328,13 @@ import Testing
             node.receive(.voteRequest(last: at(9, 5), transfer: false), from: 2, term: 6)
             #expect(node.drain().kinds(to: 2) == [.voteResponse(granted: false)])
         }
+        // Neither after a restart in the middle.
+        let first = Entry(term: 1, index: 1, kind: .configuration, payload: bootstrap.encoded())
+        var again = makeNode(
+            1, voters: [], hardState: HardState(term: 5, vote: nil), entries: [first], disk: DiskID(high: 9, low: 1),
+            hasJoined: true)
+        for _ in 0..<100 { again.tick() }
+        #expect(again.status.role == .learner && again.status.term == 5, "it campaigns")
         // The disk that is meant, and one that began with the first configuration in its log.
         for (configuration, disk) in [(named, DiskID(high: 0, low: 1)), (bootstrap, DiskID(high: 9, low: 1))] {
             let entry = Entry(term: 1, index: 1, kind: .configuration, payload: configuration.encoded())

@@ -4,7 +4,7 @@
 func makeNode(
     _ id: NodeID = 1, voters: [UInt64] = [1, 2, 3], learners: [UInt64] = [], options: Options = Options(),
     hardState: HardState = .initial, base: LogPosition = .zero, entries: [Entry] = [], applied: LogIndex? = nil,
-    isRecovering: Bool = false, disk: DiskID = .unknown, seed: UInt64 = 1
+    isRecovering: Bool = false, disk: DiskID = .unknown, hasJoined: Bool = false, seed: UInt64 = 1
 ) -> RaftNode {
     let configuration: Configuration =
         voters.isEmpty ? .empty : Cluster.configuration(voters: voters, learners: learners)
@@ -12,7 +12,7 @@ func makeNode(
         id: id, disk: disk, options: options,
         restored: RestoredState(
             hardState: hardState, base: base, entries: entries, applied: applied ?? base.index,
-            configuration: configuration, isRecovering: isRecovering),
+            configuration: configuration, isRecovering: isRecovering, hasJoined: hasJoined),
         seed: seed)
 }
 

@@ -135,6 +135,18 @@ import Testing
         }
     }
 
+    @Test("the identity file of version 3 says that the node joined a cluster")
+    func goldenIdentityOfJoined() throws {
+        let identity = NodeIdentity(clusterID: "c-2", nodeID: NodeID(1), diskID: disk, hasJoined: true)
+        let text = identity.encoded()
+        #expect(text.contains("\nformat 3\n") && text.contains("\norigin joined\nchecksum "))
+        #expect(try NodeIdentity.parse(text) == identity)
+        let parent = try TemporaryDirectory()
+        let path = parent.path + "/data"
+        try DataDirectory.format(path: path, clusterID: "c-1", nodeID: NodeID(1), diskID: disk, joins: true)
+        #expect(try DataDirectory.identity(path: path).hasJoined)
+    }
+
     @Test("a replaced identity is the old one or the new one after a power loss at any point")
     func interruptedReplacement() throws {
         let old = NodeIdentity(clusterID: "c-1", nodeID: NodeID(1), diskID: disk)

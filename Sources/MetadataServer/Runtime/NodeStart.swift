@@ -136,6 +136,7 @@ extension OpenedStorage {
         var restored: RestoredState
         do throws(NodeStartError) {
             restored = try restore(recovered, store: store, log: log, logger: logger)
+            restored.hasJoined = directory.identity.hasJoined
             if let marker {
                 restored.isRecovering = true
                 // The log may have lost the entry that named the members; whom to ask has to be known all the same.
@@ -215,7 +216,8 @@ package func formatNode(_ configuration: NodeConfiguration, disk: DiskID) throws
     } catch { throw .inconsistent("cannot make the folder that \(path) is to lie in: \(error)") }
     do {
         try DataDirectory.format(
-            path: path, clusterID: configuration.cluster.id, nodeID: configuration.node.id, diskID: disk)
+            path: path, clusterID: configuration.cluster.id, nodeID: configuration.node.id, diskID: disk,
+            joins: members.isEmpty)
     } catch { throw .directory(error) }
     guard !members.isEmpty else { return }
     let directory: OpenDataDirectory

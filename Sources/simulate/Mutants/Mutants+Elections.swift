@@ -51,7 +51,7 @@ extension Mutant {
             "votes-for-the-disk-before-it",
             "a member with an empty disk leads by an old configuration that gave its name a vote (KIP-853)",
             under: [.memberChange, .powerLoss, .transfer],
-            .expression(election, "⟦named == .unknown ? !beganEmpty : named == disk⟧", "true")),
+            .expression(election, "⟦named == .unknown ? !hasJoined : named == disk⟧", "true")),
         Mutant(
             "half-is-a-majority", "half of the voters decide",
             .expression(quorum, "return ⟦count > group.count / 2⟧", "count >= group.count / 2")),
