@@ -1,8 +1,9 @@
 import MetadataClient
 import NIOCore
 import NIOPosix
-import Telemetry
 import Testing
+
+@testable import Telemetry
 
 @Suite("HTTP exchanges")
 struct HTTPExchangeTests {
