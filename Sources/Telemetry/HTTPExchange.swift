@@ -31,6 +31,7 @@ package enum HTTPExchange {
         try await send(.GET, nil, to: endpoint, timeout)
     }
 
+    /// - Returns: the head of the answer; nobody reads the rest.
     static func post(_ json: [UInt8], to endpoint: HTTPEndpoint, timeout: Duration) async throws -> Answer {
         try await send(.POST, json, to: endpoint, timeout)
     }
@@ -59,6 +60,8 @@ package enum HTTPExchange {
         return try await withTaskCancellationHandler {
             try await answered.futureResult.get()
         } onCancel: {
+            // The connection may still be coming about, and would tell nobody of its end.
+            answered.fail(CancellationError())
             connection.whenSuccess { $0.close(promise: nil) }
         }
     }
@@ -97,7 +100,9 @@ package enum HTTPExchange {
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
-            case .head(let head): answer.status = Int(head.status.code)
+            case .head(let head):
+                answer.status = Int(head.status.code)
+                if json != nil { end(context, .success(answer)) }
             case .body(let bytes):
                 answer.body.append(contentsOf: bytes.readableBytesView)
                 if answer.body.count > HTTPExchange.bodyMax { end(context, .failure(.tooLong)) }

@@ -71,6 +71,24 @@ struct HTTPExchangeTests {
         try await server.close()
     }
 
+    @Test("whoever is sent a document need not end the answer")
+    func headOfAnswer() async throws {
+        let (endpoint, server) = try await Server.started(answer: "HTTP/1.1 200 OK\r\n\r\n")
+        #expect(try await HTTPExchange.post([], to: endpoint, timeout: .seconds(10)).status == 200)
+        try await server.close()
+    }
+
+    @Test("whoever is cancelled waits no longer")
+    func cancelled() async throws {
+        let (endpoint, server) = try await Server.started(answer: "")
+        let begun = ContinuousClock.now
+        let asking = Task { try await HTTPExchange.get(endpoint, timeout: .seconds(60)) }
+        asking.cancel()
+        await #expect(throws: CancellationError.self) { try await asking.value }
+        #expect(begun.duration(to: .now) < .seconds(30))
+        try await server.close()
+    }
+
     @Test("where nobody listens the system says so")
     func refused() async throws {
         let (endpoint, server) = try await Server.started(answer: "")
