@@ -47,24 +47,18 @@ struct ConfigurationHistory: Sendable {
         precondition(items.count == 1 || items[1].index > index, "configurations out of order after \(index)")
     }
 
-    /// The members of the configuration in effect and of those before it, back to the last one that is committed; the latest
-    /// description of each.
+    /// Those that may be in force: the last one and, until that is known to be committed, the one before it. Not those before
+    /// that, whatever is known here: nobody proposes one before the last is committed (erratum of Diss. §4.1).
+    func inForce(committed: LogIndex) -> some Sequence<Configuration> {
+        items.suffix(currentIndex <= committed ? 1 : 2).lazy.map(\.configuration)
+    }
+
+    /// The members of those that may be in force; the latest description of each, by id.
     func members(committed: LogIndex) -> [Member] {
         var members = current.members
-        for item in items.dropLast().reversed() where currentIndex > committed {
-            for member in item.configuration.members where !members.contains(where: { $0.id == member.id }) {
-                members.append(member)
-            }
-            if item.index <= committed { break }
+        for configuration in inForce(committed: committed) {
+            members += configuration.members.filter { member in !members.contains { $0.id == member.id } }
         }
         return members.sorted { $0.id < $1.id }
     }
-
-    /// Those that may be in force: the last one that is known to be committed, and what follows it.
-    func inForce(committed: LogIndex) -> some Sequence<Configuration> {
-        let first = items.lastIndex { $0.index <= committed } ?? 0
-        return items[first...].lazy.map(\.configuration)
-    }
-
-    func at(_ index: LogIndex) -> Configuration? { items.last { $0.index <= index }?.configuration }
 }

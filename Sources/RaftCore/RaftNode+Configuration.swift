@@ -7,7 +7,7 @@ extension RaftNode {
     /// The configuration in effect is committed, as far as this member knows.
     public var isConfigurationCommitted: Bool { configurations.currentIndex <= commitIndex }
 
-    /// Whom to talk to: the members of the configuration in effect, and until it is committed those of the ones before it too. A
+    /// Whom to talk to: the members of the configuration in effect, and until it is committed those of the one before it too. A
     /// leader that removes itself goes on until that is committed, and has to be answered so long (Diss. §4.2.2). By id.
     public var correspondents: [Member] { configurations.members(committed: commitIndex) }
 

@@ -50,7 +50,7 @@ extension RaftNode {
     }
 
     private mutating func electionTimedOut() {
-        if isElectable || following?.isSought == true && mayStandAsLearner {
+        if isElectable || following?.isSought == true && mayStandWithoutVote {
             startPreVote()
         } else {
             // A member that does not vote only forgets a leader that is silent, so that nobody is sent to it.
@@ -68,7 +68,7 @@ extension RaftNode {
         let answer = Message(
             from: id, to: message.from, term: granted ? message.term : term, kind: .preVoteResponse(granted: granted))
         outbox.append(answer)
-        if !isUpToDate(last), !hearsLeader, mayStandAsLearner {
+        if !isUpToDate(last), !hearsLeader, mayStandWithoutVote {
             following?.isSought = true
             hurry()
         }
@@ -84,12 +84,13 @@ extension RaftNode {
             send(.voteResponse(granted: false), to: message.from)
             return
         }
-        let isFree = hardState.vote == nil && leader == nil || hardState.vote == message.from
+        // A vote is given once. The request for it is sent once, so another one is a copy, or that of another disk under the name.
+        guard hardState.vote != message.from else { return }
         // A member without any configuration has been part of nothing yet: it may be a wiped disk under an old name, and is one if
         // its configuration means another. One that lost its log cannot judge whether the candidate's holds what was committed
         // with its help.
-        guard isFree, isUpToDate(last), !configuration.voters.isEmpty, isMeant(by: configuration), !isRecovering,
-            case .follower = state
+        guard hardState.vote == nil, leader == nil, isUpToDate(last), !configuration.voters.isEmpty,
+            isMeant(by: configuration), !isRecovering, case .follower = state
         else {
             send(.voteResponse(granted: false), to: message.from)
             return
@@ -163,7 +164,7 @@ extension RaftNode {
     private mutating func concludePreVote(_ canvass: Canvass) {
         if configuration.hasMajority(where: canvass.granted.contains) {
             // A late snapshot may have told it meanwhile that its removal is committed.
-            if isElectable || mayStandAsLearner {
+            if isElectable || mayStandWithoutVote {
                 startElection(transfer: false)
             } else {
                 becomeFollower(term: term, leader: nil)
@@ -257,9 +258,12 @@ extension RaftNode {
 
     // Queries
 
-    /// Voters campaign by themselves; a removed member does not (Raft §6), nor one that lost its log. Nor does anybody once the
-    /// terms are used up, which takes a member that inflates them on purpose.
-    var isElectable: Bool { (votes(by: configuration) || isLeaving) && !isRecovering && term < Self.termMax }
+    /// Voters campaign by themselves; a removed member does not (Raft §6).
+    var isElectable: Bool { votes(by: configuration) && mayCampaign }
+
+    /// Who lost its log does not campaign. Nor does anybody once the terms are used up, which takes a member that inflates them on
+    /// purpose.
+    private var mayCampaign: Bool { !isRecovering && term < Self.termMax }
 
     /// Whether a configuration has a vote for this member.
     func votes(by configuration: Configuration) -> Bool { configuration.isVoter(id) && isMeant(by: configuration) }
@@ -273,22 +277,16 @@ extension RaftNode {
         return named == .unknown ? !hasJoined : named == disk
     }
 
-    /// By its own log this member votes no more, and that is not known to be committed. It may be the only one that has the entry:
-    /// then nobody else is elected against its longer log, and it is needed until the entry is committed. Its own vote does not
-    /// count (Diss. §4.2.2).
-    private var isLeaving: Bool {
-        !isConfigurationCommitted && configurations.at(commitIndex).map { votes(by: $0) } ?? false
-    }
-
-    /// A learner may stand where somebody asked for its vote who cannot have it: the change that makes it a voter may be known to
-    /// a few only, who need that vote, and nobody may be electable but who holds the later entries that are here. Its own vote
-    /// does not count, as when it leaves, and once its first entry is committed it hands over.
+    /// A member without a vote by its own log may stand where somebody asked for its vote who cannot have it. A change that gives
+    /// it one, or takes it, may be known to a few only: those who need that vote may go by another configuration, and nobody may
+    /// be electable but who holds the later entries that are here. Its own vote does not count (Diss. §4.2.2), and once its first
+    /// entry is committed it hands over.
     ///
-    /// Votes are given to a name: while another disk may vote under this one, by a configuration that is not known to be
-    /// superseded, two would be elected with the same votes.
-    private var mayStandAsLearner: Bool {
-        configuration.learners.contains(id) && !isRecovering && term < Self.termMax
-            && configurations.inForce(committed: commitIndex).allSatisfy(isMeant)
+    /// Not while another disk may vote under its name, by a configuration that is not known to be superseded.
+    private var mayStandWithoutVote: Bool {
+        let inForce = configurations.inForce(committed: commitIndex)
+        return !votes(by: configuration) && mayCampaign
+            && inForce.allSatisfy(isMeant) && inForce.contains { $0.member(id) != nil }
     }
 
     /// Stickiness: this member leads, or has heard its leader within the minimum election timeout and has no sign that

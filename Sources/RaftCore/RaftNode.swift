@@ -71,7 +71,8 @@ public struct RaftNode: Sendable {
         if let problem = options.problem() { preconditionFailure("options are not sound: \(problem)") }
         self.id = id
         self.disk = disk
-        hasJoined = restored.hasJoined || restored.base == .zero && restored.entries.isEmpty
+        hasJoined =
+            restored.hasJoined || !restored.isRecovering && restored.base == .zero && restored.entries.isEmpty
         self.options = options
         hardState = restored.hardState
         log = EntryLog(base: restored.base, entries: restored.entries)

@@ -24,8 +24,8 @@ extension RaftNode {
         var elapsedTicks: Int
         /// Asks for pre-votes when `elapsedTicks` reaches it, or forgets the leader where it may not.
         var timeoutTicks: Int
-        /// Of a learner: its pre-vote was asked for and could not be given, and since then no leader was heard and no vote
-        /// granted.
+        /// Of a member without a vote: its pre-vote was asked for and could not be given, and since then no leader was heard and
+        /// no vote granted.
         var isSought = false
     }
 

@@ -55,8 +55,11 @@ struct Oracle {
     mutating func observe(_ node: RaftNode, of id: NodeID) {
         commit = max(commit, node.commitIndex)
         observe(node.persistence.syncedHardState, of: id)
-        let last = node.configurations.currentIndex
-        if let former = node.configurations.at(last.previous) { checkOverlap(former, node.configuration) }
+        for former in node.configurations.inForce(committed: .zero) { checkOverlap(former, node.configuration) }
+        // What lets a member forget the ones before those two (erratum of Diss. §4.1).
+        if let former = node.log.entries.filter({ $0.kind == .configuration }).dropLast().last {
+            precondition(former.index <= commit, "\(id) holds a configuration after the uncommitted \(former.position)")
+        }
         guard node.status.role == .leader, node.hardState.term == leaders.keys.max() else { return }
         for entry in applied where entry.index > node.base.index {
             precondition(

@@ -19,11 +19,10 @@ extension Mutant {
         Mutant(
             "two-votes", line: 8, "two votes in one term (Raft §5.2)",
             .expression(
-                election, "let isFree = ⟦hardState.vote == nil && leader == nil || hardState.vote == message.from⟧",
-                "true")),
+                election, "guard ⟦hardState.vote == nil, leader == nil⟧, isUpToDate(last)", "true")),
         Mutant(
             "vote-for-a-shorter-log", "a vote for a log that is behind (Raft §5.4.1)",
-            .expression(election, "guard isFree, ⟦isUpToDate(last)⟧, !configuration.voters.isEmpty", "true"),
+            .expression(election, "leader == nil, ⟦isUpToDate(last)⟧, !configuration.voters.isEmpty", "true"),
             .expression(election, "!hearsLeader && ⟦isUpToDate(last)⟧ &&", "true")),
         Mutant(
             "no-pre-vote", line: 9, "a cut-off member counts terms up and disturbs at its return (Diss. §9.6)",
