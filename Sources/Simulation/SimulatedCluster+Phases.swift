@@ -50,7 +50,7 @@ extension SimulatedCluster {
     var maySend: Bool {
         switch phase {
         case .faulty: true
-        case .recovering(_, let since):
+        case .recovering(_, _, let since):
             queue.now < since + options.recoveryMilliseconds * 1_000 + patienceMicroseconds - quietMicroseconds
         }
     }
@@ -59,36 +59,37 @@ extension SimulatedCluster {
     func mayRun(_ id: NodeID) -> Bool {
         switch phase {
         case .faulty: true
-        case .recovering(let core, _): core.contains(id)
+        case .recovering(let healed, _, _): healed.contains(id)
         }
     }
 
     private func recover() throws(Violation) {
         // Whoever has not taken it in by now is not asked any more.
         orders.task = nil
-        var core = soundMembers
+        var healed = soundMembers
         // Where nothing goes wrong nobody is left behind.
         while !plan.isCalm, processGenerator.below(2) == 0 {
-            let left = core[processGenerator.below(core.count)]
-            guard canDecide({ core.contains($0.id) && $0.id != left }) else { break }
-            core.removeAll { $0 == left }
+            let left = healed[processGenerator.below(healed.count)]
+            guard canDecide({ healed.contains($0.id) && $0.id != left }) else { break }
+            healed.removeAll { $0 == left }
         }
-        trace.line(queue.now, "healed: \(core.map { "node \($0)" }.joined(separator: ", "))")
-        phase = .recovering(core: core, since: queue.now)
+        let core = healed.filter(isFound)
+        trace.line(queue.now, "healed: \(healed.map { "node \($0)" }.joined(separator: ", "))")
+        phase = .recovering(healed: healed, core: core, since: queue.now)
         plan.calm()
         judge.healed(at: queue.now, boundMicroseconds: SimulatedCluster.leaderlessMicrosecondsMax)
         // A cut that was to end later would end for those too that are left behind.
         topologies += 1
-        for one in core {
-            for other in core where one != other {
+        for one in healed {
+            for other in healed where one != other {
                 setCut(one, other, false)
                 network[one, other].extraMicroseconds = 0
             }
         }
-        for node in nodes where node.isUsed && !core.contains(node.id) { try leaveBehind(node, core: core) }
+        for node in nodes where node.isUsed && !healed.contains(node.id) { try leaveBehind(node, healed: healed) }
         // A leader that is left behind well, and refuses what needs room, would keep the core from it.
         for node in nodes { node.fileSystem.capacityBytes = .max }
-        for id in core {
+        for id in healed {
             let node = node(id)
             clientCuts[Int(id.rawValue) - 1] = false
             node.diskHangsUntil = 0
@@ -115,27 +116,28 @@ extension SimulatedCluster {
 
     /// Whoever was removed by a change that was still under way owes nothing any more.
     private func releaseFormerMembers() {
-        guard case .recovering(let core, let since) = phase, !committed.isJoint else { return }
-        let former = core.filter { committed.member($0) == nil }
+        guard case .recovering(let healed, let core, let since) = phase, !committed.isJoint else { return }
+        let former = healed.filter { committed.member($0) == nil }
         guard !former.isEmpty else { return }
-        phase = .recovering(core: core.filter { !former.contains($0) }, since: since)
+        phase = .recovering(
+            healed: healed.filter { !former.contains($0) }, core: core.filter { !former.contains($0) }, since: since)
         for id in former { dropWatchers(of: id) }
     }
 
-    /// Outside of the core anything goes: gone, cut off in one direction or both, or as well as the others.
-    private func leaveBehind(_ node: SimulatedNode, core: [NodeID]) throws(Violation) {
+    /// To who is not healed anything goes: gone, cut off in one direction or both, or as well as the others.
+    private func leaveBehind(_ node: SimulatedNode, healed: [NodeID]) throws(Violation) {
         // One whose state differs would lead, and have nothing that it may send to who lags.
         let fate = node.stateDamage == .none ? processGenerator.below(5) : 0
         trace.line(queue.now, "node \(node.id) is left behind (\(fate))")
         switch fate {
         case 0: if !node.isStopped { try kill(node) }
-        case 1: for other in core { setCut(node.id, other, true); setCut(other, node.id, true) }
-        case 2: for other in core { setCut(other, node.id, true) }
-        case 3: for other in core { setCut(node.id, other, true) }
+        case 1: for other in healed { setCut(node.id, other, true); setCut(other, node.id, true) }
+        case 2: for other in healed { setCut(other, node.id, true) }
+        case 3: for other in healed { setCut(node.id, other, true) }
         default:
             // As well as the others. A leader that a majority hears stays in office, also while one of the core does not: a link
             // that stayed cut would be no stall of the core's making.
-            for other in core {
+            for other in healed {
                 setCut(node.id, other, false)
                 setCut(other, node.id, false)
             }
@@ -146,14 +148,15 @@ extension SimulatedCluster {
     var core: [NodeID] {
         switch phase {
         case .faulty: committed.members.map(\.id)
-        case .recovering(let core, _): core
+        case .recovering(_, let core, _): core
         }
     }
 
-    /// Leads with the latest term that anybody in the core knows.
+    /// Leads with the latest term that anybody knows who is healed.
     var leaderOfCore: SimulatedNode? {
         let running = nodes.filter { $0.running != nil }
-        let term = running.filter { core.contains($0.id) }.compactMap { $0.running?.status.term }.max()
+        let healed: [NodeID] = if case .recovering(let healed, _, _) = phase { healed } else { core }
+        let term = running.filter { healed.contains($0.id) }.compactMap { $0.running?.status.term }.max()
         return running.first { $0.running?.status.role == .leader && $0.running?.status.term == term }
     }
 
@@ -161,7 +164,7 @@ extension SimulatedCluster {
     ///
     /// - Parameter settled: what a leader had committed a while before, which everyone has to have applied.
     private func judgeEnd(settled: LogIndex) throws(Violation) {
-        guard case .recovering(let core, let since) = phase else { return }
+        guard case .recovering(_, let core, let since) = phase else { return }
         guard leaderOfCore != nil else {
             throw Violation(rule: "progress", detail: "nobody leads in the core \(core) at the end")
         }

@@ -60,7 +60,7 @@ extension SimulatedCluster {
             report.reached(.repairInterrupted)
             node.condition = .stopped(.failed("\(failure)"))
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))
-        case .log(.corrupt) where mayBeMisread && !node.isDamaged, .repair where mayBeMisread && !node.isDamaged:
+        case .log(.corrupt) where mayBeMisread && !node.isDamaged, .repair where mayBeMisread:
             report.reached(.logMisread)
             node.condition = .stopped(.failed("\(failure)"))
             queue.plan(in: draw(&processGenerator, 200_000, 1_500_000), .lift(.start(node.id)))

@@ -48,20 +48,19 @@ extension SimulatedCluster {
     /// Members of any configuration in play, on the disk that it names and with nothing wrong on it.
     var soundMembers: [NodeID] {
         let members = inPlay.all.flatMap(\.members).filter {
-            isOn(ConfigurationsInPlay.Voter(id: $0.id, disk: $0.disk)) && node($0.id).isSound && isFound($0.id)
+            isOn(ConfigurationsInPlay.Voter(id: $0.id, disk: $0.disk)) && node($0.id).isSound
         }
         return Set(members.map(\.id)).sorted()
     }
 
     /// A learner that moved, or lost its disk, before it had heard of anybody calls nobody, and nobody finds it until the
-    /// cluster has taken in where it is, in every configuration that may be the one: its operator has to ask again.
-    private func isFound(_ id: NodeID) -> Bool {
-        inPlay.all.allSatisfy { configuration in
-            guard let member = configuration.member(id) else { return true }
-            let voter = ConfigurationsInPlay.Voter(id: id, disk: member.disk)
-            return member.peerAddress == node(id).peerAddress && isOn(voter)
-        }
-            || inPlay.all.contains { $0.voters.contains(id) || $0.outgoing.contains(id) }
+    /// cluster has taken in where it is, in every configuration that may be the one: its operator has to ask again. It may be
+    /// found all the same, and then be needed, but it owes nothing.
+    func isFound(_ id: NodeID) -> Bool {
+        let known = inPlay.all.filter { $0.member(id) != nil }
+        let meant = known.filter { isOn(ConfigurationsInPlay.Voter(id: id, disk: $0.member(id)?.disk ?? .unknown)) }
+        return meant.contains { $0.isVoter(id) }
+            || meant.count == known.count && meant.allSatisfy { $0.member(id)?.peerAddress == node(id).peerAddress }
     }
 
     /// Whether `id` belongs to any configuration in play.

@@ -262,7 +262,10 @@ extension SimulatedCluster {
             try node.machine.install(snapshot)
         } catch {
             // As shipped: after a sync that failed there is none that could be believed.
-            guard error.kind == .lack else { return try fails(node, error) }
+            guard error.kind == .lack else {
+                node.installedAtEnd = snapshot.position.index
+                return try fails(node, error)
+            }
             trace.line(queue.now, "node \(id) does not install a snapshot: \(error)")
             try turn(id, life) { $0.snapshotInstallFailed() }
             return try snapshotFailed(incoming.id, "\(error)", node, process)

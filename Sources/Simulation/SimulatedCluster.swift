@@ -64,7 +64,7 @@ package final class SimulatedCluster {
     enum Phase {
         case faulty
         /// These members are well; the others are whatever they are.
-        case recovering(core: [NodeID], since: UInt64)
+        case recovering(healed: [NodeID], core: [NodeID], since: UInt64)
     }
 
     init(seed: UInt64, options: SimulationOptions, write: ((String) -> Void)?) {

@@ -67,8 +67,12 @@ extension SimulatedNode {
             defer { fileSystem.callsUntilPowerFails = nil }
             done = try repair.discard(planned)
         } catch {
-            // Term and vote cannot be read: nothing was touched.
-            if case .log(.corrupt) = error { harm = before }
+            do throws(DataDirectoryError) {
+                // Nothing was touched, and nothing will be.
+                if try repair.unfinished() == nil { harm = before }
+            } catch {
+                // It may have been.
+            }
             throw .repair(error)
         }
         replaceState(machine)
