@@ -77,6 +77,49 @@ struct ResourceTests {
     }
 
     @Test(
+        "a node that gives up without descriptors, and ends when there are some again, is started again by the nemesis",
+        .timeLimit(.minutes(3)))
+    func endsBehindTheShortage() async throws {
+        try await withFaults(settings: ["raft.segment_bytes=1MiB"], losesPower: false) { cluster, client, faults in
+            let clock = RunClock()
+            let monitor = await ClusterMonitor(cluster, clock: clock)
+            let nemesis = Nemesis(
+                cluster, monitor, client: client, library: faults, losesPower: false, brokers: nil, members: 3,
+                clock: clock, seed: 1)
+            var evidence = ""
+            // A busy machine may move its end to the wrong side.
+            for _ in 1...5 where !evidence.contains("it ended soon after") {
+                let victim = try await cluster.leader() % 3 + 1
+                let process = try #require(await cluster.processID(of: victim))
+                // It gives up when it has synced twice or three times, and closes its database with two syncs.
+                try faults.set(.delaySyncs, to: 1_000, on: victim)
+                let shortage = PlannedFault(
+                    .takeDescriptors(.node(victim)), at: .zero, lasting: .milliseconds(3_400))
+                async let strike: Void = nemesis.run([shortage], from: clock.now)
+                while ProcessReading.limit("Max open files", of: process) != 3 {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for number in 1...40 {
+                        let value = String(repeating: "x", count: 60_000)
+                        let change = ConfigChange(name: "user.big\(number)", value: value)
+                        group.addTask { _ = try await client.alterConfigs(.cluster, changes: [change]) }
+                    }
+                    try await group.waitForAll()
+                }
+                await strike
+                try faults.set(.delaySyncs, to: 0, on: victim)
+                #expect(await nemesis.failures.map(\.reason) == [])
+                try await cluster.waitUntilHealthy()
+                evidence = await nemesis.records.last?.evidence ?? ""
+                print(evidence)
+            }
+            await monitor.stop()
+            #expect(evidence.contains("it ended soon after"))
+        }
+    }
+
+    @Test(
         "a leader that gets no more memory dies, the others go on, and it comes back with what it had",
         .timeLimit(.minutes(2)))
     func noMemory() async throws {

@@ -12,9 +12,12 @@ func withWritableCluster(
     try await withBroker(of: LocalCluster.started(settings: settings, folder: folder), body)
 }
 
-/// The same, with the library of faults before the C library of each node, and power that can be lost.
+/// The same, with the library of faults before the C library of each node.
+///
+/// - Parameter losesPower: whether power can be lost; the library needs descriptors of its own for that.
 func withFaults(
-    settings: [String] = [], _ body: (LocalCluster, MetadataClient, FaultLibrary) async throws -> Void
+    settings: [String] = [], losesPower: Bool = true,
+    _ body: (LocalCluster, MetadataClient, FaultLibrary) async throws -> Void
 ) async throws {
     let cluster = try LocalCluster(settings: settings)
     guard let faults = try FaultLibrary.compiled(in: cluster.folder) else {
@@ -23,7 +26,7 @@ func withFaults(
     }
     for id in 1...3 {
         try await cluster.format(id)
-        try await cluster.start(id, environment: faults.environment(id, losesPower: true))
+        try await cluster.start(id, environment: faults.environment(id, losesPower: losesPower))
     }
     try await cluster.waitUntilHealthy()
     try await withBroker(of: cluster) { try await body($0, $1, faults) }

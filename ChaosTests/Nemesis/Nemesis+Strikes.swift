@@ -265,15 +265,21 @@ extension Nemesis {
         let during = ProcessReading.limit(resource.name, of: process)
         let isAlive = try await lift(resource, to: before.map { "\($0)" } ?? "unlimited", of: process, node: id)
         ends(&record)
+        let livesOn = try await isAlive ? self.livesOn(id) : false
         record.evidence =
             "node \(id): \(resource.name.lowercased()) \(during.map(String.init) ?? "?") of \(value); "
-            + (isAlive ? "it lived on" : "it ended")
+            + (livesOn ? "it lived on" : isAlive ? "it ended soon after" : "it ended")
             + (isAnswering == false ? ", and took no connection" : "")
+        if resource == .descriptors, !livesOn {
+            // With the reason: its log could not do without a file.
+            let code = try await cluster.waitForEnd(of: id)
+            guard code == 70 else { throw FaultFailure(description: "node \(id) ended with \(code), not with 70") }
+        }
         try await restart(id)
         guard !isAlive || (during == value && isAnswering != true) else {
             throw FaultFailure(description: "the limit was not in force: \(record.evidence)")
         }
-        guard resource == .descriptors, isAlive else { return page.cancel() }
+        guard resource == .descriptors, livesOn else { return page.cancel() }
         guard try await page.value == 200 else {
             throw FaultFailure(description: "node \(id) did not answer who asked for its health meanwhile")
         }
@@ -302,6 +308,21 @@ extension Nemesis {
             guard await cluster.processID(of: node) == nil else { throw error }
             return false
         }
+    }
+
+    /// Waits until the node is well, or has ended: one that gave up under the limit may take longer for its end than the limit
+    /// lasts, and is to be started again behind it.
+    private func livesOn(_ id: Int) async throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while await cluster.processID(of: id) != nil {
+            // It may be gone before it answers.
+            if let page = try? await cluster.get(id, "/health/live"), page.status == 200 { return true }
+            guard ContinuousClock.now < deadline else {
+                throw FaultFailure(description: "node \(id) neither gets well nor ends")
+            }
+            await last(.milliseconds(50))
+        }
+        return false
     }
 
     /// The soft limit; the hard one stays, so that it can be lifted again.
