@@ -19,7 +19,7 @@ extension Mutant {
         Mutant(
             "two-votes", line: 8, "two votes in one term (Raft §5.2)",
             .expression(
-                election, "guard ⟦hardState.vote == nil, leader == nil⟧, isUpToDate(last)", "true")),
+                election, "guard ⟦hardState.vote == nil⟧, leader == nil, isUpToDate(last)", "true")),
         Mutant(
             "vote-for-a-shorter-log", "a vote for a log that is behind (Raft §5.4.1)",
             .expression(election, "leader == nil, ⟦isUpToDate(last)⟧, !configuration.voters.isEmpty", "true"),
