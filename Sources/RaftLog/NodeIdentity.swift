@@ -16,8 +16,6 @@ package import RaftCore
 /// Format 2 has a line `folder recovered-1` before the checksum: log, database and snapshots lie in that folder. Format 3 has a line
 /// `origin joined` there instead: the node was made to join a cluster that there was already.
 package struct NodeIdentity: Hashable, Sendable {
-    /// The version of the layout of the data directory.
-    package var formatVersion: UInt32
     package var clusterID: String
     package var nodeID: NodeID
     /// Random; a formatted-anew directory of the same node is another voter (KIP-853).
@@ -28,11 +26,9 @@ package struct NodeIdentity: Hashable, Sendable {
     package var hasJoined: Bool
 
     package init(
-        formatVersion: UInt32 = 1, clusterID: String, nodeID: NodeID, diskID: DiskID, folder: String? = nil,
-        hasJoined: Bool = false
+        clusterID: String, nodeID: NodeID, diskID: DiskID, folder: String? = nil, hasJoined: Bool = false
     ) {
         precondition(folder == nil || !hasJoined, "a recovered cluster begins with this node")
-        self.formatVersion = hasJoined ? 3 : folder == nil ? formatVersion : 2
         self.clusterID = clusterID
         self.nodeID = nodeID
         self.diskID = diskID
@@ -40,8 +36,10 @@ package struct NodeIdentity: Hashable, Sendable {
         self.hasJoined = hasJoined
     }
 
-    /// The newest version that is read. Each is written in the oldest that says what there is to say.
+    /// The newest version that is read.
     package static let currentVersion: UInt32 = 3
+    /// The oldest that says what there is to say: in this it is written.
+    private var formatVersion: UInt32 { hasJoined ? 3 : folder == nil ? 1 : 2 }
     /// Bytes in a cluster id, at most.
     package static let clusterIDBytesMax = 128
 
@@ -110,8 +108,8 @@ package struct NodeIdentity: Hashable, Sendable {
         if let folder, !isValidFolder(folder) { throw .damaged(reason: "\"\(folder)\" is no folder") }
         guard version < 3 || lines[5] == joinedLine else { throw .damaged(reason: "its line \"origin\" is unknown") }
         return NodeIdentity(
-            formatVersion: version, clusterID: cluster, nodeID: NodeID(node), diskID: DiskID(high: high, low: low),
-            folder: folder, hasJoined: version == 3)
+            clusterID: cluster, nodeID: NodeID(node), diskID: DiskID(high: high, low: low), folder: folder,
+            hasJoined: version == 3)
     }
 
     private static func value(_ line: Substring, _ name: String) throws(ParseError) -> Substring {

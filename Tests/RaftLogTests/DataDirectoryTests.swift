@@ -20,7 +20,7 @@ import Testing
         let path = parent.path + "/data"
         try DataDirectory.format(path: path, clusterID: "c-1", nodeID: NodeID(1), diskID: disk)
         let opened = try DataDirectory.open(path: path, expectedClusterID: "c-1", expectedNodeID: NodeID(1))
-        #expect(opened.identity == NodeIdentity(formatVersion: 1, clusterID: "c-1", nodeID: NodeID(1), diskID: disk))
+        #expect(opened.identity == NodeIdentity(clusterID: "c-1", nodeID: NodeID(1), diskID: disk))
         #expect(opened.databasePath == path + "/metadata.sqlite")
         let (log, recovered) = try SegmentedLog.open(
             directory: opened.logDirectory, fileSystem: PosixFileSystem(), options: opened.logOptions)
