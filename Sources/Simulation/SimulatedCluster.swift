@@ -63,7 +63,7 @@ package final class SimulatedCluster {
 
     enum Phase {
         case faulty
-        /// These members are well; the others are whatever they are.
+        /// Who is healed is well; the others are whatever they are. The core, of these, has to make progress.
         case recovering(healed: [NodeID], core: [NodeID], since: UInt64)
     }
 
