@@ -91,6 +91,7 @@ struct Run: AsyncParsableCommand {
         }
         logs.bootstrap()
         logs.writer.writeOnTrap()
+        DescriptorLimit.raise()
         defer { _ = logs.writer.flush() }
         let logger = logs.logger("node")
         // From here on a hangup reads the settings again; before, it ends the process as usual.

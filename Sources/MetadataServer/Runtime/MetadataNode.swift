@@ -51,10 +51,16 @@ package final class MetadataNode: Service {
         published = PublishedState(
             nodeID: configuration.node.id, clusterID: configuration.cluster.id,
             dataDirectory: configuration.node.dataDirectory)
+        let connectionsMax = DescriptorLimit.connections(wanted: configuration.limits.clientConnectionsMax)
+        if connectionsMax < configuration.limits.clientConnectionsMax {
+            logger.warning(
+                "the limit of open files leaves room for fewer clients than limits.client_connections_max",
+                metadata: ["client_connections": "\(connectionsMax)"])
+        }
         let statistics = StoreStatistics()
         let meter = PerformanceMeter(
             registry: registry, published: published, storage: storage, statistics: statistics,
-            connectionsMax: configuration.limits.clientConnectionsMax)
+            connectionsMax: connectionsMax)
         self.meter = meter
         monitor = HealthMonitor(
             published: published, options: HealthMonitor.Options(configuration),

@@ -55,7 +55,7 @@ struct NodeSettings: Sendable {
             coordinator: CoordinatorOptions(configuration.coordinator, step: timeouts.rebalance),
             turns: KeyedLockOptions(configuration.resilience.keyedLock),
             raisesFeatureLevel: configuration.coordinator.raisesFeatureLevel)
-        clientConnectionsMax = configuration.limits.clientConnectionsMax
+        clientConnectionsMax = DescriptorLimit.connections(wanted: configuration.limits.clientConnectionsMax)
         gate = RequestGate.Settings(configuration)
         scrubInterval = TimeAmount(configuration.storage.scrubInterval)
         checkInterval = TimeAmount(configuration.health.checkInterval)
