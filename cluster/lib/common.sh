@@ -144,27 +144,22 @@ is_node() {
     return 1
 }
 
-# format_nodes: prepares the data directories of all nodes. One that is gone while others have run is not made anew: with it went a
-# vote and what it had acknowledged, so it has to join again (docs/operations/members.md).
-format_nodes() {
-    local node said ran=
-    for node in "${nodes[@]}"; do
-        if [[ -e "$data_folder/node$node/metadata.sqlite" ]]; then ran=$node; fi
-    done
-    for node in "${nodes[@]}"; do
-        if [[ -n $ran && ! -e "$data_folder/node$node/identity" ]]; then
-            die "$data_folder/node$node is gone, and node $ran has run already: node $node has to join again. Either
+# format_node NODE: prepares its data directory. One that has run and whose data is gone is not made anew: with it went a vote and what
+# it had acknowledged, so it has to join again (docs/operations/members.md).
+format_node() {
+    if [[ ! -e "$data_folder/node$1/identity" && -e "$run_folder/node$1.log" ]]; then
+        die "node $1 has run before, and $data_folder/node$1 is gone: it has to join again. Either
   cluster/down --wipe                  begins all anew, or
-  $metad format --config cluster/node$node.yaml --set cluster.initial_members=
+  $metad format --config cluster/node$1.yaml --set cluster.initial_members=
                                        prepares it to join; start each with cluster/node N start, then
-  $metactl members replace $node 127.0.0.1:$(client_port "$node") --wait"
-        fi
-        # Reformatting would be refused anyway; --if-needed makes that refusal silent.
-        if ! said=$("$metad" format --if-needed --config "cluster/node$node.yaml" 2>&1); then
-            say "$said" >&2
-            die "node $node cannot prepare its data directory"
-        fi
-    done
+  $metactl members replace $1 127.0.0.1:$(client_port "$1") --wait"
+    fi
+    # Reformatting would be refused anyway; --if-needed makes that refusal silent.
+    local said
+    if ! said=$("$metad" format --if-needed --config "cluster/node$1.yaml" 2>&1); then
+        say "$said" >&2
+        die "node $1 cannot prepare its data directory"
+    fi
 }
 
 start_node() {
@@ -174,7 +169,7 @@ start_node() {
         return 0
     fi
     mkdir -p "$run_folder" "$data_folder"
-    format_nodes
+    format_node "$1"
     # One that pauses after too many restarts makes way: this start is somebody's wish.
     stop_process "node$1" 5
     start_detached "$run_folder/supervisor.log" \
