@@ -276,10 +276,7 @@ import Testing
         let before = Cluster.configuration(voters: [1, 2, 3])
         var after = Cluster.configuration(voters: [1, 2], learners: [3])
         after.members[2].disk = DiskID(high: 9, low: 3)
-        let entries = [
-            Entry(term: 1, index: 1, kind: .configuration, payload: before.encoded()),
-            Entry(term: 1, index: 2, kind: .configuration, payload: after.encoded()),
-        ]
+        let entries = makeEntries([before, after])
         for isCommitted in [false, true] {
             var node = makeNode(
                 3, voters: [], hardState: HardState(term: 3, vote: nil), entries: entries + makeEntries(3...3, term: 3),
@@ -298,13 +295,8 @@ import Testing
         let joint = Cluster.configuration(voters: [1, 2], outgoing: [1, 2, 3])
         let after = Cluster.configuration(voters: [1, 2])
         func node(_ configurations: [Configuration], applied: UInt64) -> RaftNode {
-            let entries = configurations.enumerated().map { offset, configuration in
-                Entry(
-                    term: 1, index: LogIndex(UInt64(offset + 1)), kind: .configuration, payload: configuration.encoded()
-                )
-            }
-            return makeNode(
-                3, voters: [1, 2], hardState: HardState(term: 3, vote: nil), entries: entries,
+            makeNode(
+                3, voters: [1, 2], hardState: HardState(term: 3, vote: nil), entries: makeEntries(configurations),
                 applied: LogIndex(applied))
         }
         func stands(_ node: RaftNode) -> Bool {
@@ -329,10 +321,7 @@ import Testing
         let before = Cluster.configuration(voters: [1, 2, 3])
         let joint = Cluster.configuration(voters: [1, 2], outgoing: [1, 2, 3])
         let after = Cluster.configuration(voters: [1, 2])
-        let entries = [before, joint, after].enumerated().map { offset, configuration in
-            Entry(
-                term: 1, index: LogIndex(UInt64(offset + 1)), kind: .configuration, payload: configuration.encoded())
-        }
+        let entries = makeEntries([before, joint, after])
         var node = makeNode(
             3, voters: [], hardState: HardState(term: 3, vote: nil), entries: entries, applied: 1)
         node.receive(.preVoteRequest(last: at(2, 1)), from: 2, term: 4)

@@ -59,6 +59,10 @@ struct Oracle {
         // What lets a member forget the ones before those two (erratum of Diss. §4.1).
         if let former = node.log.entries.filter({ $0.kind == .configuration }).dropLast().last {
             precondition(former.index <= commit, "\(id) holds a configuration after the uncommitted \(former.position)")
+            let offset = Int(former.index.rawValue) - 1
+            precondition(
+                offset >= applied.count || applied[offset] == former,
+                "\(id) holds a configuration after the superseded \(former.position)")
         }
         guard node.status.role == .leader, node.hardState.term == leaders.keys.max() else { return }
         for entry in applied where entry.index > node.base.index {

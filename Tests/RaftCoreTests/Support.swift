@@ -22,6 +22,13 @@ func makeEntry(_ index: UInt64, _ term: UInt64, _ text: String = "") -> Entry {
 
 func makeEntries(_ indexes: ClosedRange<UInt64>, term: UInt64) -> [Entry] { indexes.map { makeEntry($0, term) } }
 
+/// Entries of term 1 that hold these configurations, from the first index on.
+func makeEntries(_ configurations: [Configuration]) -> [Entry] {
+    configurations.enumerated().map { offset, configuration in
+        Entry(term: 1, index: LogIndex(UInt64(offset + 1)), kind: .configuration, payload: configuration.encoded())
+    }
+}
+
 func at(_ index: UInt64, _ term: UInt64) -> LogPosition { LogPosition(index: LogIndex(index), term: Term(term)) }
 
 extension RaftNode {
