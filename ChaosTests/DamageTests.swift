@@ -63,10 +63,7 @@ struct DamageTests {
             try await withRunning([writer]) {
                 try await waitForWrites([writer], beyond: 100)
                 let database = cluster.directory(of: victim).appendingPathComponent("metadata.sqlite").path
-                // The node holds the lock for some milliseconds at a time.
-                var patient = GRDB.Configuration()
-                patient.busyMode = .timeout(10)
-                let changed = try await DatabaseQueue(path: database, configuration: patient).write { rows in
+                let changed = try await DatabaseQueue(path: database, configuration: .insistent).write { rows in
                     try rows.execute(
                         sql: "UPDATE partition SET leader_epoch = leader_epoch + 1 "
                             + "WHERE topic = (SELECT min(id) FROM topic) AND number = 0")
@@ -125,6 +122,19 @@ struct DamageTests {
         let byte = try #require(try handle.read(upToCount: 1)?.first)
         try handle.seek(toOffset: UInt64(offset))
         try handle.write(contentsOf: Data([byte ^ 0x40]))
+    }
+}
+
+extension GRDB.Configuration {
+    /// For a second program at the database of a node, which holds the lock for some milliseconds at a time. SQLite's own wait
+    /// looks ten times a second at most, and can miss each of the moments in between for as long as the node is busy.
+    static var insistent: Self {
+        var configuration = Self()
+        configuration.busyMode = .callback { tries in
+            usleep(500)
+            return tries < 20_000
+        }
+        return configuration
     }
 }
 

@@ -97,10 +97,8 @@ struct HealthTests {
     func storeLocked() async throws {
         let cluster = try await LocalCluster.started(settings: Self.quick)
         let path = cluster.directory(of: 1).appendingPathComponent("metadata.sqlite").path
-        var settings = Configuration()
+        var settings = GRDB.Configuration.insistent
         settings.allowsUnsafeTransactions = true
-        // The node holds the lock for some milliseconds at a time.
-        settings.busyMode = .timeout(10)
         let intruder = try DatabaseQueue(path: path, configuration: settings)
         try await intruder.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
         try await wait("node 1 says that it cannot write") {
