@@ -77,8 +77,8 @@ public struct Configuration: Hashable, Sendable {
     public var voters: [NodeID]
     /// The voters of the configuration that is being left; empty unless the configuration is joint. Sorted.
     public var outgoing: [NodeID]
-    /// Members that receive the log and do not vote. Sorted; disjoint from `voters`. One of `outgoing` may be here: it came
-    /// back on another disk, has forgotten its votes and entries, and counts on neither side (KIP-853).
+    /// Members that receive the log and do not vote. Sorted; disjoint from `voters`. One of `outgoing` may be here, as
+    /// earlier builds wrote it: it came back on another disk, has forgotten its votes and entries, and counts on neither side.
     public var learners: [NodeID]
     /// Which learners become voters by themselves. Sorted by learner, no learner twice; each is one of `learners`.
     public var promotions: [Promotion]

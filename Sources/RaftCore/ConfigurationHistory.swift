@@ -47,8 +47,18 @@ struct ConfigurationHistory: Sendable {
         precondition(items.count == 1 || items[1].index > index, "configurations out of order after \(index)")
     }
 
+    /// Where the last configuration stands that is known to be committed: nobody proposes one before the last is (erratum of Diss.
+    /// §4.1), so the one before the last is, whatever is known here. The first one of a cluster counts as committed: it is not
+    /// proposed, its founders begin with it.
+    func committedIndex(committed: LogIndex) -> LogIndex {
+        guard currentIndex > committed, let before = items.dropLast().last, !before.configuration.voters.isEmpty else {
+            return currentIndex
+        }
+        return before.index
+    }
+
     /// Those that may be in force: the last one and, until that is known to be committed, the one before it. Not those before
-    /// that, whatever is known here: nobody proposes one before the last is committed (erratum of Diss. §4.1).
+    /// that: see `committedIndex`.
     func inForce(committed: LogIndex) -> some Sequence<Configuration> {
         items.suffix(currentIndex <= committed ? 1 : 2).lazy.map(\.configuration)
     }

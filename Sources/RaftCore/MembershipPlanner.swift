@@ -1,3 +1,22 @@
+/// What a change of members takes.
+package struct MembershipPlan: Hashable, Sendable {
+    /// A disk that joins as a learner, and whether that is to be promoted.
+    package struct Joining: Hashable, Sendable {
+        package var member: Member
+        package var promotion: Promotion?
+
+        package init(_ member: Member, promotion: Promotion?) {
+            self.member = member
+            self.promotion = promotion
+        }
+    }
+
+    /// The configuration to propose.
+    package var next: Configuration
+    /// Who joins once that is committed and not joint; nil when the change is made then.
+    package var joining: Joining?
+}
+
 /// Decides what a change of members means for a configuration that is not joint. A value without memory: what the leader knows
 /// goes in, the next configuration or a refusal comes out.
 package struct MembershipPlanner {
@@ -29,17 +48,22 @@ package struct MembershipPlanner {
         self.isForced = isForced
     }
 
-    /// The configuration to propose for `change`.
-    package func plan(_ change: MembershipChange) -> Result<Configuration, MembershipRefusal> {
-        do throws(MembershipRefusal) {
-            switch change {
-            case .add(let member, let isPromoted): return .success(try add(member, isPromoted: isPromoted))
-            case .promote(let id): return .success(try promote(id))
-            case .remove(let id): return .success(try remove(id))
-            case .replace(let old, let member): return .success(try replace(old, with: member))
-            }
-        } catch {
-            return .failure(error)
+    /// What to propose for `change`.
+    package func plan(_ change: MembershipChange) throws(MembershipRefusal) -> MembershipPlan {
+        switch change {
+        case .add(let member, let isPromoted): MembershipPlan(next: try add(member, isPromoted: isPromoted))
+        case .promote(let id): MembershipPlan(next: try promote(id))
+        case .remove(let id): MembershipPlan(next: try remove(id))
+        case .replace(let id, let member) where id == member.id: try replaceDisk(of: id, with: member)
+        case .replace(let old, let member): MembershipPlan(next: try replace(old, with: member))
+        }
+    }
+
+    /// The configuration that the rest of a plan leads to, after its first step.
+    package func join(_ joining: MembershipPlan.Joining) throws(MembershipRefusal) -> Configuration {
+        try check(joining.member, besides: joining.member.id)
+        return configuration.changing(votersTo: configuration.voters) {
+            $0.addLearner(joining.member, promotion: joining.promotion)
         }
     }
 
@@ -104,14 +128,9 @@ package struct MembershipPlanner {
     }
 
     private func replace(_ old: NodeID, with member: Member) throws(MembershipRefusal) -> Configuration {
-        guard let known = configuration.member(old) else { throw unknown(old) }
-        if known.disk == member.disk, old == member.id { return try add(member, isPromoted: true) }
-        guard old != leader else {
-            throw MembershipRefusal(
-                .memberAlive, "node \(old) leads: transfer leadership and stop it before it is replaced")
-        }
+        guard configuration.member(old) != nil else { throw unknown(old) }
+        guard old != leader else { throw replacesLeader }
         try check(member, besides: old)
-        if old == member.id { return try reformatted(known, as: member) }
         if let other = configuration.member(member.id) {
             guard other.disk == member.disk else {
                 throw MembershipRefusal(
@@ -132,25 +151,32 @@ package struct MembershipPlanner {
         return joining(member, promotion: Promotion(learner: member.id, replaces: old))
     }
 
-    /// The same id on another disk. The old disk's vote ends with this step; the new disk begins as a learner.
-    private func reformatted(_ old: Member, as member: Member) throws(MembershipRefusal) -> Configuration {
-        guard isForced || !heard.contains(old.id) else {
+    /// The same id on another disk: the old one leaves, then the new one joins as a learner. Somebody who lost power in between two
+    /// configurations cannot tell which is in force, so the name must not stand for two disks in both.
+    private func replaceDisk(of id: NodeID, with member: Member) throws(MembershipRefusal) -> MembershipPlan {
+        // Its disk may have left already, and the leader with it that knew what was to come.
+        guard let old = configuration.member(id), old.disk != member.disk else {
+            return MembershipPlan(next: try add(member, isPromoted: true))
+        }
+        guard id != leader else { throw replacesLeader }
+        try check(member, besides: id)
+        guard isForced || !heard.contains(id) else {
             throw MembershipRefusal(
-                .memberAlive, "node \(old.id) was heard a moment ago on its old disk: stop it before it is replaced")
+                .memberAlive,
+                "node \(id) was heard on its old disk within an election timeout, or node \(leader) has not led for as long: "
+                    + "stop it before it is replaced, and try again")
         }
-        let voters = configuration.voters.filter { $0 != old.id }
-        guard voters != configuration.voters else {
-            return joining(member, promotion: configuration.promotion(of: old.id))
+        guard configuration.voters.contains(id) else {
+            return MembershipPlan(
+                next: try remove(id), joining: .init(member, promotion: configuration.promotion(of: id)))
         }
-        guard voters.count > configuration.voters.count / 2 else {
+        let others = configuration.voters.filter { $0 != id }
+        guard others.count > configuration.voters.count / 2 else {
             throw MembershipRefusal(
                 .quorumAtRisk,
-                "without node \(old.id) the other voters \(voters.text) are no majority, so nothing can be committed")
+                "without node \(id) the other voters \(others.text) are no majority, so nothing can be committed")
         }
-        try checkQuorum(voters)
-        return configuration.changing(votersTo: voters) {
-            $0.addLearner(member, promotion: Promotion(learner: member.id))
-        }
+        return MembershipPlan(next: try remove(id), joining: .init(member, promotion: Promotion(learner: id)))
     }
 
     // MARK: Steps
@@ -169,6 +195,11 @@ package struct MembershipPlanner {
     }
 
     // MARK: Checks
+
+    private var replacesLeader: MembershipRefusal {
+        MembershipRefusal(
+            .memberAlive, "node \(leader) leads: transfer leadership and stop it before it is replaced")
+    }
 
     private func unknown(_ id: NodeID) -> MembershipRefusal {
         MembershipRefusal(

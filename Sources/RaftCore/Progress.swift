@@ -15,8 +15,6 @@ struct Progress: Sendable {
     }
 
     let id: NodeID
-    /// The disk that all of this is about: what another disk under the same id holds is not known.
-    var disk: DiskID
     /// Everything up to here is in the follower's log, synced, and equal to ours. Falls only when it lost its log.
     private(set) var match: LogIndex
     /// The first entry to be sent next; always after `match`.
@@ -33,9 +31,8 @@ struct Progress: Sendable {
     /// True from naming this member in `Ready.snapshotsWanted` to the caller's report: one install is under way at a time.
     private(set) var awaitsReport = false
 
-    init(_ member: Member, next: LogIndex) {
-        self.id = member.id
-        self.disk = member.disk
+    init(_ id: NodeID, next: LogIndex) {
+        self.id = id
         self.match = .zero
         self.next = next
         self.state = .probe(isPaused: false)

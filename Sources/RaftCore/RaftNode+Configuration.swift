@@ -11,6 +11,12 @@ extension RaftNode {
     /// leader that removes itself goes on until that is committed, and has to be answered so long (Diss. §4.2.2). By id.
     public var correspondents: [Member] { configurations.members(committed: commitIndex) }
 
+    /// No change of members is under way, as far as this member knows.
+    public var isConfigurationSettled: Bool { isConfigurationCommitted && !configuration.isJoint }
+
+    /// The index of the last configuration that is known to be committed, or of the base when its entry is compacted away.
+    public var committedConfigurationIndex: LogIndex { configurations.committedIndex(committed: commitIndex) }
+
     /// This member leads and an entry of its own term is committed: before that no configuration may be proposed.
     public var hasCommittedInTerm: Bool { leadership.map { commitIndex >= $0.firstIndex } ?? false }
 
@@ -60,14 +66,15 @@ extension RaftNode {
             : "the voters \(counting) that go on are no majority of \(current.voters), so it could never be committed"
     }
 
-    /// Another disk is another voter, under whatever id: it forgot the votes and entries that the id stands for (KIP-853). It
-    /// has to begin as a learner. A disk that was not known may be named.
+    /// Another disk is another member, under whatever id: it forgot the votes and entries that the id stands for (KIP-853). The
+    /// one before it has to leave first. So two configurations that may both be in force never mean two disks by one name. A
+    /// disk that was not known may be named.
     private static func diskRefusal(from current: Configuration, to proposed: Configuration) -> String? {
-        for member in proposed.members where proposed.isVoter(member.id) {
+        for member in proposed.members {
             guard let known = current.member(member.id), known.disk != .unknown, known.disk != member.disk else {
                 continue
             }
-            return "voter \(member.id) cannot get another disk; that disk has to join as a learner"
+            return "member \(member.id) cannot get another disk: it has to leave before that disk joins under its id"
         }
         return nil
     }
@@ -77,8 +84,8 @@ extension RaftNode {
         guard case .leader(let leadership) = state else { return }
         let next = log.lastIndex.next
         var progress: [Progress] = []
-        for member in configuration.members where member.id != id {
-            progress.append(leadership.progress(of: member) ?? Progress(member, next: next))
+        for peer in configuration.members.map(\.id) where peer != id {
+            progress.append(leadership.progress(of: peer) ?? Progress(peer, next: next))
         }
         self.leadership?.progress = progress
         for peer in leadership.progress where configuration.member(peer.id) == nil { sayFarewell(to: peer) }

@@ -199,7 +199,7 @@ extension RaftNode {
         guard case .candidate = state else { preconditionFailure("a \(role.rawValue) cannot win an election") }
         let next = log.lastIndex.next
         let uncommitted = log.cost(of: commitIndex.next..<next)
-        let progress = configuration.members.filter { $0.id != id }.map { Progress($0, next: next) }
+        let progress = configuration.members.map(\.id).filter { $0 != id }.map { Progress($0, next: next) }
         state = .leader(Leadership(progress: progress, firstIndex: next, uncommittedBytes: uncommitted))
         // An entry of its own term lets it commit those of earlier terms (Raft §5.4.2, §8).
         // Its appends, sent to everyone at once, announce the leader; heartbeats follow.

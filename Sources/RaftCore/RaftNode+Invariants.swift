@@ -78,8 +78,8 @@ extension RaftNode {
         precondition(persistence.syncedHardState == hardState, "the leader's own vote is not synced")
         let others = configuration.members.lazy.filter { [id] in $0.id != id }
         precondition(
-            leadership.progress.elementsEqual(others) { $0.id == $1.id && $0.disk == $1.disk },
-            "progress is kept for \(leadership.progress.map(\.id)), or for disks that are not in the configuration")
+            leadership.progress.elementsEqual(others) { $0.id == $1.id },
+            "progress is kept for \(leadership.progress.map(\.id)), members are \(configuration.members.map(\.id))")
         precondition(
             leadership.uncommittedBytes == log.cost(of: commitIndex.next..<log.lastIndex.next),
             "\(leadership.uncommittedBytes) uncommitted bytes counted")

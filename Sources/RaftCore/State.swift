@@ -85,14 +85,8 @@ extension RaftNode {
             return progress.indices.map { (progress[$0].id, progress[$0].heartbeat(commit: commit, round: round)) }
         }
 
-        /// What is known of `member`, which may have been named its disk since; nil when nothing is known of that disk.
-        func progress(of member: Member) -> Progress? {
-            guard let offset = offset(of: member.id) else { return nil }
-            var known = progress[offset]
-            guard known.disk == member.disk || known.disk == .unknown else { return nil }
-            known.disk = member.disk
-            return known
-        }
+        /// What is known of a member; nil when nothing is.
+        func progress(of id: NodeID) -> Progress? { offset(of: id).map { progress[$0] } }
     }
 
     /// A leadership transfer that is under way (Diss. §3.10).

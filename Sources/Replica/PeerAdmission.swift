@@ -6,10 +6,11 @@ package import RaftCore
 package enum PeerAdmission: Hashable, Sendable {
     /// A member on the disk that the configuration names.
     case member
-    /// Not a member as far as this one knows, or on another disk; but it knows a later configuration, or this one knows none at
-    /// all. What it asks is answered; its own answers do not count (KIP-853).
+    /// Not a member as far as this one knows, or on another disk; but it knows a later configuration than the last one that is
+    /// known here to be committed, or this one knows none at all. What it asks is answered; its own answers do not count
+    /// (KIP-853).
     case newcomer
-    /// Not in a configuration that is at least as new as the peer's own.
+    /// Not in a committed configuration that is at least as new as the peer's own.
     case notAMember
     /// In it, but on another disk than the one that joined.
     case anotherDisk
@@ -61,7 +62,8 @@ extension Replica {
         if configuration.voters.isEmpty { return .newcomer }
         let member = configuration.member(peer) ?? core.correspondents.first { $0.id == peer }
         if let member, member.disk == .unknown || member.disk == disk { return .member }
-        if configurationIndex > core.configurationIndex { return .newcomer }
+        // Where the end of this log comes to nothing its last configuration does too, and may stand behind the real one.
+        if configurationIndex > core.committedConfigurationIndex { return .newcomer }
         return member == nil ? .notAMember : .anotherDisk
     }
 

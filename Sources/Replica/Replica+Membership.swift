@@ -1,11 +1,18 @@
 package import RaftCore
 
 /// What a replica remembers of changes that somebody waits for. The changes themselves stand in the log and nowhere else: a
-/// leader that finds one unfinished there goes on with it, whoever asked.
+/// leader that finds one unfinished there goes on with it, whoever asked. Only the second half of a replacement under the same id
+/// is not in the log before the first is committed; who asks again has it made.
 struct MembershipRequests {
     struct Waiting {
         var token: RequestToken
         var change: MembershipChange
+    }
+
+    /// The disk before it leaves, and this one joins then.
+    struct Replacement {
+        var change: MembershipChange
+        var joining: MembershipPlan.Joining
     }
 
     struct Transfer {
@@ -22,6 +29,8 @@ struct MembershipRequests {
 
     /// Answered when the committed configuration fulfils them.
     var waiting: [Waiting] = []
+    /// Whose first half is in the log.
+    var replacement: Replacement?
     /// Answered when somebody else leads, or when the attempt is over.
     var transfers: [Transfer] = []
     var catchUp = CatchUp()
@@ -57,27 +66,44 @@ extension Replica {
             return refuse(token, .changeUnderWay, "\(membership.waiting.count) requests wait already")
         }
         // What is there, or on its way, is waited for: whoever asks again after a lost answer gets the same one.
-        guard !core.configuration.settled.fulfils(change) || isRemovalOfStranger(change) else {
+        let isOnItsWay =
+            if let replacement = membership.replacement {
+                replacement.change == change
+            } else {
+                core.configuration.settled.fulfils(change) && !isRemovalOfStranger(change)
+            }
+        guard !isOnItsWay else {
             membership.waiting.append(.init(token: token, change: change))
+            return
+        }
+        // Its first half is what another leader left here, or somebody asked for the removal: the second is all that is missing.
+        if case .replace(let id, with: let member) = change, id == member.id, !core.isConfigurationSettled,
+            membership.replacement == nil, core.configuration.settled.member(id) == nil
+        {
+            membership.waiting.append(.init(token: token, change: change))
+            membership.replacement = .init(change: change, joining: .init(member, promotion: Promotion(learner: id)))
             return
         }
         guard core.hasCommittedInTerm else {
             return refuse(token, .leaderNotReady, "no entry of term \(core.status.term) is committed yet")
         }
-        guard !core.configuration.isJoint, core.isConfigurationCommitted else {
+        guard core.isConfigurationSettled, membership.replacement == nil else {
             return refuse(
                 token, .changeUnderWay, "the change at log index \(core.configurationIndex) is not finished yet")
         }
-        switch planner(isForced: isForced).plan(change) {
-        case .failure(let refusal):
-            reply(token, .refused(refusal))
-        case .success(let next):
-            switch core.propose([next.encoded()], kind: .configuration) {
-            case .accepted: membership.waiting.append(.init(token: token, change: change))
-            case .notLeader(let leader): reply(token, .notLeader(leader))
-            case .overloaded: refuse(token, .leaderNotReady, "the log holds too much that is not committed")
-            case .configurationChangeRefused(let reason): refuse(token, .changeUnderWay, reason)
-            }
+        let plan: MembershipPlan
+        do throws(MembershipRefusal) {
+            plan = try planner(isForced: isForced).plan(change)
+        } catch {
+            return reply(token, .refused(error))
+        }
+        switch core.propose([plan.next.encoded()], kind: .configuration) {
+        case .accepted:
+            membership.waiting.append(.init(token: token, change: change))
+            membership.replacement = plan.joining.map { .init(change: change, joining: $0) }
+        case .notLeader(let leader): reply(token, .notLeader(leader))
+        case .overloaded: refuse(token, .leaderNotReady, "the log holds too much that is not committed")
+        case .configurationChangeRefused(let reason): refuse(token, .changeUnderWay, reason)
         }
     }
 
@@ -100,6 +126,9 @@ extension Replica {
         guard successors.contains(chosen) else {
             return refuse(token, .notCaughtUp, "node \(chosen) is damaged or being repaired and cannot lead")
         }
+        guard membership.replacement == nil else {
+            return refuse(token, .changeUnderWay, "the replacement of a member is not finished yet")
+        }
         guard core.transferLeadership(to: chosen) else {
             let other = core.transferTarget.map { "node \($0)" } ?? "nobody"
             return refuse(token, .changeUnderWay, "leadership is being handed to \(other) already")
@@ -116,6 +145,9 @@ extension Replica {
     }
 
     // MARK: Queries
+
+    /// The replacement of a member under its own id, as it was asked for, whose second half this leader has still to propose.
+    package var unfinishedReplacement: MembershipChange? { membership.replacement?.change }
 
     /// Every member as this leader sees it, by id; on any other member only what the configuration says.
     package var memberStates: [MemberState] {
@@ -144,27 +176,47 @@ extension Replica {
             core.progress.filter { promoted.contains($0.id) }, lastIndex: core.lastIndex, now: now,
             roundMax: options.catchUpRoundMilliseconds)
         let steady = membership.catchUp.steady(now: now, window: options.promotionWindowMilliseconds)
-        guard !steady.isEmpty, !core.configuration.isJoint, core.isConfigurationCommitted,
+        guard !steady.isEmpty, core.isConfigurationSettled,
             let next = planner(isForced: false).promoting(steady)
         else { return }
         // Refused while this term has committed nothing; the next tick asks again.
         _ = core.propose([next.encoded()], kind: .configuration)
     }
 
-    /// Leaves a joint configuration once it is committed, whoever began it (Raft §6), and answers who waits.
+    /// Leaves a joint configuration once it is committed, whoever began it (Raft §6), goes on with a replacement, and answers who
+    /// waits.
     ///
     /// - Returns: true when there is something new to do.
     mutating func advanceMembership() -> Bool {
         answerChanges()
         answerTransfers()
-        guard isLeader, core.configuration.isJoint, core.isConfigurationCommitted, core.hasCommittedInTerm else {
-            return false
-        }
-        // Refused during a transfer of leadership or an overload: the next turn asks again.
-        guard case .accepted = core.propose([core.configuration.settled.encoded()], kind: .configuration) else {
-            return false
+        guard isLeader, core.isConfigurationCommitted, core.hasCommittedInTerm else { return false }
+        let isJoint = core.configuration.isJoint
+        guard let next = isJoint ? core.configuration.settled : replaced(),
+            // Refused during a transfer of leadership or an overload: the next turn asks again.
+            case .accepted = core.propose([next.encoded()], kind: .configuration)
+        else { return false }
+        if !isJoint {
+            membership.replacement = nil
+            // What was measured of the disk before it says nothing of the new one.
+            membership.catchUp = CatchUp()
         }
         return true
+    }
+
+    /// The second half of a replacement; nil when there is none, or it cannot be made any more.
+    private mutating func replaced() -> Configuration? {
+        guard let replacement = membership.replacement else { return nil }
+        do throws(MembershipRefusal) {
+            return try planner(isForced: false).join(replacement.joining)
+        } catch {
+            membership.replacement = nil
+            for request in membership.waiting where request.change == replacement.change {
+                reply(request.token, .refused(error))
+            }
+            membership.waiting.removeAll { $0.change == replacement.change }
+            return nil
+        }
     }
 
     /// Says who the members are now, when they, or those who are to be reached, have changed.
@@ -185,17 +237,20 @@ extension Replica {
         answerChanges()
         let waiting = membership.waiting
         membership.waiting = []
+        membership.replacement = nil
         for request in waiting { reply(request.token, .leadershipLost(core.status.leader)) }
     }
 
     private mutating func answerChanges() {
-        guard !membership.waiting.isEmpty, core.isConfigurationCommitted, !core.configuration.isJoint else { return }
+        guard !membership.waiting.isEmpty, core.isConfigurationSettled else { return }
         let configuration = core.configuration
         let waiting = membership.waiting
         membership.waiting = []
         for request in waiting {
             if configuration.fulfils(request.change) {
                 reply(request.token, .done)
+            } else if isLeader, membership.replacement?.change == request.change {
+                membership.waiting.append(request)
             } else if isLeader {
                 // Another change undid it between the two: it has to be asked for again.
                 refuse(request.token, .changeUnderWay, "another change was made instead")

@@ -68,8 +68,8 @@ package struct ConfigurationsInPlay {
     package var all: [Configuration] { [committed] + candidates.map(\.configuration) }
 
     /// Every set of voters that may have to decide: those of each configuration, what its promotions may make of them, and what
-    /// somebody who asks for `change` may make of each of these.
-    package func voterSets(after change: MembershipChange?) -> Set<[Voter]> {
+    /// each of `changes` may make of each of these.
+    package func voterSets(after changes: [MembershipChange]) -> Set<[Voter]> {
         var sets: Set<[Voter]> = []
         for configuration in all {
             var reached = [configuration.voters.map { voter($0, in: configuration) }]
@@ -79,7 +79,7 @@ package struct ConfigurationsInPlay {
                     voters.filter { $0.id != promotion.replaces && $0.id != learner.id } + [learner]
                 }
             }
-            if let change { reached += reached.flatMap { goals(of: change, from: $0, configuration) } }
+            for change in changes { reached += reached.flatMap { goals(of: change, from: $0, configuration) } }
             if configuration.isJoint { reached.append(configuration.outgoing.map { voter($0, in: configuration) }) }
             sets.formUnion(reached)
         }
@@ -87,8 +87,8 @@ package struct ConfigurationsInPlay {
     }
 
     /// True when each of these sets has a majority for which `isThere` holds.
-    package func canDecide(after change: MembershipChange?, _ isThere: (Voter) -> Bool) -> Bool {
-        voterSets(after: change).allSatisfy { voters in voters.count(where: isThere) > voters.count / 2 }
+    package func canDecide(after changes: [MembershipChange], _ isThere: (Voter) -> Bool) -> Bool {
+        voterSets(after: changes).allSatisfy { voters in voters.count(where: isThere) > voters.count / 2 }
     }
 
     private func voter(_ id: NodeID, in configuration: Configuration) -> Voter {

@@ -117,7 +117,7 @@ extension SimulatedCluster {
     /// Whoever was removed by a change that was still under way owes nothing any more.
     private func releaseFormerMembers() {
         guard case .recovering(let healed, let core, let since) = phase, !committed.isJoint else { return }
-        let former = healed.filter { committed.member($0) == nil }
+        let former = healed.filter { !isInPlay($0) }
         guard !former.isEmpty else { return }
         phase = .recovering(
             healed: healed.filter { !former.contains($0) }, core: core.filter { !former.contains($0) }, since: since)

@@ -24,7 +24,7 @@ extension SimulatedCluster {
     /// simulator.
     func checkPlan() throws(Violation) {
         guard !canDecide({ $0.isSound }) else { return }
-        let sets = inPlay.voterSets(after: orders.task?.order.change).map { "\($0.map(\.id))" }.sorted()
+        let sets = inPlay.voterSets(after: pendingChanges()).map { "\($0.map(\.id))" }.sorted()
         throw Violation(
             rule: "a correct system can recover",
             detail: "the disks of \(nodes.filter(\.isSound).map(\.id)) are sound: not a majority of each of \(sets)")
@@ -34,9 +34,13 @@ extension SimulatedCluster {
     ///
     /// - Parameter order: may be carried out besides; by default what an operator asks for.
     func canDecide(after order: SimulatedOperator.Order? = nil, _ isThere: (SimulatedNode) -> Bool) -> Bool {
-        inPlay.canDecide(after: (order ?? orders.task?.order)?.change) { voter in
-            isOn(voter) && isThere(node(voter.id))
-        }
+        inPlay.canDecide(after: pendingChanges(order)) { voter in isOn(voter) && isThere(node(voter.id)) }
+    }
+
+    /// What is not in any log yet and may get there: what an operator asks for, and the second halves of replacements.
+    private func pendingChanges(_ order: SimulatedOperator.Order? = nil) -> [MembershipChange] {
+        nodes.compactMap { $0.process?.unfinishedReplacement }
+            + [(order ?? orders.task?.order)?.change].compactMap(\.self)
     }
 
     /// Whether the machine still has the disk that a configuration speaks of. The first configuration names no disks.
@@ -63,6 +67,12 @@ extension SimulatedCluster {
             || meant.count == known.count && meant.allSatisfy { $0.member(id)?.peerAddress == node(id).peerAddress }
     }
 
-    /// Whether `id` belongs to any configuration in play.
-    func isInPlay(_ id: NodeID) -> Bool { inPlay.all.contains { $0.member(id) != nil } }
+    /// Whether `id` belongs to any configuration in play, or is about to.
+    func isInPlay(_ id: NodeID) -> Bool {
+        inPlay.all.contains { $0.member(id) != nil }
+            || nodes.contains { node in
+                guard case .replace(id, _) = node.process?.unfinishedReplacement else { return false }
+                return true
+            }
+    }
 }

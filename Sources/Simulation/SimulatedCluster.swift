@@ -260,6 +260,7 @@ package final class SimulatedCluster {
                 }
             }
             process.status = status
+            process.unfinishedReplacement = replica.unfinishedReplacement
             var writes: [Persist] = []
             for case .persist(let persist) in effects { writes.append(persist) }
             let members = replica.core.configuration

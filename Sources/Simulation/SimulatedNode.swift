@@ -238,6 +238,8 @@ final class SimulatedProcess {
     var formerPeers: [NodeID] = []
     /// What it went by when it was last looked at.
     var configuration: Configuration
+    /// What it was still to propose at the end of its last turn.
+    var unfinishedReplacement: MembershipChange?
 
     /// - Parameters:
     ///   - snapshotID: not one of another process.

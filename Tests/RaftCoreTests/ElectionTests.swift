@@ -274,6 +274,7 @@ import Testing
     @Test("a learner does not stand while another disk may vote under its name")
     func learnerOfAnotherDisk() {
         let before = Cluster.configuration(voters: [1, 2, 3])
+        let between = Cluster.configuration(voters: [1, 2])
         var after = Cluster.configuration(voters: [1, 2], learners: [3])
         after.members[2].disk = DiskID(high: 9, low: 3)
         let entries = makeEntries([before, after])
@@ -285,6 +286,14 @@ import Testing
             for _ in 0..<5 { node.tick() }
             #expect(node.status.role == (isCommitted ? .preCandidate : .learner))
         }
+        // Nor need it, since the disk before it leaves before it joins.
+        var node = makeNode(
+            3, voters: [], hardState: HardState(term: 3, vote: nil),
+            entries: makeEntries([before, Cluster.configuration(voters: [1, 2], outgoing: [1, 2, 3]), between, after]),
+            disk: DiskID(high: 9, low: 3))
+        node.receive(.preVoteRequest(last: at(1, 1)), from: 2, term: 4)
+        for _ in 0..<5 { node.tick() }
+        #expect(node.status.role == .preCandidate)
     }
 
     /// After a loss of power a member may know of nothing that is committed, and need not hear of it before somebody leads.

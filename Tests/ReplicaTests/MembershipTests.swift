@@ -187,7 +187,35 @@ struct MembershipTests {
         #expect(cluster.run { $0.configuration(3).voters == [3, 4, 5] })
     }
 
-    @Test("a wiped disk under its old id is another voter (KIP-853): not let in, then replaced in one step")
+    @Test("a leader that was cut off lets in who joined meanwhile, however far its own log goes")
+    func uncommittedChange() throws {
+        let cluster = Harness(voters: [1, 2, 3])
+        let old = try #require(cluster.elect())
+        cluster.loses = { $0.from == old || $0.to == old }
+        for _ in 0..<100 { cluster.write(at: old) }
+        _ = cluster.change(.add(Harness.member(9), isPromoted: true), at: old)
+        #expect(cluster.configuration(old.rawValue).learners == [9])
+        cluster.stop(old.rawValue)
+        cluster.loses = { _ in false }
+
+        let next = try #require(cluster.elect())
+        let other = try #require([1, 2, 3].first { $0 != old && $0 != next })
+        cluster.join(4)
+        let request = cluster.change(.replace(other, with: Harness.member(4)), at: next)
+        #expect(cluster.run { $0.replies[request] == .done })
+        let members = [old, next, 4].sorted()
+        let real = Configuration(voters: members.map { Harness.member($0.rawValue) })
+        #expect(cluster.run { $0.configuration(4) == real })
+        let place = (try #require(cluster.places[4]), try #require(cluster.places[old]))
+        #expect(place.0.replica.core.configurationIndex < place.1.replica.core.configurationIndex)
+
+        // Two of the three, and the one that comes back does not know the other.
+        cluster.stop(next.rawValue, other.rawValue)
+        cluster.wake(old.rawValue)
+        #expect(cluster.run { $0.leader == 4 && $0.configuration(old.rawValue).member(4) != nil })
+    }
+
+    @Test("a wiped disk under its old id is another voter (KIP-853): not let in, then joins once the old one has left")
     func wipedDisk() throws {
         let cluster = Harness(voters: [1, 2, 3])
         let leader = try #require(cluster.elect())
@@ -198,12 +226,61 @@ struct MembershipTests {
         let addition = cluster.change(.add(Harness.member(wiped, disk: 33), isPromoted: true), at: leader)
         #expect(cluster.refusal(addition) == .anotherDisk)
         let request = cluster.change(.replace(NodeID(wiped), with: Harness.member(wiped, disk: 33)), at: leader)
-        #expect(!cluster.configuration(leader.rawValue).isVoter(NodeID(wiped)))
-        #expect(cluster.run { $0.replies[request] == .done })
+        let same = cluster.change(.replace(NodeID(wiped), with: Harness.member(wiped, disk: 33)), at: leader)
+        let another = cluster.change(.remove(NodeID(wiped)), at: leader)
+        #expect(cluster.refusal(another) == .changeUnderWay)
+        #expect(cluster.run { $0.replies[request] == .done && $0.replies[same] == .done })
         #expect(cluster.configuration(leader.rawValue).learners == [NodeID(wiped)], "it has nothing yet to vote with")
         #expect(cluster.run { $0.configuration(wiped).voters == [1, 2, 3] && !$0.configuration(wiped).isJoint })
         let again = cluster.change(.replace(NodeID(wiped), with: Harness.member(wiped, disk: 33)), at: leader)
         #expect(cluster.run(milliseconds: 100) { $0.replies[again] == .done }, "done already")
+    }
+
+    @Test(
+        "a replacement whose leader goes between its halves is made when it is asked for again",
+        arguments: [true, false])
+    func replacedInHalves(isAskedAtOnce: Bool) throws {
+        let cluster = Harness(voters: [1, 2, 3, 4, 5])
+        let leader = try #require(cluster.elect())
+        let wiped = leader == 5 ? 4 : 5 as UInt64
+        cluster.join(wiped, disk: 33)
+        cluster.run(milliseconds: 2_000) { _ in false }
+        // The joint configuration gets through, the end of it does not.
+        cluster.loses = { message in
+            guard case .append(_, let entries, _) = message.kind else { return false }
+            return entries.contains { entry in
+                entry.kind == .configuration
+                    && (try? Configuration(decoding: entry.payload).member(NodeID(wiped)) == nil) == true
+            }
+        }
+        let replacement = MembershipChange.replace(NodeID(wiped), with: Harness.member(wiped, disk: 33))
+        let request = cluster.change(replacement, at: leader)
+        cluster.deliver()
+        #expect(cluster.replies[request] == nil)
+        #expect(cluster.configuration(leader.rawValue).member(NodeID(wiped)) == nil)
+        cluster.stop(leader.rawValue)
+
+        if !isAskedAtOnce { cluster.loses = { _ in false } }
+        var next = try #require(cluster.elect())
+        if !isAskedAtOnce {
+            #expect(cluster.run { $0.configuration(next.rawValue).member(NodeID(wiped)) == nil })
+            cluster.wake(leader.rawValue)
+            cluster.run(milliseconds: 2_000) { _ in false }
+            #expect(cluster.replies[request] == .leadershipLost(next))
+            // Nor does it remember what it was asked for when it leads again.
+            let transfer = cluster.transfer(to: leader.rawValue, at: next)
+            #expect(cluster.run { $0.replies[transfer] == .done })
+            cluster.run(milliseconds: 2_000) { _ in false }
+            next = leader
+            #expect(cluster.configuration(next.rawValue).members.count == 4)
+        }
+        let again = cluster.change(replacement, at: next)
+        let transfer = cluster.transfer(to: nil, at: next)
+        #expect(cluster.refusal(transfer) == (isAskedAtOnce ? .changeUnderWay : nil))
+        cluster.loses = { _ in false }
+        #expect(cluster.run { $0.replies[again] == .done })
+        cluster.wake(leader.rawValue)
+        #expect(cluster.run { $0.configuration(wiped).voters == [1, 2, 3, 4, 5] && !$0.configuration(wiped).isJoint })
     }
 
     @Test("another node takes the place of a lost one, also when the leader changes meanwhile")

@@ -15,7 +15,9 @@ struct PlanTests {
     private func canDecide(
         _ configuration: Configuration, after change: MembershipChange? = nil, without damaged: NodeID...
     ) -> Bool {
-        ConfigurationsInPlay(first: configuration).canDecide(after: change) { !damaged.contains($0.id) }
+        ConfigurationsInPlay(first: configuration).canDecide(after: [change].compactMap(\.self)) {
+            !damaged.contains($0.id)
+        }
     }
 
     @Test("promotions that may come, both halves of a joint configuration and what is asked for count")
@@ -42,8 +44,8 @@ struct PlanTests {
         #expect(canDecide(all, after: .replace(three, with: other), without: three))
         #expect(!canDecide(all, after: .replace(three, with: other), without: two))
         let plan = ConfigurationsInPlay(first: all)
-        #expect(plan.canDecide(after: nil) { $0.disk != other.disk && $0.id != two })
-        #expect(!plan.canDecide(after: .add(other, isPromoted: true)) { $0.disk == other.disk || $0.id == two })
+        #expect(plan.canDecide(after: []) { $0.disk != other.disk && $0.id != two })
+        #expect(!plan.canDecide(after: [.add(other, isPromoted: true)]) { $0.disk == other.disk || $0.id == two })
     }
 
     @Test("what was ever written counts until what is committed shows that it cannot come into force any more")
@@ -101,6 +103,8 @@ private struct PlannedWorld {
     private var term: UInt64 = 1
     private var plan: ConfigurationsInPlay
     private var order: MembershipChange?
+    /// Whose first half the leader has written.
+    private var replacement: (change: MembershipChange, joining: MembershipPlan.Joining)?
     /// The disk of each machine, and the damaged ones.
     private var disks: [UInt64] = Array(repeating: 1, count: 6)
     private var damaged: [ConfigurationsInPlay.Voter] = []
@@ -174,7 +178,7 @@ private struct PlannedWorld {
             case 4: .replace(other, with: member)
             default: .replace(member.id, with: member)
             }
-        if plan.canDecide(after: wanted, isSound) { order = wanted }
+        if plan.canDecide(after: pending + [wanted], isSound) { order = wanted }
     }
 
     private func planner(_ configuration: Configuration) -> MembershipPlanner {
@@ -192,13 +196,22 @@ private struct PlannedWorld {
     }
 
     private mutating func carryOut() {
+        guard let configuration = settled else { return }
+        if let replacement {
+            self.replacement = nil
+            write(try? planner(configuration).join(replacement.joining))
+            return
+        }
         // What is so already is answered without a plan, as a leader does.
-        guard let order, let configuration = settled, !configuration.fulfils(order),
-            case .success(let next) = planner(configuration).plan(order)
+        guard let order, !configuration.fulfils(order), let plan = try? planner(configuration).plan(order)
         else { return }
-        write(next)
+        write(plan.next)
+        replacement = plan.joining.map { (order, $0) }
         if random.below(2) == 0 { self.order = nil }
     }
+
+    /// What is not in any log yet and may get there.
+    private var pending: [MembershipChange] { [order, replacement?.change].compactMap(\.self) }
 
     private mutating func promote() {
         guard let configuration = settled, let learner = configuration.promotions.first?.learner,
@@ -241,6 +254,7 @@ private struct PlannedWorld {
     private mutating func elect() {
         term += 1
         leader = branches[random.below(branches.count)]
+        replacement = nil
         write(nil)
     }
 
@@ -250,7 +264,7 @@ private struct PlannedWorld {
         let number = 1 + random.below(disks.count)
         let victim = PlannedWorld.member(number, disk: disks[number - 1])
         let voter = ConfigurationsInPlay.Voter(id: victim.id, disk: victim.disk)
-        guard isSound(voter), plan.canDecide(after: order, { isSound($0) && $0 != voter }) else { return }
+        guard isSound(voter), plan.canDecide(after: pending, { isSound($0) && $0 != voter }) else { return }
         damages += 1
         if random.below(2) == 0 { damaged.append(voter) } else { disks[number - 1] += 1 }
     }
