@@ -19,6 +19,9 @@ enum GateMetrics {
                     labels: ["reason": obstacle.rawValue])
             )
         }
+        let refusedConnections = registry.counter(
+            "metad_client_connections_refused_total",
+            help: "Connections that were closed at once, since there were as many as there may be.")
         registry.addCollector { registry in
             guard let reading = published.reading?.gate else { return }
             requests.set(reading.requests)
@@ -26,6 +29,7 @@ enum GateMetrics {
             level.set(reading.level.rawValue)
             limit.set(reading.memoryMaxBytes)
             for (obstacle, counter) in shed { counter.raise(to: reading.shed[obstacle] ?? 0) }
+            refusedConnections.raise(to: reading.refusedConnections)
             for (operation, count) in reading.timeouts {
                 timeouts(of: operation, in: registry).raise(to: count)
             }

@@ -70,6 +70,11 @@ extension Node {
         if let timeouts = gate.takeTimeoutsToLog(now: .now()) {
             loggers.clients.warning("requests missed their deadlines", metadata: ["operations": "\(timeouts)"])
         }
+        if let refused = gate.takeRefusedConnectionsToLog(now: .now()) {
+            loggers.clients.warning(
+                "too many client connections",
+                metadata: ["refused": "\(refused)", "limit": "\(settings.clientConnectionsMax)"])
+        }
         traces.expire(now: .now())
         snapshotsOut.tick()
         snapshotsIn.tick()

@@ -18,8 +18,7 @@ extension Node {
 
     func opened(_ connection: ClientConnection) {
         guard connections.count < settings.clientConnectionsMax else {
-            loggers.clients.warning(
-                "too many client connections", metadata: ["limit": "\(settings.clientConnectionsMax)"])
+            gate.refusedConnection()
             connection.close()
             return
         }

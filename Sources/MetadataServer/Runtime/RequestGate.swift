@@ -51,6 +51,7 @@ final class RequestGate {
         var memoryBytes: UInt64 = 0
         var memoryMaxBytes: UInt64 = 0
         var shed: [Obstacle: UInt64] = [:]
+        var refusedConnections: UInt64 = 0
         /// By operation.
         var timeouts: [String: UInt64] = [:]
     }
@@ -67,10 +68,13 @@ final class RequestGate {
     /// Since that was last logged.
     private var unloggedTimeouts: [String: UInt64] = [:]
     private var nextTimeoutLog = NIODeadline.uptimeNanoseconds(0)
+    private var refusedConnections: UInt64 = 0
+    private var loggedConnections: UInt64 = 0
+    private var nextConnectionLog = NIODeadline.uptimeNanoseconds(0)
     /// No write can be late before this.
     var nextExpiry = NIODeadline.distantFuture
 
-    static let timeoutLogPause: TimeAmount = .seconds(1)
+    static let logPause: TimeAmount = .seconds(1)
     /// How long clients are asked to wait when there is too much to do, and when there is no memory for more.
     static let overloadPauseMilliseconds: UInt32 = 100
     static let memoryPauseMilliseconds: UInt32 = 1_000
@@ -134,6 +138,19 @@ final class RequestGate {
             isDefinite: true, retryAfterMilliseconds: rejection.retryAfterMilliseconds, openBreaker: proposals.name)
     }
 
+    // MARK: Connections
+
+    /// A connection was closed at once, since there are as many as there may be.
+    func refusedConnection() { refusedConnections += 1 }
+
+    /// How many were refused since that was last logged, at most once a second; nil when there is nothing to log.
+    func takeRefusedConnectionsToLog(now: NIODeadline) -> UInt64? {
+        guard refusedConnections > loggedConnections, now >= nextConnectionLog else { return nil }
+        nextConnectionLog = now + RequestGate.logPause
+        defer { loggedConnections = refusedConnections }
+        return refusedConnections - loggedConnections
+    }
+
     // MARK: Deadlines
 
     func late(_ operation: String) {
@@ -144,7 +161,7 @@ final class RequestGate {
     /// What is to be logged of deadlines that passed, at most once a second; nil when nothing is.
     func takeTimeoutsToLog(now: NIODeadline) -> String? {
         guard !unloggedTimeouts.isEmpty, now >= nextTimeoutLog else { return nil }
-        nextTimeoutLog = now + RequestGate.timeoutLogPause
+        nextTimeoutLog = now + RequestGate.logPause
         defer { unloggedTimeouts.removeAll(keepingCapacity: true) }
         return unloggedTimeouts.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
     }
@@ -160,7 +177,7 @@ final class RequestGate {
     var reading: Reading {
         Reading(
             requests: total.requests, bytes: total.bytes, level: pressure.level, memoryBytes: memory.used,
-            memoryMaxBytes: memory.limit, shed: shed, timeouts: timeouts)
+            memoryMaxBytes: memory.limit, shed: shed, refusedConnections: refusedConnections, timeouts: timeouts)
     }
 }
 

@@ -103,6 +103,20 @@ struct RequestGateTests {
         #expect(CircuitBreaker.Rejection(retryAfter: .nanoseconds(1)).retryAfterMilliseconds == 1)
     }
 
+    @Test("connections that were refused are counted, and logged at most once a second")
+    func refusedConnections() async throws {
+        let gate = try await gate()
+        let start = NIODeadline.uptimeNanoseconds(5_000_000_000)
+        #expect(gate.takeRefusedConnectionsToLog(now: start) == nil)
+        for _ in 0..<3 { gate.refusedConnection() }
+        #expect(gate.takeRefusedConnectionsToLog(now: start) == 3)
+        gate.refusedConnection()
+        #expect(gate.takeRefusedConnectionsToLog(now: start + .milliseconds(999)) == nil)
+        #expect(gate.takeRefusedConnectionsToLog(now: start + .seconds(1)) == 1)
+        #expect(gate.takeRefusedConnectionsToLog(now: start + .seconds(9)) == nil)
+        #expect(gate.reading.refusedConnections == 4)
+    }
+
     @Test("deadlines that passed are counted by operation, and logged at most once a second")
     func timeouts() async throws {
         let gate = try await gate()
