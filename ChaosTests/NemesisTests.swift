@@ -77,6 +77,24 @@ struct NemesisTests {
         #expect(cut(.ring, 1...5) == "1>3 1>4 2>4 2>5 3>1 3>5 4>1 4>2 5>2 5>3")
     }
 
+    @Test("faults that overlap on a link add up, and leave nothing behind when both end at once")
+    func overlappingFaults() async throws {
+        let network = SlowNetwork()
+        let conditions = LinkConditions(network)
+        let links = Link.all([1, 2, 3])
+        let one = await conditions.nextNumber()
+        let other = await conditions.nextNumber()
+        try await conditions.set(Dictionary(uniqueKeysWithValues: links.map { ($0, .silent) }), of: one)
+        try await conditions.set([links[0]: .refused, links[1]: LinkCondition(delay: .seconds(1))], of: other)
+        #expect(await network.conditions[links[0]]?.passage == .refused)
+        #expect(await network.conditions[links[1]] == LinkCondition(passage: .silent, delay: .seconds(1)))
+        #expect(await network.conditions[links[2]] == .silent)
+        await network.meanwhile { try await conditions.set([:], of: other) }
+        try await conditions.set([:], of: one)
+        try await network.begun?.value
+        #expect(await network.conditions.values.allSatisfy { $0 == .open })
+    }
+
     @Test("unavailability is the longest time without an answer, from the fault to its end and what it outlasts")
     func gaps() {
         let second: UInt64 = 1_000_000_000
@@ -95,4 +113,31 @@ struct NemesisTests {
         #expect(record.writesUnavailable == .milliseconds(2_500))
         #expect(record.readsUnavailable == .seconds(5))
     }
+}
+
+/// Takes so long for a change that another one comes meanwhile.
+private actor SlowNetwork: ClusterNetwork {
+    nonisolated let name = "slow"
+    private(set) var conditions: [Link: LinkCondition] = [:]
+    private var other: (@Sendable () async throws -> Void)?
+    private(set) var begun: Task<Void, any Error>?
+
+    func meanwhile(_ other: @escaping @Sendable () async throws -> Void) { self.other = other }
+
+    nonisolated func place(_ id: Int, ports: NodePorts) throws -> NodePlace {
+        throw LocalCluster.HarnessFailure(description: "nobody is here")
+    }
+
+    func set(_ condition: LinkCondition, on links: [Link]) async throws {
+        if let other {
+            self.other = nil
+            begun = Task { try await other() }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        for link in links { conditions[link] = condition }
+    }
+
+    nonisolated func strikes() -> [Link: Int] { [:] }
+
+    nonisolated func close() {}
 }

@@ -123,16 +123,16 @@ extension Nemesis {
         record.nodes = Set(links.flatMap { [$0.from, $0.to] }).sorted()
         let before = try await cluster.network.strikes()
         let conditions = Dictionary(uniqueKeysWithValues: links.map { ($0, LinkCondition(passage: passage)) })
-        let number = nextNumber()
+        let number = await self.links.nextNumber()
         begins(&record)
-        try await set(conditions, of: number)
+        try await self.links.set(conditions, of: number)
         if let period {
             let end = ContinuousClock.now + lasts
             var isCut = true
             while ContinuousClock.now + period < end {
                 await last(period)
                 isCut.toggle()
-                try await set(isCut ? conditions : [:], of: number)
+                try await self.links.set(isCut ? conditions : [:], of: number)
                 // A task that was cancelled does not wait any more.
                 if Task.isCancelled { break }
             }
@@ -140,7 +140,7 @@ extension Nemesis {
         let passed = RunTime.since(record.began, clock)
         if passed < lasts { await last(lasts - passed) }
         let after = try await cluster.network.strikes()
-        try await set([:], of: number)
+        try await self.links.set([:], of: number)
         ends(&record)
         try prove(links, before, after, "\(partition)", &record)
     }
@@ -149,12 +149,12 @@ extension Nemesis {
         let links = Link.all(members)
         record.nodes = members
         let before = try await cluster.network.strikes()
-        let number = nextNumber()
+        let number = await self.links.nextNumber()
         begins(&record)
-        try await set(Dictionary(uniqueKeysWithValues: links.map { ($0, condition) }), of: number)
+        try await self.links.set(Dictionary(uniqueKeysWithValues: links.map { ($0, condition) }), of: number)
         await last(lasts)
         let after = try await cluster.network.strikes()
-        try await set([:], of: number)
+        try await self.links.set([:], of: number)
         ends(&record)
         try prove(links, before, after, "\(condition)", &record)
     }

@@ -16,9 +16,8 @@ actor Nemesis {
     let members: [Int]
     let clock: RunClock
     private var random: SeededGenerator
-    /// What is cut and degraded by each fault that is under way.
-    private var conditions: [Int: [Link: LinkCondition]] = [:]
-    private var lastNumber = 0
+    /// What is cut and degraded by the faults that are under way.
+    let links: LinkConditions
     private(set) var records: [FaultRecord] = []
     /// Faults that did not happen as planned, or what did not come back from them.
     private(set) var failures: [(planned: PlannedFault, reason: String)] = []
@@ -35,6 +34,7 @@ actor Nemesis {
         self.brokers = brokers
         self.members = Array(1...members)
         self.clock = clock
+        links = LinkConditions(cluster.network)
         random = SeededGenerator(seed: seed, stream: 0x4E45)
     }
 
@@ -133,26 +133,6 @@ actor Nemesis {
 
     func draw(below bound: Int) -> Int { random.below(bound) }
 
-    // MARK: The network
-
-    /// A number under which a fault sets conditions of its own.
-    func nextNumber() -> Int {
-        lastNumber += 1
-        return lastNumber
-    }
-
-    /// What a fault does to links from now on; nothing ends it. Faults that overlap add up.
-    func set(_ own: [Link: LinkCondition], of number: Int) async throws {
-        let touched = Set(own.keys).union(conditions[number]?.keys.map { $0 } ?? [])
-        conditions[number] = own.isEmpty ? nil : own
-        var groups: [LinkCondition: [Link]] = [:]
-        for link in touched.sorted() {
-            let all = conditions.sorted { $0.key < $1.key }.compactMap { $0.value[link] }
-            groups[all.reduce(.open) { $0.with($1) }, default: []].append(link)
-        }
-        for (condition, links) in groups { try await cluster.network.set(condition, on: links) }
-    }
-
     // MARK: Processes
 
     /// Starts a node again that has ended, for whatever reason.
@@ -172,23 +152,6 @@ actor Nemesis {
     func needLibrary() throws -> FaultLibrary {
         guard let library else { throw FaultFailure(description: "the library of faults is not there") }
         return library
-    }
-}
-
-extension LinkCondition {
-    /// Both at once.
-    func with(_ other: LinkCondition) -> LinkCondition {
-        var both = self
-        switch (passage, other.passage) {
-        case (.refused, _), (_, .refused): both.passage = .refused
-        case (.silent, _), (_, .silent): both.passage = .silent
-        case (.open, .open): both.passage = .open
-        }
-        both.delay += other.delay
-        both.jitter += other.jitter
-        both.lossPerMille += other.lossPerMille
-        both.bytesPerSecond = [bytesPerSecond, other.bytesPerSecond].compactMap { $0 }.min()
-        return both
     }
 }
 
