@@ -52,8 +52,7 @@ extension Node {
     var memberList: MemberList {
         MemberList(
             configurationIndex: replica.core.configurationIndex, lastIndex: replica.core.lastIndex,
-            isChanging: replica.core.configuration.isJoint || !replica.core.isConfigurationCommitted,
-            members: replica.memberStates)
+            isChanging: !replica.core.isConfigurationSettled, members: replica.memberStates)
     }
 
     func response(to reply: MembershipReply) -> ClientResponse {
